@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1
+
+// Condition types. Ready is computed from the others and never set by hand.
+const (
+	// ConditionReady is true while the object is accepted and healthy. A running Event is Ready.
+	ConditionReady = "Ready"
+	// ConditionReconciling is true while the controller is working towards the spec (kstatus).
+	ConditionReconciling = "Reconciling"
+	// ConditionStalled is true when the controller cannot go on until somebody changes something (kstatus).
+	ConditionStalled = "Stalled"
+	// ConditionReferencesResolved is true when every object that the spec names exists and fits.
+	ConditionReferencesResolved = "ReferencesResolved"
+	// ConditionSourceReady is true when the Event's source was opened and probed.
+	ConditionSourceReady = "SourceReady"
+	// ConditionComplete is terminal: the Event was processed to its end.
+	ConditionComplete = "Complete"
+	// ConditionFailed is terminal: the Event cannot be processed.
+	ConditionFailed = "Failed"
+	// ConditionSelected is true when the Replay has a plan.
+	ConditionSelected = "Selected"
+	// ConditionRendered is true when every output of the Replay's current plan is rendered.
+	ConditionRendered = "Rendered"
+)
+
+// Condition reasons. They are also the reasons of the Kubernetes Events that mark transitions.
+const (
+	// ReasonAccepted says the spec is valid and all it needs is there.
+	ReasonAccepted = "Accepted"
+	// ReasonResolved says every reference was found.
+	ReasonResolved = "Resolved"
+	// ReasonReferenceNotFound says an object that the spec names does not exist (yet).
+	ReasonReferenceNotFound = "ReferenceNotFound"
+	// ReasonReferenceNotReady says an object that the spec names exists but is not Ready.
+	ReasonReferenceNotReady = "ReferenceNotReady"
+	// ReasonWrongClass says a plugin is used in a role that its class does not allow.
+	ReasonWrongClass = "WrongClass"
+	// ReasonModelNotAllowed says a Profile picks a Model that the Plugin does not list, or whose class differs.
+	ReasonModelNotAllowed = "ModelNotAllowed"
+	// ReasonDependencyCycle says plugins depend on each other in a circle; the message names the path.
+	ReasonDependencyCycle = "DependencyCycle"
+	// ReasonUnknownBuiltin says spec.runtime.builtin.name is no built-in plugin of this version.
+	ReasonUnknownBuiltin = "UnknownBuiltin"
+	// ReasonInvalidConfiguration says a plugin refuses its configuration; the message names the field.
+	ReasonInvalidConfiguration = "InvalidConfiguration"
+	// ReasonWaitingForReferences says the work has not begun because a reference is missing.
+	ReasonWaitingForReferences = "WaitingForReferences"
+	// ReasonProgressing says the pipeline is running.
+	ReasonProgressing = "Progressing"
+	// ReasonSourceOpened says the source was probed and is being ingested, or was ingested whole.
+	ReasonSourceOpened = "SourceOpened"
+	// ReasonSourcePending says ingest has not reported yet.
+	ReasonSourcePending = "SourcePending"
+	// ReasonSourceNotFound says the source's address answers that nothing is there.
+	ReasonSourceNotFound = "SourceNotFound"
+	// ReasonSourceUnreachable says the source's address does not answer.
+	ReasonSourceUnreachable = "SourceUnreachable"
+	// ReasonSourceEmpty says the source has no bytes.
+	ReasonSourceEmpty = "SourceEmpty"
+	// ReasonSourceCorrupt says the source cannot be decoded.
+	ReasonSourceCorrupt = "SourceCorrupt"
+	// ReasonNoVideo says the source has no video stream.
+	ReasonNoVideo = "NoVideo"
+	// ReasonIngestFailed says ingest stopped for a reason of its own; the message says which.
+	ReasonIngestFailed = "IngestFailed"
+	// ReasonCompleted says all work is done.
+	ReasonCompleted = "Completed"
+	// ReasonDrainTimedOut says work that was left at the end did not finish in drainTimeoutSeconds.
+	ReasonDrainTimedOut = "DrainTimedOut"
+	// ReasonDataPlaneUnavailable says the data plane does not answer; the controller tries again.
+	ReasonDataPlaneUnavailable = "DataPlaneUnavailable"
+	// ReasonEventNotFound says the Replay's Event does not exist (yet).
+	ReasonEventNotFound = "EventNotFound"
+	// ReasonWaitingForEvent says the Replay waits until its Event is Complete.
+	ReasonWaitingForEvent = "WaitingForEvent"
+	// ReasonNoMatch says no segment matches the Replay's rules.
+	ReasonNoMatch = "NoMatch"
+	// ReasonPlanned says segments were selected.
+	ReasonPlanned = "Planned"
+	// ReasonRendering says outputs are being rendered.
+	ReasonRendering = "Rendering"
+	// ReasonRendered says every output is there.
+	ReasonRendered = "Rendered"
+	// ReasonRenderFailed says an output could not be rendered; the message names it and why.
+	ReasonRenderFailed = "RenderFailed"
+	// ReasonEventFailed says the Replay's Event failed.
+	ReasonEventFailed = "EventFailed"
+	// ReasonDeleting says the object is being removed; the message says what is left.
+	ReasonDeleting = "Deleting"
+)
+
+// Names that the operator puts on objects it makes or keeps.
+const (
+	// Finalizer keeps an object until what it owns outside the API server is gone.
+	Finalizer = "mre.media/finalizer"
+	// LabelEventUID marks Jobs of an Event with the Event's UID.
+	LabelEventUID = "mre.media/event-uid"
+	// LabelEvent marks Jobs of an Event with the Event's name.
+	LabelEvent = "mre.media/event"
+	// LabelRole says what a Job does: ingest, worker or render.
+	LabelRole = "mre.media/role"
+	// LabelOrdinal is the slot number of a worker or render Job.
+	LabelOrdinal = "mre.media/ordinal"
+	// LabelAttempt counts the Jobs that a slot has had.
+	LabelAttempt = "mre.media/attempt"
+)

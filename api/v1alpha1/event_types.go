@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// EventSpec is a recorded broadcast and what is made of it. An Event runs once; a re-run is a new Event.
+type EventSpec struct {
+	// program is the name of the show or competition that the Event belongs to. Exports carry it.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=128
+	Program string `json:"program,omitempty"`
+
+	// profileRef is the pipeline that processes the Event. The Profile and its Plugins are copied when
+	// the Event starts; later edits do not change a running Event.
+	// +required
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="profileRef is immutable: an Event runs once, make a new Event"
+	ProfileRef LocalReference `json:"profileRef,omitzero"`
+
+	// start is when the broadcast began. Exports carry it; the creation time stands in for it.
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="start is immutable"
+	Start *metav1.Time `json:"start,omitempty"`
+
+	// source is where the media comes from. Exactly one member is set.
+	// +required
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="source is immutable: an Event runs once, make a new Event"
+	Source EventSource `json:"source,omitzero"`
+
+	// clips says which clips are made of every segment.
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="clips is immutable: an Event runs once, make a new Event"
+	Clips ClipsSpec `json:"clips,omitzero"`
+
+	// deletionPolicy says which objects stay in the bucket when the Event is deleted.
+	// +optional
+	// +default="RetainOutputs"
+	// +kubebuilder:default=RetainOutputs
+	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
+}
+
+// EventSource is where the media of an Event comes from.
+// +kubebuilder:validation:ExactlyOneOf=file
+type EventSource struct {
+	// file is a recording that is read from its beginning to its end.
+	// +optional
+	File *FileSource `json:"file,omitempty"`
+}
+
+// FileSource is a recorded file.
+type FileSource struct {
+	// url of the file: s3://bucket/key in the install's object store, or http:// or https://.
+	// Any container and codec that FFmpeg reads will do. User names and passwords do not belong in it.
+	// +required
+	// +kubebuilder:validation:MinLength=8
+	// +kubebuilder:validation:MaxLength=2048
+	// +kubebuilder:validation:XValidation:rule="self.startsWith('s3://') || self.startsWith('https://') || self.startsWith('http://')",message="url must start with s3://, https:// or http://"
+	// +kubebuilder:validation:XValidation:rule="!self.startsWith('s3://') || self.matches('^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/.+$')",message="url must be s3://BUCKET/KEY"
+	// +kubebuilder:validation:XValidation:rule="self.startsWith('s3://') || (isURL(self) && url(self).getHost() != '')",message="url must name a host"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^https?://[^/?#]*@')",message="url must not hold a user name or password"
+	URL string `json:"url,omitempty"`
+}
+
+// ClipsSpec says which clips are made of every segment.
+type ClipsSpec struct {
+	// original clips have the segmenter's marks.
+	// +optional
+	// +default="Render"
+	// +kubebuilder:default=Render
+	Original RenderPolicy `json:"original,omitempty"`
+
+	// optimized clips have the optimizer's marks. A Profile without an optimizer has none.
+	// +optional
+	// +default="Render"
+	// +kubebuilder:default=Render
+	Optimized RenderPolicy `json:"optimized,omitempty"`
+
+	// thumbnails are JPEG pictures beside the clips.
+	// +optional
+	// +default="Render"
+	// +kubebuilder:default=Render
+	Thumbnails RenderPolicy `json:"thumbnails,omitempty"`
+}
+
+// EventStatus is how far the Event has come.
+type EventStatus struct {
+	// conditions are Ready, ReferencesResolved, SourceReady, Complete, Failed and, for kstatus,
+	// Reconciling and Stalled. Complete and Failed are terminal.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +kubebuilder:validation:MaxItems=16
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+
+	// observedGeneration is the generation of the spec that this status speaks of.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
+	// planHash names the compiled copy of the Profile that the Event runs with.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	PlanHash string `json:"planHash,omitempty"`
+
+	// source is what ingest found out about the media.
+	// +optional
+	Source *SourceStatus `json:"source,omitempty"`
+
+	// progress counts what was done.
+	// +optional
+	Progress *EventProgress `json:"progress,omitempty"`
+
+	// artifacts are the places of the exports.
+	// +optional
+	Artifacts *EventArtifacts `json:"artifacts,omitempty"`
+}
+
+// SourceStatus is what ingest found out about the media.
+type SourceStatus struct {
+	// ingest is Copy when the stream is stored as it is, or Mezzanine when it is transcoded first.
+	// +optional
+	// +kubebuilder:validation:Enum=Copy;Mezzanine
+	Ingest string `json:"ingest,omitempty"`
+
+	// reason says why the stream is copied or transcoded.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	Reason string `json:"reason,omitempty"`
+
+	// resolution of the video, as WIDTHxHEIGHT.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=32
+	Resolution string `json:"resolution,omitempty"`
+
+	// frameRate of the video, as a number or a fraction, such as 25 or 30000/1001.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=32
+	FrameRate string `json:"frameRate,omitempty"`
+
+	// audioTracks is the number of audio tracks.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	AudioTracks *int32 `json:"audioTracks,omitempty"`
+}
+
+// EventProgress counts what was done.
+type EventProgress struct {
+	// chunks counts the pieces of the media.
+	// +optional
+	Chunks ChunkProgress `json:"chunks,omitzero"`
+
+	// segments counts what the segmenter found.
+	// +optional
+	Segments SegmentProgress `json:"segments,omitzero"`
+
+	// clips counts the rendered clips.
+	// +optional
+	Clips ClipProgress `json:"clips,omitzero"`
+
+	// timeline is how much of the media was stored, as HH:MM:SS.mmm from its beginning.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=32
+	Timeline string `json:"timeline,omitempty"`
+
+	// summary is the progress in a few words, for the printed columns.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=128
+	Summary string `json:"summary,omitempty"`
+}
+
+// ChunkProgress counts chunks.
+type ChunkProgress struct {
+	// ingested chunks are stored and closed.
+	// +optional
+	Ingested int64 `json:"ingested"`
+	// processed chunks have been through every plugin.
+	// +optional
+	Processed int64 `json:"processed"`
+	// failed chunks lack the result of at least one plugin.
+	// +optional
+	Failed int64 `json:"failed"`
+	// missing chunks never came.
+	// +optional
+	Missing int64 `json:"missing"`
+}
+
+// SegmentProgress counts segments.
+type SegmentProgress struct {
+	// open segments have a start and no end yet.
+	// +optional
+	Open int64 `json:"open"`
+	// complete segments have both marks.
+	// +optional
+	Complete int64 `json:"complete"`
+	// optimized segments have been through the optimizer.
+	// +optional
+	Optimized int64 `json:"optimized"`
+}
+
+// ClipProgress counts clips.
+type ClipProgress struct {
+	// wanted clips follow from the segments that are complete so far.
+	// +optional
+	Wanted int64 `json:"wanted"`
+	// rendered clips are in the bucket.
+	// +optional
+	Rendered int64 `json:"rendered"`
+	// failed clips could not be rendered.
+	// +optional
+	Failed int64 `json:"failed"`
+}
+
+// EventArtifacts are the places of an Event's exports, as s3:// locations.
+type EventArtifacts struct {
+	// export is the Event as JSON, in MRE's schema.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=2048
+	Export string `json:"export,omitempty"`
+
+	// edl are the edit decision lists (CMX 3600), one for each audio track.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=32
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=2048
+	EDL []string `json:"edl,omitempty"`
+}
+
+// Event is a recorded broadcast that is turned into segments and clips.
+//
+// +genclient
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:shortName=mev,categories=mre
+// +kubebuilder:printcolumn:name="Profile",type=string,JSONPath=`.spec.profileRef.name`
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Complete",type=string,JSONPath=`.status.conditions[?(@.type=="Complete")].status`
+// +kubebuilder:printcolumn:name="Progress",type=string,JSONPath=`.status.progress.summary`
+// +kubebuilder:printcolumn:name="Timeline",type=string,JSONPath=`.status.progress.timeline`
+// +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:validation:XValidation:rule="self.metadata.name.size() <= 40",message="metadata.name must be at most 40 characters, so that child objects can carry it"
+// +kubebuilder:validation:XValidation:rule="!format.dns1123Label().validate(self.metadata.name).hasValue()",message="metadata.name must be a lower-case DNS label, as the names of its Jobs carry it"
+type Event struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// spec is the broadcast and what is made of it.
+	// +required
+	Spec EventSpec `json:"spec,omitzero"`
+
+	// status is how far it has come.
+	// +optional
+	Status EventStatus `json:"status,omitzero"`
+}
+
+// EventList is a list of Events.
+//
+// +kubebuilder:object:root=true
+type EventList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []Event `json:"items"`
+}

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1
+
+import (
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// ProfileSpec is a pipeline: which plugins run on an Event, and how.
+type ProfileSpec struct {
+	// chunkSeconds is the length of the pieces in which an Event is processed. Shorter chunks bring
+	// clips earlier; plugins that need context want longer ones.
+	// +optional
+	// +default=20
+	// +kubebuilder:default=20
+	// +kubebuilder:validation:Minimum=2
+	// +kubebuilder:validation:Maximum=60
+	ChunkSeconds int32 `json:"chunkSeconds,omitempty"`
+
+	// maxSegmentSeconds is the longest segment. An open segment that reaches it is closed there,
+	// with the reason MaxSegmentLength.
+	// +optional
+	// +default=120
+	// +kubebuilder:default=120
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=7200
+	MaxSegmentSeconds int32 `json:"maxSegmentSeconds,omitempty"`
+
+	// segmenter decides where segments start and end.
+	// +required
+	Segmenter PluginUse `json:"segmenter,omitzero"`
+
+	// optimizer moves the marks of complete segments. Without one there is no optimized clip.
+	// +optional
+	Optimizer *PluginUse `json:"optimizer,omitempty"`
+
+	// labeler names complete segments.
+	// +optional
+	Labeler *PluginUse `json:"labeler,omitempty"`
+
+	// featurers detect things in each chunk. Featurers that other plugins depend on need not be
+	// listed, unless to override their configuration.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=32
+	// +kubebuilder:validation:XValidation:rule="self.all(f, self.exists_one(g, g.plugin.name == f.plugin.name))",message="featurers: each plugin may stand there once"
+	Featurers []PluginUse `json:"featurers,omitempty"`
+
+	// processing says how much of the cluster an Event with this Profile uses.
+	// +optional
+	Processing ProcessingSpec `json:"processing,omitzero"`
+}
+
+// PluginUse is a plugin in its place in a Profile.
+type PluginUse struct {
+	// plugin is the Plugin that runs here.
+	// +required
+	Plugin LocalReference `json:"plugin,omitzero"`
+
+	// model is one of the Models that the Plugin lists.
+	// +optional
+	Model *LocalReference `json:"model,omitempty"`
+
+	// configuration overrides single keys of the Plugin's configuration.
+	// +optional
+	// +kubebuilder:validation:Type=object
+	// +kubebuilder:validation:XPreserveUnknownFields
+	Configuration *apiextensionsv1.JSON `json:"configuration,omitempty"`
+}
+
+// ProcessingSpec sizes the Jobs of an Event.
+type ProcessingSpec struct {
+	// minWorkers is how many worker Jobs are kept while the Event has chunks to process.
+	// +optional
+	// +default=1
+	// +kubebuilder:default=1
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=64
+	MinWorkers int32 `json:"minWorkers,omitempty"`
+
+	// minRenderers is how many render Jobs are kept while the Event has clips or reels to render.
+	// +optional
+	// +default=1
+	// +kubebuilder:default=1
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=64
+	MinRenderers int32 `json:"minRenderers,omitempty"`
+
+	// drainTimeoutSeconds bounds the time between the end of the source and the end of all work.
+	// Work that is left then is given up, and the Event says so.
+	// +optional
+	// +default=1800
+	// +kubebuilder:default=1800
+	// +kubebuilder:validation:Minimum=10
+	// +kubebuilder:validation:Maximum=86400
+	DrainTimeoutSeconds int32 `json:"drainTimeoutSeconds,omitempty"`
+}
+
+// ProfileStatus is what the operator found out about a Profile.
+type ProfileStatus struct {
+	// conditions are Ready, ReferencesResolved and, for kstatus, Reconciling and Stalled.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +kubebuilder:validation:MaxItems=16
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+
+	// observedGeneration is the generation of the spec that this status speaks of.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
+	// graph shows the order of the plugins: those of one step can run side by side, each step
+	// needs the ones before it.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	Graph []GraphStep `json:"graph,omitempty"`
+}
+
+// GraphStep is a set of plugins that can run side by side.
+type GraphStep struct {
+	// plugins of this step, by name.
+	// +required
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=40
+	Plugins []string `json:"plugins,omitempty"`
+}
+
+// Profile is a pipeline: the plugins that run on an Event, their settings and their order.
+//
+// +genclient
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:shortName=mprof,categories=mre
+// +kubebuilder:printcolumn:name="Segmenter",type=string,JSONPath=`.spec.segmenter.plugin.name`
+// +kubebuilder:printcolumn:name="Chunk",type=integer,JSONPath=`.spec.chunkSeconds`
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:validation:XValidation:rule="self.metadata.name.size() <= 40",message="metadata.name must be at most 40 characters, so that child objects can carry it"
+type Profile struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// spec is the pipeline.
+	// +required
+	Spec ProfileSpec `json:"spec,omitzero"`
+
+	// status is what the operator found out.
+	// +optional
+	Status ProfileStatus `json:"status,omitzero"`
+}
+
+// ProfileList is a list of Profiles.
+//
+// +kubebuilder:object:root=true
+type ProfileList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []Profile `json:"items"`
+}
