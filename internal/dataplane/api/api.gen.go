@@ -20,8 +20,6 @@ import (
 	"strings"
 	"time"
 
-	"encoding/json"
-
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/oapi-codegen/runtime"
 )
@@ -688,14 +686,14 @@ type DeletionState struct {
 // EventState defines model for EventState.
 type EventState struct {
 	// Backlog Tasks that are not terminal, by pool. The manager sizes the Jobs from it.
-	Backlog        Backlog   `json:"backlog"`
-	EdlLocations   *[]string `json:"edlLocations,omitempty"`
-	ExportLocation *string   `json:"exportLocation,omitempty"`
-	Message        *string   `json:"message,omitempty"`
-	Name           string    `json:"name"`
-	Namespace      string    `json:"namespace"`
-	PlanHash       string    `json:"planHash"`
-	Progress       Progress  `json:"progress"`
+	Backlog        Backlog  `json:"backlog"`
+	EdlLocations   []string `json:"edlLocations,omitempty"`
+	ExportLocation *string  `json:"exportLocation,omitempty"`
+	Message        *string  `json:"message,omitempty"`
+	Name           string   `json:"name"`
+	Namespace      string   `json:"namespace"`
+	PlanHash       string   `json:"planHash"`
+	Progress       Progress `json:"progress"`
 
 	// Reason A condition reason for a state that is not healthy.
 	Reason      *string `json:"reason,omitempty"`
@@ -1255,19 +1253,19 @@ type TaskList struct {
 // TaskOutput defines model for TaskOutput.
 type TaskOutput struct {
 	// Labels Of a labeler.
-	Labels *[]SegmentLabel `json:"labels,omitempty"`
+	Labels []SegmentLabel `json:"labels,omitempty"`
 
 	// Media What was rendered, as counted in the file.
 	Media *MediaProof `json:"media,omitempty"`
 
 	// Optimized Of an optimizer.
-	Optimized *[]OptimizedMarks `json:"optimized,omitempty"`
+	Optimized []OptimizedMarks `json:"optimized,omitempty"`
 
 	// Results Of a featurer.
-	Results *[]NewResult `json:"results,omitempty"`
+	Results []NewResult `json:"results,omitempty"`
 
 	// Segments Of a segmenter or the final pass.
-	Segments *[]SegmentUpdate `json:"segments,omitempty"`
+	Segments []SegmentUpdate `json:"segments,omitempty"`
 
 	// Signals Of a framer.
 	Signals *json.RawMessage `json:"signals,omitempty"`
@@ -10275,115 +10273,115 @@ var swaggerSpec = []string{
 	"cJBiCQeS5BAF8Ayf3FHWD4OS3p2bVx+08EhACPAxOGUsA0yNKLdif+OQN/pNRQ2USDGIclqwsut3k7qR",
 	"/DV2wu+82nsTikDT1yThTAwk5RnhQr7klmOGfKDeHTo6LfOpkc0DXhYSczli8S1o2rma48QeQBqbrTbS",
 	"CeEODvTU/TWCrHhyIHMqPljjzda2zFCdq7whc4qNQtQWFZbLRvCGqAcLaHPqKNZA486W0XOgopSIlfpk",
-	"/nQwZwd2oUqVnFzj5WsQQmla3tMDkheMG+gqTfg4ApqwlND5oVZAH9alitpMvcBucDj2dccFK4AqpUUL",
-	"F0UOeSFX+nwTQmEtdH6cZaQIcBbnjIfRTjfB+TXmGtMZSyqVoAlh8ez48NDB9fXV80lI4OWY3/0HuLAj",
-	"DFAgWSmHrq3gjM02vgwpwVf6zQen/owT2gLmOVBpjKH1p238XQFVdKEPfDNZFEcvMckawrEeQC7KfEox",
-	"yTaA+N9X578EYVyp3AOge485wQNOoIwU/7GvrmsJDhz1cHGljvsIr48Jon4ozAbZICPFBS3KgOwaTqf/",
-	"LeabXn1TZAyn21FlXjwfPvwIEu6nrQZprJ/8imAzQjce/rfuvW777AgtF0A1nWl1FS2wQJQZM22g6Vdp",
-	"FYPOkjeUyGuYhTS9r0ykFXF6EK01mxoHhgq6KHj/h6+S8Y84ez1o+acNJ3Nl0ioQFJLk5HOHmHoBCRFB",
-	"23A4k45gDA7YOnbWJa62OAdqaP38he+Ahnirh5rMN24V1UJDIH8BGSj+umIZSVY+1K9BYkJ/L2VRaiLT",
-	"b4I+MtSDDgSY0SqFoWWhMwphMcEhx4SqUcJaEhEog5nUnICWjKdiEh3TMsviDfaintIfPwQELU461jyt",
-	"fS99NOF5QSDNLq1G0uScddy2hAp8UgrcpafOrCsrVu/rMsS3sNCLDNNXWCzCDzmbcxBigNPSvNfgiyYm",
-	"T1HCaErUL2TeQTPGEUb6CDZuLCK0F2sBOJOLVVCXEKzkCZzTdKO12ZzeKj3H6sxQkhOtQE7QaSLJPRzr",
-	"Y8WMjHhJxQS94IZijhExR43SlNJYUd+do8cJOmN5ofhCu2KNBqVdcc4NN9HGUlvrMpMqprKTRHHkRtqg",
-	"iW1xnoYdK3F0X6sXTUhdEwECLYlcILgHvkLG/7CN56LDRVOrXRX1ebQWV1xXLzLEtwpOJQ8wrcclfoTn",
-	"6Pm/AiCtydUh6kbTwW9MvmSldjSZP7yhHHCywNMMqr+dW8vH/DpjnJeFElO/sf+QFFgURxd0DkJ2orQF",
-	"L7uYmtGD+wYsSw7XZRbYO5bGJdjF7OWchEXLEsh8IcN+Sy9OtDFM5G/HThd7q6om6tkZ79C1tzG/UygU",
-	"59KEjHDxXel1X4MoMylCorqGY/8wmJqheh0BP6+s0W+8LbEWRrykTwRiS2qfZVjIE4Ttr+WCicpxMDNy",
-	"xwol5zYY7i5x7o7APh+lv4+Nl1TU4pRg56HwdF4HxBZig8SkobNDUio43BNWCmUXjLEdtpHZuzFUOjw+",
-	"azZECHxGcN0UJtgXgF5fpGNdzQV3YK8H8sy5+0QfsYgZei45WGUA0hPFENXvBaFzE/D01INHmpwKCqM8",
-	"vOPx8yusQgxW8qwrYvDyZV7AXKlKqfD0kxNUcFBsAKnWn4wHxjwTk2jTCaMmbGw4bmLTYaqPNC7xFLJO",
-	"1vqGJK4xioav4sZ8sBtJ2CndPGnmFjhAnF0CFuHzHvJCDuRC4lDWuwUs7gxuH+IqVLjpg1/Vew9xlKll",
-	"jhMNssrjGMB5CnqslCNnYE0ruoM3qpwRG2A0n8UVjFu7W1uMg28n+q7hYwmi7zhaM5m8414zpIkR4CwD",
-	"jhYsS8UJ0n/VqQDK9Cg4zIBzSAfp63GkBjHhpLYQYkjiOxDKAPq7zrJi6ROBlAL/3QkSC6WbSIYKYEWm",
-	"jYNGNtWzdm7Pui7KWDYkXUArp5j0orzSUJ8djQqz6zVUMGjO04NFkwa0jsbM8WjfngwjG19TwvKAqfqC",
-	"UdB2qsKqca4TobM50JJkGVJfIUxXKGccTnyKAJoK3+ZUnKmMkFTbLGrczTaIW1bn/m8dNzU3P5TJ9GvB",
-	"wT3PRwuunSGeU2oPQPeKi0Vop06bKkMWYGt51VShFWrXX1iHkZhLNTc2WnmMBCYpkgsOgJZ4JdZzbGYj",
-	"AsT5GOVEkuQuYGa8oUuOiwJS9NMRunv1GV3d3mxj089srNdMU60tCK86shV27C2xQC7gFSMsUMJKKpUx",
-	"Yzz9M2JES+vMK1PCbnT+1FCYTFdy8Lsu92ZczH9MCH/RbWuvv3wHqw5foFywtOmz1SFfCLqOzOvX3U7r",
-	"Kozwa8eES5LKxTaGndpBBSE3TgUFh5w1wFdbbC0+RGm/wdIojz0eEfMrNS5InF15b5nU0LVRG4kfTfI9",
-	"/5RkpSD3cILgY4kzdRTKShAYx2bBCJWalEkOA4/jRyZsdOdpeGAIAfB3F1pRMk4Ec2DOFGmFCGNsfszG",
-	"cDWXnXM9Fj5enKQbVvUS4mrjfUD7uqYQVXwzZSUPkKW1YITNhtd+aTyTNqU1yTDJIUWMgs0b1TnjaMGW",
-	"aIY5yhXuUY6VZnEPg71IPWbTX89s26UDK2zqefgbYPcp2HQlQOeF9vxdcaYOSq1+UKv5oAuJUgYmnmIc",
-	"+Gi5UG/VEXQd6Vg7XTc6d/ozYZOMFGIIws/0i+q85ZjQ2812Xf+8uhRjyLwm2VWdwjbq1VuSEMhy186P",
-	"dZT8hnOoClI0JVgWUx+IjtyjT5Z2t9+3i4mPWJH7JLwo82boyNPBIH8gRUAx8kkY6XTAwZKjyfg5/nRh",
-	"vnr6/b/Wedmy0JidOq7riSQOWaIJ76x7Ctd5cs6JEq+K1ZKFtdiVVZ6UUhnqKCX3JLUp+JrRgmrBiBDL",
-	"wgTPwGZw2z2tOfUaDr91sgszoWNmH/Q1fXQJqzMnAJpipc7dCEZtqyyPcB6R003FgFyIYMJIY4yupZ/f",
-	"B/N/t42sG7HcHVjHebeKMzz5b1DifGcg1i2kXq5bQBeQrqojvZUqUZJMdgQXkwwL4ZsqLtIXxU5l0f+u",
-	"FKqo8jIHjZmE0RmZe7Ugo9R6I7DE73RcfsYcKPAOP8Qv1TMnhq48MbTUlq05rQfaARljd1Oc3OkYVEDY",
-	"vGJLlGO6QoB5RoAbaSKeIBshQ1hJZ0QBUjEwOy7Hn06Np3OoXzVX9v2t/nONWhf51jVnYVOUpRAIe5ym",
-	"KQch6kRoJoCi1+rloPzuZEtms5ZGYXcLx3I7Wd5wlKF1HzhxxRttyvVpsV53wLHs42aNOBqk2cW2N9Vp",
-	"13JDkQzeXF9uFiHuxfAEvs2yNkdP2gGvvxmkMVgrP4TArrxRZYyrU5dtU8S3ptO7BQfBYF3ajhW6Ktrq",
-	"7fv1cOsSNWPJnTkwh0gMwGLwyxxwutrGgHZrckNU8wbhUdfItpNOUwiFO4TE0wx0ip9Gmz2dGj7tC3qP",
-	"M32cvaG4lAugkiRYmiR2xqckTXXUxkvgOWN0lpFEKUjag33JhPr3LyY78JaxS8x1NcUbiu8xyWyOz4U6",
-	"lWhXzSDIZtpzM+G+HBybIjKoI7Td5vq1amxTR9oF9CpnL2DZCZuLNIxOzCcmF2DkR69tNciYb678QrIh",
-	"Xyldc9yG1BdV2cOIb95iKkewF2RjZ9HfjJrFWTdV7uC4z34vgI7+xFPiB0ZrM0Jhe4ddiwDXCSVuknWb",
-	"+lrbDQAttLsmzttU06S7tV02UdkmhhDLXmOju4Y8iHR0qwJdIji+wcFa5Z/WTsIKxTVA1uHzHBXbGFcT",
-	"M7LCxS5v3UjnIFimq6Zj9Pbixe2rT6/OL355dRt2h2A+Sj2B7EpZT0FfaE+mNfe7a+wk73dM0dXWoR2/",
-	"6YeXy2uhH4j1BFyjBsIGv4YkukjuyhrGX6G6oz9GsZ/8PD844ZX8dCdiKZh0FC50V1ZmfQUGWxUsOm76",
-	"CtWHm9Knq6W4icNgU0R7XdrwcSC4fDuCd6aNphS9VSL1m85h3cXwM+MfGU5jflJ4w5X64/NNnowhNefb",
-	"ecBqfGwwxuvl/rSBR7yOSwFvlrex2MekB9AGwppL7KaVroomW3EWrO5eIcDJwrmgtQ9IV2Yhxscnale1",
-	"bYFzZat8hV7qG00ffXVJIW/MpiO06gMx6gwVkEEyQn0OFwq9xUTqwp86UCYkyTJbGPQbe41lsjj2c5GN",
-	"gT8xbxtRpuuGKNwDNzlbU/BtWDtHJQPX5KGdpZaMtkytR06O8AN7TNTgGFeVUwEykJNRO6lq6g8zjkvH",
-	"aEWoWQ4GcNiFambKTI8R86p7nwjkNIRA/s+jMjoGawDODb/55VAShkkd2Jx4YeC099rcG8k4pF3es8E1",
-	"ui7UvsssG91HoicxyfSZqDrcDDHYrW03qokCCZQnKJtRkapJw8W6PiE1/bVEmSwQFuhI/ffPg6Og8TCi",
-	"iwWeQtbRVm0KWWc+zBbtKwqg48DZCN2NycioDeqAKB+jjLd1SGvLVzb8xqRWLfaavR48MDSYtBk1NHjx",
-	"sdCEeQ+TXDqU7o5Tuqigm3r67Jge8yMxO3W73yDD3Ib3LsS6En3Gyq+GH2t4ott+LM3efLe+bhjcJPNU",
-	"GSAoY+wOUoTl9vEOZ5979ufQbDgL2zdFGlSWd3dCOCnwAqRTU15XKQ02d6eq0NXVTCF9aVhyJ54Krb1X",
-	"qVNOnycCKRGiE61yvEIZATSFFaNp3dRJoDvKlhQJhmaYD4z8ko4yOTVbNbs0zaOIQBo2olqoyTylsHSv",
-	"hlNfdpllOkw47LWqt1XAbkJ0qCxMVq6Ckj7ATU6QWrzhEgWrKjnSh+8TYRN5MxACPUU5oaWEuPlBhoX0",
-	"PgCaNl8fkQW1IeNz5jJjuoon6w4FWkmhTJeGIBurrKtGThq7NKlJkqEpGDJKwyWVdb7QKBOT2fjCQIm+",
-	"TaqoK8k97+FlpbTNaoQ53dAB4QTVnYVckSkdmq29u6rAQG3uGtgdIYT2PSCT9EYXjdpYf5MHbRnq5tLR",
-	"4LhO0AaSC6qqiCZSXhrpaPGyXLDMUfLWFSkde/bNnm7RMwDVG3MYRmQu7LxC3q4gBAFdAtZVNjq46fMY",
-	"44sDHml6dTurZ4QSsRg3Wl3R2GHjDdjEVmWvo1aZMSFgKPx7iQ+nq1HNAod0Y1V7q5xwojTUFD6ArEai",
-	"zh3bx0yfk7qJhXaexqjIMDXWs3YePbJHYMi0sxW7zsJzfLHGMG4rcc0BFSq6uGdkn5nnRz/9GOwzI/lK",
-	"J5aEM1zHVE/WDld/3K71V3pXW8nFicxWGlE55NO6BanE4u6JQAqm6jwUINHf9cmj1YwqF1g9+C5QP2A7",
-	"fW7qFFeVmM9cLuiwEAevP9QdPjZ+5vUBaebv91bp+j0O2mn2fR+2aoJsYscQp3f1QSPRfYD2VM310EEB",
-	"v7b6fVvAeaBvpngzLw3XwatWPjSC7bZc17KghaWm3rtPQJ9v2zsE1Oe/V7kCrbJjXbkR8ArOEEYWLmOL",
-	"pIxTKKDj63TRcZHXhl9ufYm09gwMXmWrDDCwTi9hMwAVR1CDJ6wLNx86Kz66JqslkT1vjJAqsBBj0WKd",
-	"FqE1dLVt+r0q9uY7bdMcP76Svj69PabvzNyMXZtEcUeKQv9h1h1muvVMnq7I+XDu9S4mCXVEDDcNsr4V",
-	"IgzCT/QJNTUnWYol1voGhG3ZDRaJ0PaCddj0DLzrIm+iE9x8dJ2xQuHoNXz+jCmh4aJu81lP7MTUwtxu",
-	"6ghwdXvjDn9dwOXgoKE1cL98gFpZJbo9xJF2UZ513iazdUqSv2W7qkAekgV4C4Rxg4hDrOWaf7Uytce0",
-	"FyDCHn9EroZ3zxoX3S9Yshh9B8k2NxeoDyryelyfhP6cRpLyl9W3lWwZ4qNpCZWufgoFXmUMpzevTr//",
-	"4cf+ulAvp2ZnPlWDsgZEY9s5YdzlCz6o2tTW3qXrvdBF6bYVRCtC8hjiGk4rm+HTteq965xaCGyvc7p8",
-	"wEAtzp/IfsM7jwSb1l1VXel+Ob/d3IfOULbpRtcg+aH3idhU30D+MU7tNYLhGNOXUC1Ho7TOjFBfrGX3",
-	"hWmK8lJINAUkmpGVelkbYDYcKG4f63vXinFSciJXN4ogzaYE8HuSwGmiW+hU981p9QewsfHsQAspC3Mf",
-	"CKEzFtILiBSxrSiMTW+x2CXrWP0/roIIMdLZ8Bo8OtVdaRI6iUfoW8hMCtWbixeTd/Q0y3Rej0CMVr0K",
-	"vFwfDW5Lgcg0FjIlcO6qMhHQT06QbkWkvn1Hy1CXI3SqW1sojdGq7C7Ac4KwfnTASh3SAxf5m7yjZ7qn",
-	"llC4ThFGNw0AI619my7J7rY4oAmgDzmHiTbmDpXKqDXGD5N3SrfISAK2b5i9pfC0wMkCDr6fHFm8G+SI",
-	"48PD5XI5wfrxhPH5of1WHF5enJ3/dnOuv6nLh6LX1+fo9wI4lox7uqrXQvk4un/qwjK4INFx9GxyNHmm",
-	"zwS50DR0aBpvf1b/noM0Zds2Pewi1WWu8pV+JWrdhvj90dE6HdkWFBPDYvYqyrBkrQbz7j+syTw6/uN9",
-	"HIkyzzFfmQaZcmGjcJoSEKZiCdzU+eO5sL2U0+i9Gubw/umhd8tXcGfqzDir7tnyryP9I3zbpo4Dbnm/",
-	"ZLAxXXgavyNd8GrP3os9N7bDex/GY8eNluNusvQuXQtcZqk7mFiAb00fHkVg1+bENbzBSMDHUvOkaaw8",
-	"QW+xkiDtaJ/ORlQyYkGoPHFdnKR+qt2hvJQLn7JwmhNak5bOphSHX1xW5YPBj6vIatKZuUfBXbg3gM4K",
-	"czVDH6H1Jw43bnjopLOi5Nad3DXLWteFfdJO8yqJAPm8si2LtGluX9buad278PEEZfAkqkMKCQmFOs7U",
-	"/xs9FzkUgL3GnKikkmToQ8qU4NfXb5ozSz/MAN+rYZFk+VRIRiF+RwVzrWKkGUM02hg+Eea6zjlI9Pzp",
-	"0QS9VafOB42yD6Y3p36uDs85o/Ad4mxpDmSjMwg0Z0gyZo6hNhnHnbLekene0OxdvdEhIoQLQj0Sn45e",
-	"Knw6WgkcGWt8GZqwfuWwuiT64X2XSDhMqj4OPcePreYfN7u5E1rx9YYXq1u19yz13T1/AYyaLSo2sjcL",
-	"bovYr4Ex18emG2G2O85fG1/uZqgQurRir4Se0fVjF+HVskU6t+23isGULakyEg9Knq3dMj9qijgqmAhQ",
-	"wWtC5Qs7y5vrS3t+gpA/M9NeYScoqhrjtu5wVCf0wx5Jo04Y6hDO+tGjRfOp19H+l/Nbk8JI7dG11s83",
-	"rN6vIx/SrJN5z3XM8vzF5TAVrEoeWNe+n8bj+rUNYGUJn+RhkWHSwlTbdRDESKY5+dEoufVUjzpZUKkt",
-	"Z6//L3r249ERgpRI5EqA9Lxf6SS1AecNuN2F5tL0u+zyJtYg7uzGdog9RCh6fX3+RNixkdnbV0JUHdPq",
-	"0i8vXBBmbyLMu8WkA+q6R8+ODFCzY61a6htKYn1OLu3NZtZnhTMdf/WRYCG1HzRUTel3fvqZbvCmxfxe",
-	"zj3/zoSvfPY1O/0HaOdU+0V1qttFmpnccN1gfwf8q69dUKcehU9S3wCz8u4CsMytZ1xqj4Y6MW3SsiMp",
-	"7bTtOx8L21f2MVRRBojiqpS6Ze1+SEIP/ZVJod9INRnGO8C6Hsi6Efo7+6aQF0zq3HWMjIPcpFhqbzSm",
-	"TDtHF1gslNjhMCsFpObh86OfxniyDr1sn04zyBUuDHNnuYzMGvZ+nPVZIG70V7OovIreAL1cldNMpzS3",
-	"Aio6z4Q8wnf1FU50Px+rkxxu6k7Xf2nD2C9qDPF91Wl9ZUJJ3zTidG3Fga1+37kicE7TG9d4eB9Sv64w",
-	"GST6nwcaRDMJ6WRHunW75urEqy7SdWamJs84SSpdXHdYFr74DqqAm3A487LRd43Hl5hke0WkS6X/ltCY",
-	"YEqZDuorBjzxMKZALZrnLZlTo8TrEFPNVuNQaZSzPiF6q9/4i0vQKv87ZHrpC8umK0TSb1lwakwdfjE3",
-	"wz0cJl6nxW0n24ydW3MPXTefur4He7S9vLz4bZm10nR2wbBuMB06M/UpTnHSNra9qU4gUSYJCMG4iBGh",
-	"yixCkmMqcKKWNUGnNmBXp24InINJ53hH9deQmuuvWSkRzGaQKEXbatUm7UMusGlWo43rJyKoZzeCbRvt",
-	"sRalzWzDsz+RypSw3jOFfTPnwTUUjEuX80WRrQ6zdyvrIn8ikOREyf45JtRGeesLJ54I5DXpnjwC9QvA",
-	"XE4Byz8Z/6/cOvbt4jEXCm5LA7orQLobMjBjKRmjGXui+NjkixBNABlrurnHopbDo71xO0DstVnFt43W",
-	"X8g9UDTFyd0uEKtGc0eHHlTxr+LmuEoHQqZuWPM5y1IkGRKSFePQ7RfH7N6xdls3B9iLRK67FGyHM+ML",
-	"s9VYHGpX9y7ycZIMO/9Y1RoOveTsM1CTHSoVIhmtz2pTCaKWw206V58vbLPaXlIi9xtLfkOJ3F8cubqH",
-	"/Ov6T11T5nD8paxaNu8ujBwj04TggNFsha7e3DoPub6RaTzS94Pwa5gTIYHraoL9YXxrbnbr2xNHu+GV",
-	"WLahMY0dz97WGjymK8S47q9567R1XQyiFX+TWnd1e9Nwfr+jts4lyPTIpiG1myjpBDu5AMLtfdr2Flpj",
-	"IHhGREOzH0hChxnpCYYqM1mn3f/Vbf6q/ibA7nqDyuYPoO/bcQKYphXi8EvV23xAQq9pE/znZPT+78jD",
-	"RQbEyu4vMxCmqYhXdaJsNFHluwqJldRAc+bqdw3Uu9yvm3NhKwzvMW5Ut5reczbsrTZbMTU3lpuJ61wF",
-	"/1Zu9QbZRWrPdXVTQJ+G60F596eh3/f9K+tAG3C7jyCyZhMfwe3I8YLMlZZcd4A2/XoSzW0ZW8JaUkEV",
-	"Lm7W5qwXn/3xXiHZfhbqGpRjiuemcYKrp9Fjq3Ns/W2bV/NvNm1EwuuP7Rm8/vVbxu+AWymhKFpnyntf",
-	"GpNu/UN92emUpSu0XDDT4JGxO+9DzQYP7x/+JwAA//8=",
+	"/nQwZwd2oUqVnFzj5WsQQmla65JCLbCetHuLjiXdEcAKoEoR0QJDoTgv5EqfWUIoTITOhLOMFAFu4Zzx",
+	"MCrpJti9xlxjL2NJdcw3oSaeHR8eOli9vno+CQmxHPO7/wAXdoQBSiEr5dC1FZyx2caXISX4Sr/54FSa",
+	"cYJYwDwHKo2Bs/60jb8roKl6pg5xM1kURy8xyRoCrx5ALsp8SjHJNoD431fnvwRhXKnRA6B7jznBA06V",
+	"jBT/sa+un/wOHPVwcaVi+wivRT9RPxRmg2yQkeKCFmVAHg2n0/8W802vvikyhtPtqDIvng8ffgQJ99NW",
+	"gzTWT3NFsBmhGw/0W/det811hJYLoJrOtAqKFlggyozpNdCcqzSFQefDG0rkNcxC2ttXJtKKOD2I1tpK",
+	"jQNDBV0UvP8DVcn4R5ynHrT804aTuTJTFQgKSXLyuUNMvYCEiKC9N5xJRzAGB2ydNesSV1uRA7Wufv7C",
+	"d0BDvNVDTeYbt4pqoSGQv4AMFH9dsYwkKx/q1yAxob+Xsig1kek3QR8Z6kEHAsxolcLQsroZhbCY4JBj",
+	"QtUoYc2HCJTBTGpOQEvGUzGJjmmZZfEGG1BP6Y8fAoIWJx1rntb+lD6a8DwbkGaXViNpcs46bltCBT4V",
+	"jMtLT51ZV1asLtdlXG9hdRcZpq+wWIQfcjbnIMQAR6R5r8EXTUyeooTRlKhfyLyDZowjjPQRbFxTRGjP",
+	"1AJwJheroC4hWMkTOKfpRguyOb1Veo7VmaEkJ1qBnKDTRJJ7ONbHihkZ8ZKKCXrBDcUcI2KOGqUppbGi",
+	"vjtHjxN0xvJC8YV2rxoNSrvXnGttog2gttZlJlVMZSeJ4siNtEET2+I8DTtL4ui+Vi+akLomAgRaErlA",
+	"cA98hYxPYRtvRIfbpVa7KurzaC2uuK5eZIhvFZxKHmBaj0v8qM3R838FQFqTq0PUjaaD35h8yUrtPDJ/",
+	"eEM54GSBpxlUfzu3lo/5dcY4Lwslpn5j/yEpsCiOLugchOxEaQtedjE1owf3DViWHK7LLLB3LI2br4vZ",
+	"yzkJi5YlkPlChn2RXuxnY+jH346dLvZWVU3UszPeoWtvY1KnUCjOpQkZ4ba70uu+BlFmUoREdQ3H/mEw",
+	"NUP1Gvc/r6whbzwosRZGvKRPBGJLap9lWMgThO2v5YKJyhkwM3LHCiXnChjuAnEujMA+H6W/j42BVNTi",
+	"lGDnofB0XgfEFmKDxKShs0NSKjjcE1YKZReMsR22kdm7MVQ6PD5rNkQIfEZw3RQmgBeAXl/0Yl3NBXdg",
+	"rwfnzLn7RB+xiBl6LjlYZQDSE8UQ1e8FoXMTxPTUg0eanAoKo7y24/HzK6xCDFbyrCsK8PJlXsBcqUqp",
+	"8PSTE1RwUGwAqdafjAfGPBOTaNMJoyZsbDhuYtNhqo80LvEUsk7W+oYkrjGKhq/ixnywG0nYKd08aeYW",
+	"OECcXQIW4fMe8kIO5ELiUNa7BSzuDG4f4ir8t+mDX9V7D3GUqWWOEw2yys0YwHkKeqyUI2dgTSu6gzeq",
+	"PBAbNDSfxRWMW7tbW4yDbyf6ruFjCaLvOFozmbzjXjOk8fvjLAOOFixLxQnSf9XhfWV6FBxmwDmkg/T1",
+	"OFKDmBBRWwgxJPEdCGUA/V1nTrH0iUBKgf/uBImF0k0kQwWwItPGQSND6lk7X2ddF2UsG5ICoJVTTHpR",
+	"Xmmoz45Ghc71GioYNOfpwaJJ7VlHY+Z4tG9PhpGNrylhecBUfcEoaDtVYdU414nQGRpoSbIMqa8QpiuU",
+	"Mw4nPkUATYVvcyrOVEZIqm0WNe5mG8Qtq3P/t46bmpsfymT6teDgnuejBdfOEM8ptQege8XFIrRTp02V",
+	"IQuwtbxqqtAKtesvrMNIzKWaGxutPEYCkxTJBQdAS7wS63kzsxFB33yMciJJchcwM97QJcdFASn66Qjd",
+	"vfqMrm5vtrHpZzZ+a6ap1haEVx3ZCjv2llggF/CKERYoYSWVypgxnv4ZMaKldeaVKWE3OidqKEymKzn4",
+	"XZdPMy6OPyYsv+i2tddfvoNVhy9QLlja9NkCTVgKQdeRef2622ldhRF+7ZhwSVK52MawUzuoIOTGqaDg",
+	"kLMG+GqLrcWHKO03WBrlsccjYn6lxgWJsyvvLZPuuTZqI5mjSb7nn5KsFOQeThB8LHGmjkJZCQLj2CwY",
+	"oVKTMslh4HH8yCSM7twLDwwhAP7uQitKxolgXsuZIq0QYYzNedkYruayc67HwseLk3TDql5CXG28D2hf",
+	"1xSiim+mrOQBsrQWjLAZ7tovjWfSpqkmGSY5pIhRsLmgOg8cLdgSzTBHucI9yrHSLO5hsBepx2z665lt",
+	"u3RghU09D38D7D4Fm66k5rzQnr8rztRBqdUPajUfdCFRysDEU4wDHy0X6q06gq4jHWun60bnTn92a5KR",
+	"QgxB+Jl+UZ23HBN6u9mu659Xl1cMmdcksKpT2Ea9essMApnr2vmxjpLfcA5VkYmmBMti6gPRkXv0ydLu",
+	"9vt2MfERK3KfhBdl3gwdeToY5A+kCChGPgkjneI3WHI0GT/Hny7MV0+//9c6L1sWGrNTx3U9kcQhSzTh",
+	"nXVP4TpPzjlR4lWxWrKwFruyypNSKkMdpeSepDatXjNaUC0YEWJZmOAZ2Kxsu6c1p17D4bdOdmEmdMzs",
+	"g76mjy5hdeYEQFOs1LkbwahtleURziNyuqkYkAsRTBhpjNG19PP7YE7vtpF1I5a7A+s471Zxhif/DUqG",
+	"7wzEuoXUy3UL6ALSVXWkt1IlSpLJjuBikmEhfFPFRfqi2Kks+t+VQhVVXuagMZMwOiNzr75jlFpvBJb4",
+	"nY7Lz5gDBd7hh/ileubE0JUnhpbasjWn9UA7IGPsboqTOx2DCgibV2yJckxXCDDPCHAjTcQTZCNkCCvp",
+	"jChAKgZmx+X406nxdA71q+bKvr/Vf65R6yLfuo4sbIqyFAJhj9M05SBEndzMBFD0Wr0clN+dbMls1tIo",
+	"7G7hWG4nwBuOMrTuAyeueKNNuT4t1usOOJZ93KwRR4M0u9j2pjrtWm4oksGb68vNIsS9GJ7At1nW5uhJ",
+	"O+D1N4M0BmvlhxDYlTeqjHF16rJtCvPWdHq34CAYrEvbsUJXlVq9fb/GbV2iZiy5MwfmEIkBWAx+mQNO",
+	"V9sY0G5Nbohq3iA86rrXdtJpCqFwh5B4moFO8dNos6dTw6d9Qe9xpo+zNxSXcgFUkgRLk8TO+JSkqY7a",
+	"eAk8Z4zOMpIoBUl7sC+ZUP/+xWQH3jJ2ifkczIj3mGQ2x+dCnUq0qw4QZDPtuZlwXw6OTREZ1BHabnP9",
+	"WjW2qQ3tAnqVsxew7ITNRRpGJ+YTkwsw8qPXthpkzDdXfnHYkK+UrjluQ+qLquxhxDdvMZUj2AuysbPo",
+	"b0bN4qybKndw3Ge/F0BHf+Ip8QOjtRmhsL3DrkWA64QSN8m6TX2t7QaAFtpdE+dtqmnS3doum6hsE0OI",
+	"Za+x0V1DHkQ6uv2ALvsb37RgrZpPaydhheIaIOvweY6KbYyriRlZ4WKXt26kcxAs05XQMXp78eL21adX",
+	"5xe/vLoNu0MwH6WeQHalrKegL7Qn05r7HTN2kvc7puhq69CO38jDy+W10A/EegKuUQNhg19DEl0kd2UN",
+	"469Q3dEfo9hPfp4fnPBKfroTsRRMOgoXuisrs74Cg60KFh03fYXqw03p09VS3MRhsCmivS5t+DgQXL4d",
+	"wTvTRqOJ3iqR+k3nsO5i+JnxjwynMT8pvOFK/fH5Jk/GkDry7TxgNT42GOP1cn/awCNeF6WAN8vbWOxj",
+	"0gNoA2HNJXbTSldFk604C1ZsrxDgZOFc0NoHpCuzEOPjE7Wr2rbAubJVvkIv9Y2mj766pJA3ZtMRWvV2",
+	"GHWGCsggGaE+hwuF3mIideFPHSgTkmSZLQz6jb3GMlkc+7nIxsCfmLeNKNN1QxTugZucrSn4Nqydo5KB",
+	"a/LQzlJLRlum1iMnR/iBPSZqcIyryqkAGcjJqJ1UNfWHGcelY7Qi1CwHAzjsQjUzZabHiHnVvU8EchpC",
+	"IP/nURkdgzUA54bf/HIoCcOkDmxOvDBw2ntt7o1kHNIu79ngGl0Xat9llo3uI9GTmGT6TFRda4YY7Na2",
+	"G9VEgQTKE5TNqEjVpOFiXZ+Qmp5ZokwWCAt0pP7758FR0HgY0cUCTyHraJU2hawzH2aL9hUF0HHgbITu",
+	"xmRk1AZ1QJSPUcbbOqS15SsbfmNSqxZ7zV4PHhgaTNqMGhq8+FhowryHSS4dSnfHKV1U0E09fXZMj/mR",
+	"mJ263W+QYW7DexdiXYk+Y+VXw481PNFtP5Zmb75bXzcMbpJ5qgwQlDF2BynCcvt4h7PPPftzaDache2b",
+	"Ig0qy7s7IZwUeAHSqSmvq5QGm7tTVejqaqaQvjQsuRNPhdbeq9Qpp88TgZQI0YlWOV6hjACaworRtG7U",
+	"JNAdZUuKBEMzzAdGfklHmZyarZpdmoZQRCANG1Et1GSeUli6V8OpL7vMMh0mHPZa1dsqYDchOlQWJitX",
+	"QUkf4CYnSC3ecImCVZUc6cP3ibCJvBkIgZ6inNBSQtz8IMNCeh8ATZuvj8iC2pDxOXOZMV3Fk3WHAq2k",
+	"UKZLQ5CNVdZVIyeNXZrUJMnQFAwZpeGSyjpfaJSJyWx8YaBE3yZV1JXknvfwslLaZjXCnG7ogHCC6s5C",
+	"rsiUDs3W3l1VYKA2dw3sjhBC+x6QSXqji0ZtrL/Jg7YMdXPpaHBcJ2gDyQVVVUQTKS+NdLR4WS5Y5ih5",
+	"64qUjj37Zk+36BmA6o05DCMyF3ZeIW9XEIKALgHrKhsd3Mh5jPHFAY80vbqd1TNCiViMG62uaOyw8QZs",
+	"Yquy11GrzJgQMBT+vcSH09WoZoFDOqyqvVVOOFEaagofQFYjUeeO7WOmz0ndxEI7T2NUZJga61k7jx7Z",
+	"IzBk2tmKXWfhOb5YYxi3lbjmgAoVXdwzss/M86Offgz2mZF8pRNLwhmuY6ona4erP27X+iu9q63k4kRm",
+	"K42oHPJp3VZUYnH3RCAFU3UeCpDo7/rk0WpGlQusHnwXqB+wnT43dYqrSsxnLhd0WIiD1x/qDh8bP/P6",
+	"gDTz93urdP0eB+00+74PWzVBNrFjiNO7+qCR6D5Ae6rmeuiggF9bPbwt4DzQN1O8mZeG6+BVKx8awXZb",
+	"rmtZ0MJSU+/dJ6DPt+0dAurz36tcgVbZsa7cCHgFZwgjC5exRVLGKRTQ8XW66LjIa8Mvt75EWnsGBq+y",
+	"VQYYWKeXsBmAiiOowRPWhZsPnRUfXZPVksieN0ZIFViIsWixTovQGrraNv1eFXvzja2X48dXx9cnssfI",
+	"ndmYsWt9KO5IUeg/zLpDR7eeGdMVDR/Okd4FIqEuh+FGQNZfQoRB4ok+dabmdEqxxFqHgLB9usHKENoG",
+	"sE6YnoF3XbhNdNKaj64zVigcvYbPnzElNFyobT7riYeY+pbbTVX+V7c37kDXRVkODhpaA/fLB6iKVfLa",
+	"Qxxpt+NZ560vW6cZ+Vu2qwrkFlmAt0AYN4g4xFquoVcr+3pMywAi7JFG5Gp4R6xxEfuCJYvRd4Vsc8OA",
+	"+qAir8f1PujPUyQpf1l9W8mWIX6XllDp6pFQ4FXGcHrz6vT7H37sr/X08mR25ic1KGtANLbdEMZdkuCD",
+	"qk1t7V26fgpdlG7bO7SiHo8hruG0shk+Xaveux6phcD2eqTL8QvU1/yJ7De8m0iwEd1V1Wnul/Pbzb3l",
+	"DGWbDnMNkh9674dN3w3kFOPUXvcXjht9CdVnNMrlzAj1BVh2X5imKC+FRFNAohktqZe1AWbDgeL2sb53",
+	"rewmJSdydaMI0mxKAL8nCZwmui1OdS+cVn8AG7vNDrSQsjD3wBE6YyG9gEgR2yrB2PQLi10CjtXp4yow",
+	"ECOd4a7Bo9PXlSahE3OEvi3MpEW9uXgxeUdPs0zn6gjEaNV/wMvf0eC2FIhMsyBT1uauFBMB/eQE6fZC",
+	"6tt3tAx1LkKnul2F0hitGu6CNicI60cHrNRhOnDRvMk7eqb7ZAmF6xRhdNMAMNLat+l87G51A5oA+pBz",
+	"mGgD7VCpjFpj/DB5p3SLjCRge4HZ2wRPC5ws4OD7yZHFu0GOOD48XC6XE6wfTxifH9pvxeHlxdn5bzfn",
+	"+pu6JCh6fX2Ofi+AY8m4p6t6bZGPo/unLtSCCxIdR88mR5Nn+kyQC01Dh6aZ9mf17zlIU4ptU74uUl26",
+	"Kl/pV6LWrYXfHx2t05FtKzExLGavjAxL1mow757Cmsyj4z/ex5Eo8xzzlWl6KRc2sqYpAWEqlsBN7T6e",
+	"C9sfOY3eq2EO758eerdxBXemzoyz6j4s/9rQP8K3YurY3pb3QAabzYWn8bvMBa/g7L2Ac2OLu/dhPHbc",
+	"PDnuxknvcrTApZO6K4kF+Nb04VEEdq1LXBMbZfN/LDVPmmbJE/QWKwnSjuDpDEMlIxaEyhPXmUnqp9rF",
+	"yUu58CkLpzmhNWnpDElx+MVlSj4Y/LgqqyadmbsR3MV4A+isMNct9BFafzJw49aGTjorSm5dxF2zrHVS",
+	"2CftNK+HCJDPK9uGSJvm9mXtctb9CB9PUAZPojqkkJBQqONM/b/RR5FDAdhrtolKKkmGPqRMCX59TaY5",
+	"s/TDDPC9GhZJlk+FZBTid1Qw1/5FmjFEozXhE2Gu1ZyDRM+fHk3QW3XqfNAo+2D6bern6vCcMwrfIc6W",
+	"5kA2OoNAc4YkY+YYapNx3CnrHZnuDc3edRodIkK4wNIj8enopcKno5XAkbHGl6EJ61cOq8ucH953iYTD",
+	"pOrN0HP82Ar9cbObu5sVX294sbr9es9S393HF8Co2aJiI3sD4LaI/RoYc71puhFmO978tfHlbnsKoUsr",
+	"9kroGV0/dlFbLVukc9t+qxhM2ZIqI/Gg5NnabfCjpoijgokAFbwmVL6ws7y5vrTnJwj5MzMtE3aCoqrZ",
+	"7UPTYFQn9MMeSaNOAuoQzvrRo0Xzqdel/pfzW5OWSO3RtdajN6zeryMf0qyTec91HPL8xeUwFaxKCFjX",
+	"vp/G43qwDWBlCZ/kYZFh0sJU23UQxEimOfnRKLn1VI86AVCpLWev/y969uPREYKUSOTKevS8X+kktUHk",
+	"DbjdhebS9LtsujE1iA+72B1iBBGKXl+fPxF2bGTW+5WAX8epunTGCxdY2ZtY8m4b6YC67qWzI6PS7Fir",
+	"i/omkViffUt7A5n1Q+FMx1R9JFhI7QcNVfP4nZ9opmu7aQW/l7PMv9vgK59nzY78Ado51b5OnZJ2kWYm",
+	"h1s3wt8B/+rrEdRJRuGT1De1rLye/Za59YxL7aVQp6BNLnYkpR2xfWdeYfu/PoYqygBRXJVSt5bdD0no",
+	"ob8yKfQbniYTeAdY1wNZ10B/B94U8oJJnWOOkXF6m1RI7WHGlGmH5wKLhRI7HGalgNQ8fH700xjv1KGX",
+	"ldNp2rgCg2EuKpc5WcPej50+C8SC/mpWkld5G6CXq3Ka6dTjVpBE546QR/ijvsKJ7udNdZLDTd2R+i9t",
+	"7PrFhyG+rzqir0x46JtGnK6BOLBV6jtXBM5peuMaBO9D6teVIINE//NAI2cmIZ3sSLdu10adeFVAuh7M",
+	"1M4Zx0eli+tOyMIX30EVcBMOZ17W+K7x+BKTbK+IdCnv3xIaE0wp04F6xYAnHsYUqEXzvCVzapR4HTaq",
+	"2WocKo1y1idEb/Ubf3EJWuVph0wvfbHYdIVI+i0LTo2pwy/mBreHw8TriLjtZJuxc2vui+vmU9efYI+2",
+	"l5e/vi2zVprOLhjWDabDYaaOxClO2sa2N8oJJMokASEYFzEiVJlFSHJMBU7Usibo1Abh6nQMgXMwKRrv",
+	"qP4aUnNNNSslgtkMEqVoW63apHLIBTZNZbRx/UQE9exGAG2jPdaitJltTPYnUpkS1numsG/mPLiGgnHp",
+	"8rgoslVc9g5kXYxPBJKcKNk/x4TayG19McQTgbxm2pNHoH4BmMspYPkn4/+VW8e+XTzm4r9taUBX76e7",
+	"IQMzlpIxmrEnio9NDgjRBJCxput6LGo5PNobtwPEXptVfNto/YXcA0VTnNztArFqNHd06EEV/ypujqsU",
+	"H2TqezWfsyxFkiEhWTEO3X7By+4da7d1Ef9eJHLdTWA7nBlfmK2a4lC7uneRY5Nk2PnHqhZu6CVnn4Ga",
+	"jE+pEMlofVab6g61HG5TtPp8YZvV9pISud/48BtK5P5iw9V94V/Xf+qaJ4fjL2XVWnl3oeEYmWYBB4xm",
+	"K3T15tZ5yPXNSeORvh+EX8OcCAlcVwjsD+Nbc7Nb35442g2vxLINjWnsePa21uAxXSHGdR/MW6et6wIP",
+	"rfibdLmr25uG8/sdtbUrQaZHNrWo3exIJ83JBRBu7722t8UaA8EzIhqa/UASOsxITzBUmck6lf6vbvNX",
+	"NTUBdtcbVDZ/AH3fjhPANJcQh1+qHuQDknRNO98/J0v3f0duLTIgVnZ/mYEwzT+8ShJlo4kqh1VIrKQG",
+	"mjNXk2ug3uV+3ZzfWmF4j3GjuiX0njNcb7XZiqm5WdxMXOcq+LdnqzfILtJ1rquO/n0argfl3Z+Gfn/2",
+	"r6wDbcDtPoLImk18BLcjxwsyV1py3anZ9NVJNLdlbAlrSQVVuLhZb7NeUPbHe4Vk+1mou0+OKZ6bBgeu",
+	"RkaPrc6x9bdtXs2/2bQRCa8/tmfw+tdvGb8DbqWEomid/e59aUy69Q/1paRTlq7QcsFMI0bG7rwPNRs8",
+	"vH/4nwAAAP//",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,
