@@ -16,7 +16,7 @@ gobuild_key() {
     go version
     go env GOOS GOARCH
     printf '%s\n' "$@"
-    find "$dir" -maxdepth 1 -type f \( -name 'go.mod' -o -name 'go.sum' -o -name '*.go' \) -printf '%f\n' |
+    find "$dir" -type f \( -name 'go.mod' -o -name 'go.sum' -o -name '*.go' \) -printf '%P\n' |
       LC_ALL=C sort | while read -r f; do
       echo "$f"
       cat "$dir/$f"

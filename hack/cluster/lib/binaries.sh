@@ -1,0 +1,59 @@
+# shellcheck shell=bash
+# Sourced. The programs built from Go modules.
+
+declare -A BINARY
+
+kubernetes_ldflags() {
+  local v=k8s.io/component-base/version minor=${KUBERNETES_VERSION#v1.}
+  echo "-s -w -X $v.gitVersion=$KUBERNETES_VERSION -X $v.gitMajor=1 -X $v.gitMinor=${minor%%.*}" \
+    "-X $v.gitTreeState=clean -X $v.gitCommit=modproxy -X $v.buildDate=2026-01-01T00:00:00Z"
+}
+
+# build NAME  builds a program of the cluster unless it is cached, and prints its path.
+build() {
+  local cluster=$here
+  case $1 in
+  etcd) gobuild etcd "$cluster/etcd" . -ldflags '-s -w' ;;
+  coredns) gobuild coredns "$cluster/coredns" github.com/coredns/coredns -ldflags '-s -w' ;;
+  imagetool | pause) gobuild "$1" "$cluster/../image" "./$1" -ldflags '-s -w' ;;
+  *) gobuild "$1" "$cluster/kubernetes" "k8s.io/kubernetes/cmd/$1" -ldflags "$(kubernetes_ldflags)" ;;
+  esac
+}
+
+# binary_folder  prints the folder with links to all programs, named by what they are.
+binary_folder() { echo "$MRE_CACHE/cluster-bin"; }
+
+# build_programs NAME...  sets BINARY[NAME] and the links of the folder.
+build_programs() {
+  local name folder
+  folder=$(binary_folder)
+  mkdir -p "$folder"
+  for name in "$@"; do
+    BINARY[$name]=$(build "$name")
+    ln -sfn "${BINARY[$name]}" "$folder/$name.new.$$"
+    mv -T "$folder/$name.new.$$" "$folder/$name"
+  done
+}
+
+# build_missing checks and builds everything the cluster runs.
+build_missing() {
+  # shellcheck disable=SC2086 # a list of names
+  build_programs etcd $KUBERNETES_PROGRAMS
+  PATH=$(binary_folder):$PATH
+}
+
+# assets  builds what envtest starts, and prints the folder for KUBEBUILDER_ASSETS.
+assets() {
+  build_programs etcd kube-apiserver kubectl
+  binary_folder
+}
+
+print_env() {
+  if [ "${CLUSTER:-}" != current ]; then
+    echo "export KUBECONFIG=$ADMIN_KUBECONFIG"
+    echo "export MRE_AUDIT_LOG=$AUDIT_LOG"
+  fi
+  echo "export KUBEBUILDER_ASSETS=$(binary_folder)"
+  # shellcheck disable=SC2016 # for the shell that evaluates it
+  echo "export PATH=$(binary_folder):"'$PATH'
+}
