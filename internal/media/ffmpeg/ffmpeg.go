@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package ffmpeg runs the ffmpeg and ffprobe programs.
+//
+// A run dies with its context, with its whole process group, and with the
+// parent process. Its error carries the end of what the program said, with the
+// secrets of URLs taken out, and a kind that callers can test with errors.Is.
+package ffmpeg
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Cmd describes one run.
+type Cmd struct {
+	// Tool is "ffmpeg" or "ffprobe".
+	Tool string
+	Args []string
+	// Stdin and Stdout may be nil. A Stdout that returns an error ends the
+	// run with that error.
+	Stdin  io.Reader
+	Stdout io.Writer
+	// Inputs are further pipes to read from: Inputs[0] is "pipe:3" and so on.
+	Inputs []io.Reader
+	// StrictLog makes anything that the program says an error, even when it
+	// succeeds: used to prove that media decodes clean.
+	StrictLog bool
+}
+
+// waitDelay bounds how long pipes may stay open after the program has ended.
+const waitDelay = 5 * time.Second
+
+// Run runs the program to its end.
+func Run(ctx context.Context, c Cmd) error {
+	done := make(chan error, 1)
+	go func() {
+		// Linux sends Pdeathsig when the *thread* that forked ends. A locked
+		// thread that waits for the child outlives it.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		done <- run(ctx, c)
+	}()
+	return <-done
+}
+
+func run(ctx context.Context, c Cmd) error {
+	args := c.Args
+	if c.Tool == "ffmpeg" {
+		args = append([]string{"-hide_banner", "-nostdin", "-nostats", "-loglevel", "repeat+level+warning"}, args...)
+	} else {
+		args = append([]string{"-hide_banner", "-loglevel", "repeat+level+warning"}, args...)
+	}
+	tail := &tailBuffer{}
+	cmd := exec.CommandContext(ctx, c.Tool, args...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = c.Stdin, c.Stdout, tail
+	cmd.WaitDelay = waitDelay
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+
+	feeds, err := openInputs(cmd, c.Inputs)
+	if err != nil {
+		return fmt.Errorf("open pipes for %s: %w", c.Tool, err)
+	}
+	if err := cmd.Start(); err != nil {
+		feeds.abort()
+		if errors.Is(err, exec.ErrNotFound) {
+			return fmt.Errorf("%s is not installed in this image: %w", c.Tool, err)
+		}
+		return fmt.Errorf("start %s: %w", c.Tool, err)
+	}
+	feeds.start()
+	err = cmd.Wait()
+	feedErr := feeds.wait()
+
+	said := Redact(tail.String())
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil:
+		return explain(c.Tool, err, said, feedErr)
+	case feedErr != nil:
+		return fmt.Errorf("feed %s: %w", c.Tool, feedErr)
+	case c.StrictLog && strings.TrimSpace(said) != "":
+		return &Error{Tool: c.Tool, Kind: ErrCorrupt, Said: said}
+	}
+	return nil
+}
+
+// Output runs the program and returns what it wrote to standard output.
+func Output(ctx context.Context, c Cmd) ([]byte, error) {
+	var b strings.Builder
+	c.Stdout = &b
+	err := Run(ctx, c)
+	return []byte(b.String()), err
+}
+
+// feeds copies readers into the child's extra pipes.
+type feeds struct {
+	child, ours []*os.File
+	readers     []io.Reader
+	results     chan error
+}
+
+func openInputs(cmd *exec.Cmd, readers []io.Reader) (*feeds, error) {
+	f := &feeds{readers: readers, results: make(chan error, len(readers))}
+	for range readers {
+		r, w, err := os.Pipe()
+		if err != nil {
+			f.abort()
+			return nil, err
+		}
+		f.child, f.ours = append(f.child, r), append(f.ours, w)
+	}
+	cmd.ExtraFiles = f.child
+	return f, nil
+}
+
+func (f *feeds) abort() {
+	for _, file := range append(f.child, f.ours...) {
+		_ = file.Close()
+	}
+}
+
+func (f *feeds) start() {
+	for _, r := range f.child {
+		_ = r.Close()
+	}
+	for i, r := range f.readers {
+		go func() {
+			_, err := io.Copy(f.ours[i], r)
+			_ = f.ours[i].Close()
+			// The program may have had enough before the end of its input.
+			if errors.Is(err, syscall.EPIPE) {
+				err = nil
+			}
+			f.results <- err
+		}()
+	}
+}
+
+// wait is called after the child has ended: a write that still blocks gets
+// EPIPE, so only a reader could hold it up, and readers are ended by their
+// owner's context.
+func (f *feeds) wait() error {
+	var first error
+	for range f.readers {
+		if err := <-f.results; err != nil && first == nil {
+			first = err
+		}
+	}
+	return first
+}
+
+// tailBuffer keeps the first and the last few kilobytes of a stream: the
+// cause is often in the first lines, the verdict in the last.
+type tailBuffer struct{ head, tail []byte }
+
+const keepBytes = 4096
+
+func (t *tailBuffer) Write(p []byte) (int, error) {
+	n := len(p)
+	if room := keepBytes - len(t.head); room > 0 {
+		k := min(room, len(p))
+		t.head = append(t.head, p[:k]...)
+		p = p[k:]
+	}
+	t.tail = append(t.tail, p...)
+	if len(t.tail) > 2*keepBytes {
+		t.tail = append(t.tail[:0], t.tail[len(t.tail)-keepBytes:]...)
+	}
+	return n, nil
+}
+
+func (t *tailBuffer) String() string {
+	tail := t.tail
+	if len(tail) > keepBytes {
+		return string(t.head) + "\n…\n" + string(tail[len(tail)-keepBytes:])
+	}
+	return string(t.head) + string(tail)
+}

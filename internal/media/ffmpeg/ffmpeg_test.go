@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ffmpeg
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func TestRedact(t *testing.T) {
+	cases := []struct{ in, want string }{
+		{"https://b.s3/x.mp4?X-Amz-Signature=abc: Server returned 404", "https://b.s3/x.mp4?REDACTED: Server returned 404"},
+		{"rtmp://user:pw@host/live/key", "rtmp://host/live/key?REDACTED"},
+		{"[https @ 0x1] 'http://h/p'", "[https @ 0x1] 'http://h/p'"},
+		{"http://%zz", "http://REDACTED"},
+		{"plain: text", "plain: text"},
+	}
+	for _, c := range cases {
+		if got := Redact(c.in); got != c.want {
+			t.Errorf("%q: got %q, want %q", c.in, got, c.want)
+		}
+	}
+}
+
+func TestKinds(t *testing.T) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/forbidden":
+			w.WriteHeader(http.StatusForbidden)
+		case "/broken":
+			_, _ = w.Write(bytes.Repeat([]byte("no media "), 4000))
+		default:
+			w.WriteHeader(http.StatusNotFound)
+		}
+	}))
+	defer srv.Close()
+	cases := []struct {
+		source string
+		want   error
+	}{
+		{srv.URL + "/missing?sig=SECRET", ErrNotFound},
+		{srv.URL + "/forbidden?sig=SECRET", ErrForbidden},
+		{srv.URL + "/broken?sig=SECRET", ErrCorrupt},
+		{"http://127.0.0.1:1/x?sig=SECRET", ErrUnreachable},
+		{filepath.Join(t.TempDir(), "none.mp4"), ErrNotFound},
+	}
+	for _, c := range cases {
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		err := Run(ctx, Cmd{Tool: "ffprobe", Args: Input(c.source)})
+		cancel()
+		if !errors.Is(err, c.want) {
+			t.Errorf("%s: got %v, want kind %v", c.source, err, c.want)
+		}
+		if err != nil && strings.Contains(err.Error(), "SECRET") {
+			t.Errorf("%s: the signature is in the error: %v", c.source, err)
+		}
+	}
+}
+
+func TestContextKills(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	start := time.Now()
+	err := Run(ctx, Cmd{Tool: "ffmpeg", Args: []string{"-re", "-f", "lavfi", "-i", "anullsrc", "-f", "null", "-"}})
+	if !errors.Is(err, context.DeadlineExceeded) || time.Since(start) > 5*time.Second {
+		t.Errorf("got %v after %s", err, time.Since(start))
+	}
+}
+
+func TestExtraInputs(t *testing.T) {
+	pcm := func() *bytes.Reader { return bytes.NewReader(make([]byte, 96000)) }
+	out, err := Output(t.Context(), Cmd{Tool: "ffmpeg", Stdin: pcm(), Inputs: []io.Reader{pcm()}, Args: []string{
+		"-f", "s16le", "-ar", "48000", "-ac", "1", "-i", "pipe:0", "-f", "s16le", "-ar", "48000", "-ac", "1", "-i", "pipe:3",
+		"-filter_complex", "[0][1]concat=n=2:v=0:a=1", "-f", "s16le", "pipe:1"}})
+	if err != nil || len(out) != 2*96000 {
+		t.Errorf("%d bytes, %v", len(out), err)
+	}
+}
+
+// TestNoOrphan kills a process that runs ffmpeg through this package with
+// SIGKILL and expects the ffmpeg to die with it.
+func TestNoOrphan(t *testing.T) {
+	if os.Getenv("MRE_TEST_ORPHAN") != "" {
+		_ = Run(t.Context(), Cmd{Tool: "ffmpeg", Args: []string{"-re", "-f", "lavfi", "-i", "anullsrc", "-f", "null", "-"},
+			Inputs: []io.Reader{strings.NewReader("")}})
+		return
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^TestNoOrphan$")
+	cmd.Env = append(os.Environ(), "MRE_TEST_ORPHAN=1")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	child := waitChild(t, cmd.Process.Pid)
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait()
+	for range 100 {
+		if err := syscall.Kill(child, 0); errors.Is(err, syscall.ESRCH) || isZombie(child) {
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	_ = syscall.Kill(child, syscall.SIGKILL)
+	t.Errorf("ffmpeg %d outlived its parent", child)
+}
