@@ -43,7 +43,7 @@ gobuild() {
       # Whoever held the lock may have built it meanwhile.
       gobuild_ok "$out" && exit 0
       echo "building $name (once; kept in ${out%/*})" >&2
-      rm -f "$out" "$out.sha256"
+      rm -f "$out" "$out.sha256" "$out".tmp.* "$out".sha256.tmp.*
       cd "$dir"
       CGO_ENABLED=0 GOWORK=off GOFLAGS=-buildvcs=false \
         go build -trimpath -o "$out.tmp.$$" "$@" "$pkg" >&2
