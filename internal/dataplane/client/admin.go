@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package client
+
+import (
+	"context"
+	"time"
+
+	"github.com/mre-operator/mre-operator/internal/dataplane/api"
+)
+
+// Health says whether the store answers.
+func (c *Client) Health(ctx context.Context) error {
+	r, err := c.raw.GetHealthWithResponse(ctx)
+	if err != nil {
+		return failed("getHealth", err)
+	}
+	return check("getHealth", r.HTTPResponse, r.Body)
+}
+
+// PutPlan stores the compiled Profile of an Event.
+func (c *Client) PutPlan(ctx context.Context, uid string, plan api.Plan) (api.EventState, error) {
+	r, err := c.raw.PutPlanWithResponse(ctx, uid, plan)
+	if err != nil {
+		return api.EventState{}, failed("putPlan", err)
+	}
+	return value("putPlan", r.HTTPResponse, r.Body, r.JSON200)
+}
+
+// Event says how far an Event has come.
+func (c *Client) Event(ctx context.Context, uid string) (api.EventState, error) {
+	r, err := c.raw.GetEventWithResponse(ctx, uid)
+	if err != nil {
+		return api.EventState{}, failed("getEvent", err)
+	}
+	return value("getEvent", r.HTTPResponse, r.Body, r.JSON200)
+}
+
+// PutReplay stores the rules of a Replay.
+func (c *Client) PutReplay(ctx context.Context, uid string, rules api.ReplayRules) (api.ReplayState, error) {
+	r, err := c.raw.PutReplayWithResponse(ctx, uid, rules)
+	if err != nil {
+		return api.ReplayState{}, failed("putReplay", err)
+	}
+	return value("putReplay", r.HTTPResponse, r.Body, r.JSON200)
+}
+
+// Replay returns the plan of a Replay and what was rendered of it.
+func (c *Client) Replay(ctx context.Context, uid string) (api.ReplayState, error) {
+	r, err := c.raw.GetReplayWithResponse(ctx, uid)
+	if err != nil {
+		return api.ReplayState{}, failed("getReplay", err)
+	}
+	return value("getReplay", r.HTTPResponse, r.Body, r.JSON200)
+}
+
+// DeleteEvent takes a step of an Event's deletion; repeat it until done.
+func (c *Client) DeleteEvent(ctx context.Context, uid string, policy api.DeletionPolicy, purge bool) (api.DeletionState, error) {
+	r, err := c.raw.DeleteEventWithResponse(ctx, uid, &api.DeleteEventParams{Policy: policy, Purge: purge})
+	if err != nil {
+		return api.DeletionState{}, failed("deleteEvent", err)
+	}
+	return value("deleteEvent", r.HTTPResponse, r.Body, r.JSON200)
+}
+
+// DeleteReplay deletes a Replay's rules, plans and reels.
+func (c *Client) DeleteReplay(ctx context.Context, uid string, policy api.DeletionPolicy) (api.DeletionState, error) {
+	r, err := c.raw.DeleteReplayWithResponse(ctx, uid, &api.DeleteReplayParams{Policy: policy})
+	if err != nil {
+		return api.DeletionState{}, failed("deleteReplay", err)
+	}
+	return value("deleteReplay", r.HTTPResponse, r.Body, r.JSON200)
+}
+
+// Changes returns what changed after a sequence number. It waits, up to 30 s,
+// when there is nothing.
+func (c *Client) Changes(ctx context.Context, after int64, wait time.Duration) (api.ChangeList, error) {
+	seconds := waitSeconds(wait)
+	r, err := c.raw.ListChangesWithResponse(longPoll(ctx, seconds), &api.ListChangesParams{After: after, WaitSeconds: &seconds})
+	if err != nil {
+		return api.ChangeList{}, failed("listChanges", err)
+	}
+	return value("listChanges", r.HTTPResponse, r.Body, r.JSON200)
+}
