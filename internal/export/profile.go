@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package export
+
+import (
+	"slices"
+
+	"github.com/mre-operator/mre-operator/internal/dataplane/api"
+)
+
+// profile is MRE's shortened profile, as far as a plan holds it.
+type profile struct {
+	Name                    string
+	ChunkSize               int32
+	MaxSegmentLengthSeconds int32
+	Classifier              profilePlugin
+	Optimizer               *profilePlugin  `json:",omitempty"`
+	Labeler                 *profilePlugin  `json:",omitempty"`
+	Featurers               []profilePlugin `json:",omitempty"`
+}
+
+type profilePlugin struct {
+	Name             string
+	Configuration    map[string]any
+	ModelEndpoint    string `json:",omitempty"`
+	DependentPlugins []dependentPlugin
+}
+
+type dependentPlugin struct {
+	Name               string
+	Configuration      map[string]any
+	DependentFor       []string
+	ModelEndpoint      string `json:",omitempty"`
+	Level              int
+	SupportedMediaType string
+}
+
+// shortProfile writes a plan as MRE's shortened profile. Featurers are those
+// that no other plugin depends on; the others stand below their dependants.
+func shortProfile(plan api.Plan) profile {
+	plugins := map[string]api.PlanPlugin{}
+	depended := map[string]bool{}
+	for _, p := range plan.Plugins {
+		plugins[p.Name] = p
+		for _, d := range p.DependsOn {
+			depended[d] = true
+		}
+	}
+	role := func(name *string) *profilePlugin {
+		if name == nil {
+			return nil
+		}
+		p := withDependencies(plugins, *name)
+		return &p
+	}
+	short := profile{
+		Name:                    plan.Event.Profile,
+		ChunkSize:               plan.ChunkSeconds,
+		MaxSegmentLengthSeconds: plan.MaxSegmentSeconds,
+		Classifier:              withDependencies(plugins, plan.Segmenter),
+		Optimizer:               role(plan.Optimizer),
+		Labeler:                 role(plan.Labeler),
+	}
+	for _, p := range plan.Plugins {
+		if p.Class == api.PlanPluginClassFeaturer && !depended[p.Name] {
+			short.Featurers = append(short.Featurers, withDependencies(plugins, p.Name))
+		}
+	}
+	return short
+}
+
+func withDependencies(plugins map[string]api.PlanPlugin, name string) profilePlugin {
+	p := plugins[name]
+	return profilePlugin{
+		Name:             name,
+		Configuration:    configuration(p),
+		ModelEndpoint:    model(p),
+		DependentPlugins: dependencies(plugins, name),
+	}
+}
+
+// dependencies lists all that a plugin depends on, level by level. A plugin
+// that several others need stands at its deepest level, so that running the
+// levels from the last to the first keeps every order.
+func dependencies(plugins map[string]api.PlanPlugin, root string) []dependentPlugin {
+	level := map[string]int{}
+	needs := map[string][]string{}
+	current := []string{root}
+	// A plan has no cycle; its number of plugins bounds the depth in any case.
+	for depth := 1; depth <= len(plugins) && len(current) > 0; depth++ {
+		var next []string
+		for _, name := range current {
+			for _, d := range plugins[name].DependsOn {
+				level[d] = depth
+				if !slices.Contains(needs[d], name) {
+					needs[d] = append(needs[d], name)
+				}
+				if !slices.Contains(next, d) {
+					next = append(next, d)
+				}
+			}
+		}
+		current = next
+	}
+	list := make([]dependentPlugin, 0, len(level))
+	for name, depth := range level {
+		p := plugins[name]
+		slices.Sort(needs[name])
+		list = append(list, dependentPlugin{
+			Name:               name,
+			Configuration:      configuration(p),
+			DependentFor:       needs[name],
+			ModelEndpoint:      model(p),
+			Level:              depth,
+			SupportedMediaType: string(p.MediaType),
+		})
+	}
+	slices.SortFunc(list, func(a, b dependentPlugin) int {
+		if a.Level != b.Level {
+			return compare(a.Level, b.Level)
+		}
+		return compare(a.Name, b.Name)
+	})
+	return list
+}
+
+func configuration(p api.PlanPlugin) map[string]any {
+	if p.Configuration == nil {
+		return map[string]any{}
+	}
+	return p.Configuration
+}
+
+func model(p api.PlanPlugin) string {
+	if p.Model == nil {
+		return ""
+	}
+	return *p.Model
+}
+
+// outputAttributes are the names of what the plugins put out, in MRE's order:
+// optimizer, labeler, featurers, segmenter. MRE leaves out Label, as it is a
+// text and no feature.
+func outputAttributes(plan api.Plan) []string {
+	names := []string{}
+	for _, class := range []api.PlanPluginClass{
+		api.PlanPluginClassOptimizer, api.PlanPluginClassLabeler, api.PlanPluginClassFeaturer, api.PlanPluginClassSegmenter,
+	} {
+		for _, p := range plan.Plugins {
+			if p.Class != class {
+				continue
+			}
+			for _, o := range p.Outputs {
+				if o != "Label" && !slices.Contains(names, o) {
+					names = append(names, o)
+				}
+			}
+		}
+	}
+	return names
+}
