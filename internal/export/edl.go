@@ -123,7 +123,7 @@ func title(name string) string {
 // clipName is the file's name. The query of an address is left out, as it may
 // hold a signature.
 func clipName(address string) string {
-	name := address
+	name, _, _ := strings.Cut(address, "?")
 	if u, err := url.Parse(address); err == nil && u.Path != "" {
 		name = u.Path
 	}
