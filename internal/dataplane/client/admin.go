@@ -11,11 +11,10 @@ import (
 
 // Health says whether the store answers.
 func (c *Client) Health(ctx context.Context) error {
-	r, err := c.raw.GetHealthWithResponse(ctx)
-	if err != nil {
+	if _, err := c.raw.GetHealthWithResponse(ctx); err != nil {
 		return failed("getHealth", err)
 	}
-	return check("getHealth", r.HTTPResponse, r.Body)
+	return nil
 }
 
 // PutPlan stores the compiled Profile of an Event.
@@ -24,7 +23,7 @@ func (c *Client) PutPlan(ctx context.Context, uid string, plan api.Plan) (api.Ev
 	if err != nil {
 		return api.EventState{}, failed("putPlan", err)
 	}
-	return value("putPlan", r.HTTPResponse, r.Body, r.JSON200)
+	return done("putPlan", r.HTTPResponse, r.JSON200)
 }
 
 // Event says how far an Event has come.
@@ -33,7 +32,7 @@ func (c *Client) Event(ctx context.Context, uid string) (api.EventState, error) 
 	if err != nil {
 		return api.EventState{}, failed("getEvent", err)
 	}
-	return value("getEvent", r.HTTPResponse, r.Body, r.JSON200)
+	return done("getEvent", r.HTTPResponse, r.JSON200)
 }
 
 // PutReplay stores the rules of a Replay.
@@ -42,7 +41,7 @@ func (c *Client) PutReplay(ctx context.Context, uid string, rules api.ReplayRule
 	if err != nil {
 		return api.ReplayState{}, failed("putReplay", err)
 	}
-	return value("putReplay", r.HTTPResponse, r.Body, r.JSON200)
+	return done("putReplay", r.HTTPResponse, r.JSON200)
 }
 
 // Replay returns the plan of a Replay and what was rendered of it.
@@ -51,7 +50,7 @@ func (c *Client) Replay(ctx context.Context, uid string) (api.ReplayState, error
 	if err != nil {
 		return api.ReplayState{}, failed("getReplay", err)
 	}
-	return value("getReplay", r.HTTPResponse, r.Body, r.JSON200)
+	return done("getReplay", r.HTTPResponse, r.JSON200)
 }
 
 // DeleteEvent takes a step of an Event's deletion; repeat it until done.
@@ -60,7 +59,7 @@ func (c *Client) DeleteEvent(ctx context.Context, uid string, policy api.Deletio
 	if err != nil {
 		return api.DeletionState{}, failed("deleteEvent", err)
 	}
-	return value("deleteEvent", r.HTTPResponse, r.Body, r.JSON200)
+	return done("deleteEvent", r.HTTPResponse, r.JSON200)
 }
 
 // DeleteReplay deletes a Replay's rules, plans and reels.
@@ -69,7 +68,7 @@ func (c *Client) DeleteReplay(ctx context.Context, uid string, policy api.Deleti
 	if err != nil {
 		return api.DeletionState{}, failed("deleteReplay", err)
 	}
-	return value("deleteReplay", r.HTTPResponse, r.Body, r.JSON200)
+	return done("deleteReplay", r.HTTPResponse, r.JSON200)
 }
 
 // Changes returns what changed after a sequence number. It waits, up to 30 s,
@@ -80,5 +79,5 @@ func (c *Client) Changes(ctx context.Context, after int64, wait time.Duration) (
 	if err != nil {
 		return api.ChangeList{}, failed("listChanges", err)
 	}
-	return value("listChanges", r.HTTPResponse, r.Body, r.JSON200)
+	return done("listChanges", r.HTTPResponse, r.JSON200)
 }

@@ -65,12 +65,9 @@ var codes = map[int]api.ProblemCode{
 	http.StatusRequestEntityTooLarge: api.ProblemCodeTooLarge,
 }
 
-// check turns an answer into an error.
-func check(call string, resp *http.Response, body []byte) error {
-	if resp.StatusCode < 300 {
-		return nil
-	}
-	e := &Error{Call: call}
+// refusal reads the Problem in an answer of 400 and above.
+func refusal(resp *http.Response, body []byte) *Error {
+	e := &Error{}
 	if json.Unmarshal(body, &e.Problem) != nil || !e.Problem.Code.Valid() {
 		e.Problem = api.Problem{Title: "answered " + resp.Status, Code: codes[resp.StatusCode]}
 		switch {
@@ -85,13 +82,20 @@ func check(call string, resp *http.Response, body []byte) error {
 	return e
 }
 
-// value is check for calls that answer with JSON.
-func value[T any](call string, resp *http.Response, body []byte, v *T) (T, error) {
-	var none T
-	if err := check(call, resp, body); err != nil {
-		return none, err
+// failed names the call in an error.
+func failed(call string, err error) error {
+	var e *Error
+	if errors.As(err, &e) {
+		e.Call = call
+		return e
 	}
+	return fmt.Errorf("data plane: %s: %w", call, err)
+}
+
+// done is the end of a call that answers with JSON.
+func done[T any](call string, resp *http.Response, v *T) (T, error) {
 	if v == nil {
+		var none T
 		return none, &Error{Call: call, Problem: api.Problem{
 			Title:  fmt.Sprintf("answered %s without JSON; is the URL the data plane's?", resp.Status),
 			Status: http.StatusBadGateway, Code: api.ProblemCodeInternal,

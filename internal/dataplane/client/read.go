@@ -16,7 +16,7 @@ func (c *Client) Chunks(ctx context.Context, uid string) ([]api.Chunk, error) {
 		if err != nil {
 			return nil, nil, failed("listChunks", err)
 		}
-		list, err := value("listChunks", r.HTTPResponse, r.Body, r.JSON200)
+		list, err := done("listChunks", r.HTTPResponse, r.JSON200)
 		return list.Items, list.Continue, err
 	})
 }
@@ -28,7 +28,7 @@ func (c *Client) Units(ctx context.Context, uid string) ([]api.Unit, error) {
 		if err != nil {
 			return nil, nil, failed("listUnits", err)
 		}
-		list, err := value("listUnits", r.HTTPResponse, r.Body, r.JSON200)
+		list, err := done("listUnits", r.HTTPResponse, r.JSON200)
 		return list.Items, list.Continue, err
 	})
 }
@@ -40,7 +40,7 @@ func (c *Client) Tasks(ctx context.Context, uid string) ([]api.Task, error) {
 		if err != nil {
 			return nil, nil, failed("listTasks", err)
 		}
-		list, err := value("listTasks", r.HTTPResponse, r.Body, r.JSON200)
+		list, err := done("listTasks", r.HTTPResponse, r.JSON200)
 		return list.Items, list.Continue, err
 	})
 }
@@ -52,7 +52,7 @@ func (c *Client) Segments(ctx context.Context, uid string) ([]api.Segment, error
 		if err != nil {
 			return nil, nil, failed("listSegments", err)
 		}
-		list, err := value("listSegments", r.HTTPResponse, r.Body, r.JSON200)
+		list, err := done("listSegments", r.HTTPResponse, r.JSON200)
 		return list.Items, list.Continue, err
 	})
 }
@@ -64,7 +64,7 @@ func (c *Client) Clips(ctx context.Context, uid string) ([]api.Clip, error) {
 		if err != nil {
 			return nil, nil, failed("listClips", err)
 		}
-		list, err := value("listClips", r.HTTPResponse, r.Body, r.JSON200)
+		list, err := done("listClips", r.HTTPResponse, r.JSON200)
 		return list.Items, list.Continue, err
 	})
 }
@@ -81,7 +81,7 @@ func (c *Client) Results(ctx context.Context, uid, plugin string) ([]api.StoredR
 		if err != nil {
 			return nil, nil, failed("listResults", err)
 		}
-		list, err := value("listResults", r.HTTPResponse, r.Body, r.JSON200)
+		list, err := done("listResults", r.HTTPResponse, r.JSON200)
 		return list.Items, list.Continue, err
 	})
 }
@@ -92,7 +92,7 @@ func (c *Client) Export(ctx context.Context, uid string) (json.RawMessage, error
 	if err != nil {
 		return nil, failed("exportEvent", err)
 	}
-	return value("exportEvent", r.HTTPResponse, r.Body, r.JSON200)
+	return done("exportEvent", r.HTTPResponse, r.JSON200)
 }
 
 // EDL returns the Event's segments as an edit decision list.
@@ -100,9 +100,6 @@ func (c *Client) EDL(ctx context.Context, uid string, track int32) (string, erro
 	r, err := c.raw.ExportEDLWithResponse(ctx, uid, &api.ExportEDLParams{Track: &track})
 	if err != nil {
 		return "", failed("exportEDL", err)
-	}
-	if err := check("exportEDL", r.HTTPResponse, r.Body); err != nil {
-		return "", err
 	}
 	return string(r.Body), nil
 }
@@ -113,7 +110,7 @@ func (c *Client) DownloadURL(ctx context.Context, uid, location string) (string,
 	if err != nil {
 		return "", failed("mintDownloadURL", err)
 	}
-	signed, err := value("mintDownloadURL", r.HTTPResponse, r.Body, r.JSON200)
+	signed, err := done("mintDownloadURL", r.HTTPResponse, r.JSON200)
 	return signed.URL, err
 }
 

@@ -36,19 +36,20 @@ func withAttempt(ctx context.Context, d time.Duration) context.Context {
 	return context.WithValue(ctx, attemptKey{}, d)
 }
 
-// Do implements api.HttpRequestDoer.
+// Do implements api.HttpRequestDoer. An answer of 400 and above is an *Error.
 func (t *transport) Do(req *http.Request) (*http.Response, error) {
 	ctx := req.Context()
-	var last *http.Response
 	try := func() (*http.Response, error) {
-		resp, err := t.once(req)
-		switch {
-		case err != nil:
-			last = nil
+		resp, body, err := t.once(req)
+		if err != nil {
 			return nil, err
-		case resp.StatusCode >= 500:
-			last = resp
-			return nil, fmt.Errorf("the data plane answered %s", resp.Status)
+		}
+		if resp.StatusCode >= 400 {
+			err := refusal(resp, body)
+			if !Temporary(err) {
+				return nil, backoff.Permanent(err)
+			}
+			return nil, err
 		}
 		return resp, nil
 	}
@@ -59,19 +60,13 @@ func (t *transport) Do(req *http.Request) (*http.Response, error) {
 		opts = []backoff.RetryOption{backoff.WithMaxTries(1)}
 	}
 	resp, err := backoff.Retry(ctx, try, opts...)
-	switch {
-	case err == nil:
-		return resp, nil
-	case ctx.Err() != nil:
+	if err != nil && ctx.Err() != nil {
 		return nil, context.Cause(ctx)
-	case last != nil:
-		// The Problem says more than the status.
-		return last, nil
 	}
-	return nil, err
+	return resp, err
 }
 
-func (t *transport) once(req *http.Request) (*http.Response, error) {
+func (t *transport) once(req *http.Request) (*http.Response, []byte, error) {
 	limit, ok := req.Context().Value(attemptKey{}).(time.Duration)
 	if !ok {
 		limit = attemptTimeout
@@ -83,7 +78,7 @@ func (t *transport) once(req *http.Request) (*http.Response, error) {
 	if req.GetBody != nil {
 		body, err := req.GetBody()
 		if err != nil {
-			return nil, backoff.Permanent(fmt.Errorf("repeat the request's body: %w", err))
+			return nil, nil, backoff.Permanent(fmt.Errorf("repeat the request's body: %w", err))
 		}
 		r.Body = body
 	}
@@ -91,22 +86,22 @@ func (t *transport) once(req *http.Request) (*http.Response, error) {
 	if t.tokenFile != "" {
 		token, err := os.ReadFile(t.tokenFile)
 		if err != nil {
-			return nil, fmt.Errorf("read the data plane token (is the projected volume mounted?): %w", err)
+			return nil, nil, fmt.Errorf("read the data plane token (is the projected volume mounted?): %w", err)
 		}
 		r.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
 	}
 	resp, err := t.http.Do(r)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer func() { _ = resp.Body.Close() }()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
 	if err != nil {
-		return nil, fmt.Errorf("read the data plane's answer: %w", err)
+		return nil, nil, fmt.Errorf("read the data plane's answer: %w", err)
 	}
 	if len(body) > maxBody {
-		return nil, backoff.Permanent(fmt.Errorf("the data plane's answer is larger than %d MiB", maxBody>>20))
+		return nil, nil, backoff.Permanent(fmt.Errorf("the data plane's answer is larger than %d MiB", maxBody>>20))
 	}
 	resp.Body = io.NopCloser(bytes.NewReader(body))
-	return resp, nil
+	return resp, body, nil
 }
