@@ -29,7 +29,7 @@ build_programs() {
   folder=$(binary_folder)
   mkdir -p "$folder"
   for name in "$@"; do
-    BINARY[$name]=$(build "$name")
+    BINARY[$name]=$(build "$name") || die "cannot go on without $name"
     ln -sfn "${BINARY[$name]}" "$folder/$name.new.$$"
     mv -T "$folder/$name.new.$$" "$folder/$name"
   done

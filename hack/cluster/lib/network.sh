@@ -76,7 +76,8 @@ iptables_clean() {
     done || true
     for chain in $("$1-save" -t $table 2>/dev/null | sed -nE 's/^:((KUBE|CNI)-[A-Za-z0-9-]+) .*/\1/p'); do
       case $chain in CNI-*) "$1-save" -t $table | grep -q -- "-j $chain" && continue ;; esac
-      "$1" -t $table -F "$chain" && "$1" -t $table -X "$chain" || true
+      "$1" -t $table -F "$chain" || true
+      "$1" -t $table -X "$chain" || true
     done
   done
 }

@@ -9,7 +9,7 @@ make_pki() {
   (
     umask 077
     mkdir -p "$PKI.tmp"
-    cd "$PKI.tmp"
+    cd "$PKI.tmp" || exit 1
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout ca.key -out ca.crt \
       -subj /CN=mre-cluster -days 3650 2>/dev/null
     openssl ecparam -name prime256v1 -genkey -noout -out sa.key

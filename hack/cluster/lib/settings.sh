@@ -18,6 +18,7 @@ NODE_NAME=mre-node
 NODE_BRIDGE=mre0
 NODE_IP=10.97.0.1
 NODE_NET=10.97.0.0/24
+CNI_BIN=/usr/lib/cni
 POD_BRIDGE=mre-pods
 POD_NET=10.244.0.0/24
 CLUSTER_NET=10.244.0.0/16
@@ -29,6 +30,11 @@ ETCD_PEER=http://127.0.0.1:2380
 API_URL=https://$NODE_IP:6443
 
 VOLUME_COUNT=4
+
+# Debian's programs that the node needs, with their packages.
+NODE_PROGRAMS="containerd:containerd ctr:containerd runc:runc $CNI_BIN/bridge:containernetworking-plugins
+  iptables:iptables nft:nftables conntrack:conntrack ip:iproute2 ethtool:ethtool socat:socat openssl:openssl
+  sysctl:procps mount:mount"
 
 ADMIN_KUBECONFIG=$PKI/admin.kubeconfig
 AUDIT_LOG=$LOG/audit.log

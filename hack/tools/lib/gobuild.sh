@@ -31,26 +31,32 @@ gobuild_ok() {
 
 # gobuild NAME MODULE_DIR PACKAGE [FLAG...]  builds unless cached and prints the binary's path.
 gobuild() {
-  local name=$1 dir=$2 pkg=$3 key out lock
+  local name=$1 dir=$2 pkg=$3 key out
   shift 3
-  key=$(gobuild_key "$dir" "$name" "$pkg" "$@")
+  key=$(gobuild_key "$dir" "$name" "$pkg" "$@") || return 1
   out=$MRE_CACHE/bin/$name-$key/$name
   if ! gobuild_ok "$out"; then
-    mkdir -p "${out%/*}" "$MRE_CACHE/locks"
-    lock=$MRE_CACHE/locks/$name-$key
+    mkdir -p "${out%/*}" "$MRE_CACHE/locks" || return 1
     (
       flock 9
       # Whoever held the lock may have built it meanwhile.
-      gobuild_ok "$out" && exit 0
-      echo "building $name (once; kept in ${out%/*})" >&2
-      rm -f "$out" "$out.sha256" "$out".tmp.* "$out".sha256.tmp.*
-      cd "$dir"
-      CGO_ENABLED=0 GOWORK=off GOFLAGS=-buildvcs=false \
-        go build -trimpath -o "$out.tmp.$$" "$@" "$pkg" >&2
-      sha256sum <"$out.tmp.$$" | cut -d' ' -f1 >"$out.sha256.tmp.$$"
-      mv "$out.tmp.$$" "$out"
-      mv "$out.sha256.tmp.$$" "$out.sha256"
-    ) 9>"$lock"
+      gobuild_ok "$out" || gobuild_now "$out" "$dir" "$pkg" "$@"
+    ) 9>"$MRE_CACHE/locks/$name-$key" || {
+      echo "could not build $name; go's message is above" >&2
+      return 1
+    }
   fi
   echo "$out"
+}
+
+# gobuild_now OUT MODULE_DIR PACKAGE [FLAG...]  chains its steps, as errexit does not hold where a result is tested.
+gobuild_now() {
+  local out=$1 dir=$2 pkg=$3
+  shift 3
+  echo "building ${out##*/} (once; kept in ${out%/*})" >&2
+  rm -f "$out" "$out.sha256" "$out".tmp.* "$out".sha256.tmp.*
+  (cd "$dir" && CGO_ENABLED=0 GOWORK=off GOFLAGS=-buildvcs=false go build -trimpath -o "$out.tmp.$$" "$@" "$pkg" >&2) &&
+    sha256sum <"$out.tmp.$$" | cut -d' ' -f1 >"$out.sha256.tmp.$$" &&
+    mv "$out.tmp.$$" "$out" &&
+    mv "$out.sha256.tmp.$$" "$out.sha256"
 }

@@ -1,0 +1,31 @@
+##@ Test
+
+# -p 2: linking many test binaries at once takes more memory than time on small machines.
+GO_TEST := go test -p 2
+IN_CLUSTER := eval "$$($(CLUSTER_CMD) env)" &&
+
+.PHONY: test
+test: test-tools ## Run unit tests, and envtest with a real API server
+	assets="$$($(CLUSTER_CMD) assets)" && \
+	  KUBEBUILDER_ASSETS="$$assets" $(GO_TEST) -timeout 20m ./...
+	cd hack/image && go test ./...
+
+.PHONY: test-tools
+test-tools:
+	hack/tools/packages ffmpeg:ffmpeg ffprobe:ffmpeg
+
+.PHONY: e2e
+e2e: test-tools image-load ## Run every end-to-end test on a real cluster, faults included
+	$(IN_CLUSTER) $(GO_TEST) ./test/e2e/... -tags e2e -count=1 -timeout 60m -v
+
+.PHONY: e2e-short
+e2e-short: test-tools image-load ## Run the short end-to-end test
+	$(IN_CLUSTER) $(GO_TEST) ./test/e2e/... -tags e2e -short -count=1 -timeout 30m -v
+
+.PHONY: bench
+bench: test-tools image-load ## Measure against the goals; writes bench/out/results.json
+	$(IN_CLUSTER) go run ./hack/bench
+
+.PHONY: demo
+demo: test-tools image-load ## From nothing to a highlight reel (VIDEO=file or URL for one of your own)
+	$(IN_CLUSTER) go run ./hack/demo
