@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package auth
+
+import (
+	"errors"
+	"fmt"
+)
+
+// ErrForbidden says that the caller is known and may not do this.
+var ErrForbidden = errors.New("forbidden")
+
+// Role is what an operation asks for.
+type Role int
+
+const (
+	// Nobody is the zero value, so that an operation missing in the table is refused.
+	Nobody Role = iota
+	// Anybody needs no token.
+	Anybody
+	// Viewer reads.
+	Viewer
+	// Agent does the work of one namespace's Events.
+	Agent
+	// Manager writes plans and deletes.
+	Manager
+)
+
+// required is the one place that says who may call what, by operation as the generated code writes it. The
+// manager may call everything.
+var required = map[string]Role{
+	"GetHealth": Anybody,
+
+	"PutPlan":      Manager,
+	"DeleteEvent":  Manager,
+	"PutReplay":    Manager,
+	"DeleteReplay": Manager,
+	"ListChanges":  Manager,
+
+	"GetIngest":     Agent,
+	"PutTimeline":   Agent,
+	"MintUnitURL":   Agent,
+	"RegisterUnit":  Agent,
+	"EndSource":     Agent,
+	"FailSource":    Agent,
+	"LeaseTask":     Agent,
+	"HeartbeatTask": Agent,
+	"CompleteTask":  Agent,
+	"FailTask":      Agent,
+	"ReleaseTask":   Agent,
+
+	"GetEvent":        Viewer,
+	"GetReplay":       Viewer,
+	"ListChunks":      Viewer,
+	"ListUnits":       Viewer,
+	"ListTasks":       Viewer,
+	"ListResults":     Viewer,
+	"ListSegments":    Viewer,
+	"ListClips":       Viewer,
+	"ExportEvent":     Viewer,
+	"ExportEDL":       Viewer,
+	"MintDownloadURL": Viewer,
+}
+
+// Required names the role that an operation of the API asks for.
+func Required(operation string) Role { return required[operation] }
+
+// Authorize refuses with ErrForbidden what the caller may not do. namespace tells where the operation's Event
+// is; it is asked for agents only, and its error is handed through.
+func Authorize(caller Identity, operation string, namespace func() (string, error)) error {
+	role := Required(operation)
+	switch {
+	case role == Nobody:
+		return fmt.Errorf("%w: %s is open to nobody", ErrForbidden, operation)
+	case role == Anybody || caller.Manager:
+		return nil
+	case role == Viewer && caller.Viewer:
+		return nil
+	case role == Agent && caller.AgentOf != "":
+		where, err := namespace()
+		if err != nil {
+			return err
+		}
+		if where != caller.AgentOf {
+			return fmt.Errorf("%w: %s works for Events of its own namespace only", ErrForbidden, caller.Name)
+		}
+		return nil
+	default:
+		return fmt.Errorf("%w: %s may not call %s", ErrForbidden, caller.Name, operation)
+	}
+}
