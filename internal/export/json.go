@@ -209,7 +209,7 @@ func overlaps(from, to, start, end int64) bool {
 }
 
 // truthy is MRE's test for an attribute that is there: not false, zero, empty
-// or null.
+// or null. Lists and objects are details of a result and no features.
 func truthy(v any) bool {
 	switch v := v.(type) {
 	case nil:
@@ -227,10 +227,6 @@ func truthy(v any) bool {
 	case json.Number:
 		n, err := v.Float64()
 		return err != nil || n != 0
-	case []any:
-		return len(v) > 0
-	case map[string]any:
-		return len(v) > 0
 	}
-	return true
+	return false
 }

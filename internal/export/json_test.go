@@ -124,12 +124,12 @@ func TestSeconds(t *testing.T) {
 }
 
 func TestTruthy(t *testing.T) {
-	for _, v := range []any{true, "x", 1.5, int64(2), 3, json.Number("0.5"), []any{1}, map[string]any{"a": 1}} {
+	for _, v := range []any{true, "x", 1.5, int64(2), 3, json.Number("0.5")} {
 		if !truthy(v) {
 			t.Errorf("%v (%T) should count", v, v)
 		}
 	}
-	for _, v := range []any{nil, false, "", 0.0, int64(0), 0, json.Number("0"), []any{}, map[string]any{}} {
+	for _, v := range []any{nil, false, "", 0.0, int64(0), 0, json.Number("0"), []any{"a"}, map[string]any{"a": 1}} {
 		if truthy(v) {
 			t.Errorf("%v (%T) should not count", v, v)
 		}
