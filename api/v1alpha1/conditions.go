@@ -36,6 +36,8 @@ const (
 	ReasonReferenceNotReady = "ReferenceNotReady"
 	// ReasonWrongClass says a plugin is used in a role that its class does not allow.
 	ReasonWrongClass = "WrongClass"
+	// ReasonWrongMediaType says a Plugin names another media type than its runtime looks at.
+	ReasonWrongMediaType = "WrongMediaType"
 	// ReasonModelNotAllowed says a Profile picks a Model that the Plugin does not list, or whose class differs.
 	ReasonModelNotAllowed = "ModelNotAllowed"
 	// ReasonDependencyCycle says plugins depend on each other in a circle; the message names the path.
@@ -86,6 +88,16 @@ const (
 	ReasonRenderFailed = "RenderFailed"
 	// ReasonEventFailed says the Replay's Event failed.
 	ReasonEventFailed = "EventFailed"
+	// ReasonPlanConflict says the data plane holds something else under the object's UID.
+	ReasonPlanConflict = "PlanConflict"
+	// ReasonStartDeadlineExceeded says a Job's pod does not come to run; the message says what it waits for.
+	ReasonStartDeadlineExceeded = "StartDeadlineExceeded"
+	// ReasonJobNotCreated says the API server refuses a Job, such as for a quota.
+	ReasonJobNotCreated = "JobNotCreated"
+	// ReasonJobReplaced is the reason of the Kubernetes Event that tells of a failed Job and its successor.
+	ReasonJobReplaced = "JobReplaced"
+	// ReasonForceDeleted is the reason of the Kubernetes Event that tells of an end forced by annotation.
+	ReasonForceDeleted = "ForceDeleted"
 	// ReasonDeleting says the object is being removed; the message says what is left.
 	ReasonDeleting = "Deleting"
 )
@@ -104,4 +116,10 @@ const (
 	LabelOrdinal = "mre.media/ordinal"
 	// LabelAttempt counts the Jobs that a slot has had.
 	LabelAttempt = "mre.media/attempt"
+	// AnnotationQuickFailures counts the Jobs of a slot that failed soon after their start, one after
+	// the other; the next one is held back accordingly.
+	AnnotationQuickFailures = "mre.media/quick-failures"
+	// AnnotationForceDelete ends the deletion of an object whose media, rows or Jobs cannot be removed,
+	// when its value is "true". What it owned may stay behind.
+	AnnotationForceDelete = "mre.media/force-delete"
 )

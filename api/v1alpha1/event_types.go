@@ -32,6 +32,8 @@ type EventSpec struct {
 
 	// clips says which clips are made of every segment.
 	// +optional
+	// +default={}
+	// +kubebuilder:default={}
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="clips is immutable: an Event runs once, make a new Event"
 	Clips ClipsSpec `json:"clips,omitzero"`
 
@@ -105,6 +107,10 @@ type EventStatus struct {
 	// +kubebuilder:validation:MaxLength=64
 	PlanHash string `json:"planHash,omitempty"`
 
+	// slots is how many Jobs the Event keeps while it has work, copied from the Profile when it started.
+	// +optional
+	Slots SlotsStatus `json:"slots,omitzero"`
+
 	// source is what ingest found out about the media.
 	// +optional
 	Source *SourceStatus `json:"source,omitempty"`
@@ -116,6 +122,21 @@ type EventStatus struct {
 	// artifacts are the places of the exports.
 	// +optional
 	Artifacts *EventArtifacts `json:"artifacts,omitempty"`
+}
+
+// SlotsStatus is how many Jobs an Event keeps while it has work.
+type SlotsStatus struct {
+	// workers is the number of worker Jobs.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=64
+	Workers int32 `json:"workers,omitempty"`
+
+	// renderers is the number of render Jobs.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=64
+	Renderers int32 `json:"renderers,omitempty"`
 }
 
 // SourceStatus is what ingest found out about the media.

@@ -86,6 +86,8 @@ type PluginSpec struct {
 
 	// policy says how long one run may take and how often it is tried.
 	// +optional
+	// +default={}
+	// +kubebuilder:default={}
 	Policy PluginPolicy `json:"policy,omitzero"`
 }
 

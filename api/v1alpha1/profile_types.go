@@ -50,6 +50,8 @@ type ProfileSpec struct {
 
 	// processing says how much of the cluster an Event with this Profile uses.
 	// +optional
+	// +default={}
+	// +kubebuilder:default={}
 	Processing ProcessingSpec `json:"processing,omitzero"`
 }
 

@@ -27,6 +27,8 @@ type ReplaySpec struct {
 
 	// outputs says what is rendered.
 	// +optional
+	// +default={}
+	// +kubebuilder:default={}
 	Outputs ReplayOutputs `json:"outputs,omitzero"`
 }
 

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	mrev1 "github.com/mre-operator/mre-operator/api/v1alpha1"
+)
+
+type statusChange int
+
+const (
+	// statusSame: nothing to write.
+	statusSame statusChange = iota
+	// statusCounts: only counters and messages moved; that can wait.
+	statusCounts
+	// statusMatters: a condition, the plan, the source or an artifact changed.
+	statusMatters
+)
+
+// compareStatus weighs the difference between two statuses of an Event.
+func compareStatus(before, after *mrev1.EventStatus) statusChange {
+	if equality.Semantic.DeepEqual(before, after) {
+		return statusSame
+	}
+	if equality.Semantic.DeepEqual(withoutCounts(before), withoutCounts(after)) {
+		return statusCounts
+	}
+	return statusMatters
+}
+
+func withoutCounts(s *mrev1.EventStatus) *mrev1.EventStatus {
+	out := s.DeepCopy()
+	out.Progress = nil
+	for i := range out.Conditions {
+		out.Conditions[i].Message = ""
+		out.Conditions[i].LastTransitionTime = metav1.Time{}
+	}
+	return out
+}
+
+// pace remembers when each object's status was written last. It is lost with the process, which costs one
+// early patch.
+type pace struct {
+	mu   sync.Mutex
+	last map[types.UID]time.Time
+}
+
+// wait is how long the next unimportant write has to wait.
+func (p *pace) wait(uid types.UID, interval time.Duration, now time.Time) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	last, ok := p.last[uid]
+	if !ok {
+		return 0
+	}
+	return max(0, last.Add(interval).Sub(now))
+}
+
+func (p *pace) wrote(uid types.UID, now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.last == nil {
+		p.last = map[types.UID]time.Time{}
+	}
+	p.last[uid] = now
+}
+
+func (p *pace) forget(uid types.UID) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.last, uid)
+}

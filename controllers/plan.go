@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	mrev1 "github.com/mre-operator/mre-operator/api/v1alpha1"
+	"github.com/mre-operator/mre-operator/internal/dataplane/api"
+	"github.com/mre-operator/mre-operator/internal/media/timeline"
+)
+
+// compilePlan copies an Event, its Profile and every Plugin that will run into one plan, which the Event
+// keeps whatever is edited later. The Profile must have passed checkProfile. It is deterministic: the
+// same objects give the same hash.
+func (c *Catalogue) compilePlan(e *mrev1.Event, p *mrev1.Profile) (api.Plan, error) {
+	start := e.CreationTimestamp.Time
+	if e.Spec.Start != nil {
+		start = e.Spec.Start.Time
+	}
+	plan := api.Plan{
+		Event: api.PlanEvent{
+			UID: string(e.UID), Namespace: e.Namespace, Name: e.Name,
+			Program: e.Spec.Program, Profile: p.Name, Start: start.UTC(),
+		},
+		Source:              api.PlanSource{FileURL: e.Spec.Source.File.URL},
+		ChunkSeconds:        p.Spec.ChunkSeconds,
+		UnitMicros:          timeline.NewUnitGrid(0, int64(p.Spec.ChunkSeconds)).PeriodMicros(),
+		MaxSegmentSeconds:   p.Spec.MaxSegmentSeconds,
+		DrainTimeoutSeconds: p.Spec.Processing.DrainTimeoutSeconds,
+		Clips: api.PlanClips{
+			Original:   e.Spec.Clips.Original != mrev1.Skip,
+			Optimized:  e.Spec.Clips.Optimized != mrev1.Skip && p.Spec.Optimizer != nil,
+			Thumbnails: e.Spec.Clips.Thumbnails != mrev1.Skip,
+		},
+		Segmenter: p.Spec.Segmenter.Plugin.Name,
+	}
+	if p.Spec.Optimizer != nil {
+		plan.Optimizer = &p.Spec.Optimizer.Plugin.Name
+	}
+	if p.Spec.Labeler != nil {
+		plan.Labeler = &p.Spec.Labeler.Plugin.Name
+	}
+	uses := map[string]*mrev1.PluginUse{}
+	for _, r := range roles(p) {
+		uses[r.use.Plugin.Name] = r.use
+	}
+	for _, name := range c.closure(pluginNames(p)...) {
+		compiled, err := c.compilePlugin(name, uses[name], p.Spec.ChunkSeconds)
+		if err != nil {
+			return api.Plan{}, err
+		}
+		plan.Plugins = append(plan.Plugins, compiled)
+	}
+	var err error
+	plan.Hash, err = planHash(plan)
+	return plan, err
+}
+
+// compilePlugin merges a Plugin with its use in the Profile; use is nil for a mere dependency.
+func (c *Catalogue) compilePlugin(name string, use *mrev1.PluginUse, chunkSeconds int32) (api.PlanPlugin, error) {
+	p, ok := c.Plugins[name]
+	if !ok {
+		return api.PlanPlugin{}, fmt.Errorf("compiling the plan: Plugin %s not found", name)
+	}
+	b, ok := c.Builtins(p.Spec.Runtime.Builtin.Name)
+	if !ok {
+		return api.PlanPlugin{}, fmt.Errorf("compiling the plan: there is no built-in plugin %q", p.Spec.Runtime.Builtin.Name)
+	}
+	if use == nil {
+		use = &mrev1.PluginUse{}
+	}
+	configuration, err := mergeConfiguration(p.Spec.Configuration, use.Configuration)
+	if err != nil {
+		return api.PlanPlugin{}, fmt.Errorf("compiling the plan: configuration of Plugin %s: %w", name, err)
+	}
+	out := api.PlanPlugin{
+		Name:           name,
+		Class:          api.PlanPluginClass(p.Spec.Class),
+		MediaType:      api.PlanPluginMediaType(p.Spec.MediaType),
+		Builtin:        p.Spec.Runtime.Builtin.Name,
+		Configuration:  configuration,
+		DependsOn:      c.dependencies(name),
+		Outputs:        outputNames(p, b),
+		TimeoutSeconds: p.Spec.Policy.TimeoutSeconds,
+		MaxAttempts:    p.Spec.Policy.MaxAttempts,
+		LookbackChunks: b.LookbackChunks(configuration, chunkSeconds),
+		Generation:     p.Generation,
+	}
+	if use.Model != nil {
+		m, ok := c.Models[use.Model.Name]
+		if !ok || m.Spec.Endpoint == nil {
+			return api.PlanPlugin{}, fmt.Errorf("compiling the plan: Model %s not found", use.Model.Name)
+		}
+		out.Model = &m.Spec.Endpoint.Value
+	}
+	return out, nil
+}
+
+// outputNames are the attributes of a plugin's results: what it declares and what the built-in puts out.
+func outputNames(p *mrev1.Plugin, b Builtin) []string {
+	names := slices.Clone(b.Outputs())
+	for _, o := range p.Spec.Outputs {
+		names = append(names, o.Name)
+	}
+	slices.Sort(names)
+	names = slices.Compact(names)
+	if names == nil {
+		names = []string{}
+	}
+	return names
+}
+
+// planHash is the SHA-256 of the plan as JSON without its hash. encoding/json sorts the keys of maps
+// and keeps the order of fields, so the text is canonical.
+func planHash(plan api.Plan) (string, error) {
+	plan.Hash = ""
+	text, err := json.Marshal(plan)
+	if err != nil {
+		return "", fmt.Errorf("hashing the plan: %w", err)
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:]), nil
+}

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/utils/ptr"
+
+	mrev1 "github.com/mre-operator/mre-operator/api/v1alpha1"
+)
+
+const (
+	// tokenAudience is what the data plane wants a ServiceAccount token to be for.
+	tokenAudience = "mre.media/dataplane"
+	// tokenFolder and tokenFile are where a pod finds its token.
+	tokenFolder  = "/var/run/secrets/mre"
+	tokenFile    = "token"
+	tokenSeconds = 3600
+	// scratchFolder is the only place that a pod can write to.
+	scratchFolder = "/scratch"
+	// agentUser is the user and group of the image.
+	agentUser = 65532
+	// gracePeriodSeconds is what an agent has to give its task back.
+	gracePeriodSeconds = 10
+	// unreachableSeconds replaces a Job on a lost node sooner than the 5 minutes of Kubernetes.
+	unreachableSeconds = 30
+)
+
+// podSpec is the pod of a Job. It satisfies the restricted Pod Security Standard and holds one
+// credential: a token for the data plane.
+func podSpec(e *mrev1.Event, j NewJob, o Options) corev1.PodSpec {
+	return corev1.PodSpec{
+		RestartPolicy:                 corev1.RestartPolicyNever,
+		ServiceAccountName:            o.AgentServiceAccount,
+		AutomountServiceAccountToken:  ptr.To(false),
+		EnableServiceLinks:            ptr.To(false),
+		TerminationGracePeriodSeconds: ptr.To[int64](gracePeriodSeconds),
+		SecurityContext: &corev1.PodSecurityContext{
+			RunAsNonRoot:   ptr.To(true),
+			RunAsUser:      ptr.To[int64](agentUser),
+			RunAsGroup:     ptr.To[int64](agentUser),
+			FSGroup:        ptr.To[int64](agentUser),
+			SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
+		},
+		Tolerations: []corev1.Toleration{
+			lostNode(corev1.TaintNodeNotReady), lostNode(corev1.TaintNodeUnreachable),
+		},
+		Containers: []corev1.Container{{
+			Name:            string(j.Role),
+			Image:           o.AgentImage,
+			ImagePullPolicy: o.AgentImagePullPolicy,
+			Args: []string{
+				string(j.Role),
+				"--event-uid=" + string(e.UID),
+				"--dataplane-url=" + o.DataPlaneURL,
+				"--token-file=" + tokenFolder + "/" + tokenFile,
+			},
+			Env: []corev1.EnvVar{
+				{Name: "POD_NAME", ValueFrom: &corev1.EnvVarSource{
+					FieldRef: &corev1.ObjectFieldSelector{FieldPath: "metadata.name"}}},
+				{Name: "TMPDIR", Value: scratchFolder},
+			},
+			Resources: o.Resources[j.Role],
+			SecurityContext: &corev1.SecurityContext{
+				AllowPrivilegeEscalation: ptr.To(false),
+				ReadOnlyRootFilesystem:   ptr.To(true),
+				Capabilities:             &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
+			},
+			// What an agent says last ends up in the pod's status, so that a failed Job explains itself.
+			TerminationMessagePolicy: corev1.TerminationMessageFallbackToLogsOnError,
+			VolumeMounts: []corev1.VolumeMount{
+				{Name: "token", MountPath: tokenFolder, ReadOnly: true},
+				{Name: "scratch", MountPath: scratchFolder},
+			},
+		}},
+		Volumes: []corev1.Volume{
+			{Name: "token", VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{
+				Sources: []corev1.VolumeProjection{{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{
+					Audience: tokenAudience, ExpirationSeconds: ptr.To[int64](tokenSeconds), Path: tokenFile}}},
+			}}},
+			{Name: "scratch", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{
+				SizeLimit: ptr.To(o.ScratchSize)}}},
+		},
+	}
+}
+
+func lostNode(taint string) corev1.Toleration {
+	return corev1.Toleration{
+		Key: taint, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoExecute,
+		TolerationSeconds: ptr.To[int64](unreachableSeconds),
+	}
+}

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/mre-operator/mre-operator/internal/dataplane/api"
+
+	mrev1 "github.com/mre-operator/mre-operator/api/v1alpha1"
+)
+
+// Role is what a Job of an Event does. It is the name of the mre subcommand, too.
+type Role string
+
+const (
+	// RoleIngest stores the source as units.
+	RoleIngest Role = "ingest"
+	// RoleWorker runs plugins.
+	RoleWorker Role = "worker"
+	// RoleRender makes clips and reels.
+	RoleRender Role = "render"
+)
+
+const (
+	// quickFailure is the life of a Job below which its end holds the next one back.
+	quickFailure = time.Minute
+	// quickFailuresForgiven are replaced at once: whole nodes die, and one death must not cost time.
+	quickFailuresForgiven = 3
+	// maxBackOff keeps a slot that always fails from filling the API server, and no more than that.
+	maxBackOff = 30 * time.Second
+	// leaveTime is how long Jobs of an ended Event have to end by themselves.
+	leaveTime = time.Minute
+)
+
+// JobState is how far a Job has come.
+type JobState int
+
+const (
+	// JobRunning has not ended; its pod may not have started either.
+	JobRunning JobState = iota
+	// JobSucceeded was told by the data plane that no work is left.
+	JobSucceeded
+	// JobFailed died.
+	JobFailed
+)
+
+// Slot is a place for one Job at a time.
+type Slot struct {
+	Role    Role
+	Ordinal int32
+}
+
+// ObservedJob is what the planner needs to know of a Job.
+type ObservedJob struct {
+	Slot
+	Name          string
+	Attempt       int32
+	QuickFailures int32
+	State         JobState
+	Created       time.Time
+	Finished      time.Time
+	Deleting      bool
+	// Ready: the Job's pod runs.
+	Ready bool
+}
+
+// NewJob is a Job to be created.
+type NewJob struct {
+	Slot
+	Attempt       int32
+	QuickFailures int32
+	// Replaces is the failed Job of the slot, if there is one.
+	Replaces *ObservedJob
+}
+
+// JobsPlan is what is to be done about an Event's Jobs.
+type JobsPlan struct {
+	Create []NewJob
+	// Delete names Jobs that are replaced or no longer needed.
+	Delete []string
+	// After is when to plan again though nothing changes; zero for never.
+	After time.Duration
+}
+
+// wantedJobs is how many Jobs of each role an Event needs. All three start together, as a pod takes
+// seconds to start and the first clip is due soon after the first chunk.
+func wantedJobs(s api.EventState, slots mrev1.SlotsStatus) map[Role]int32 {
+	ended := s.SourceEnded != nil && *s.SourceEnded
+	work, render := open(s.Backlog.Work) > 0, open(s.Backlog.Render) > 0
+	want := map[Role]int32{}
+	switch s.State {
+	case api.EventStateStateFailed:
+		return want
+	case api.EventStateStateComplete:
+		work, ended = false, true
+	}
+	if !ended {
+		want[RoleIngest] = 1
+	}
+	if !ended || work {
+		want[RoleWorker] = max(slots.Workers, 1)
+	}
+	if !ended || work || render {
+		want[RoleRender] = max(slots.Renderers, 1)
+	}
+	return want
+}
+
+func open(b api.PoolBacklog) int64 { return b.Blocked + b.Ready + b.Leased }
+
+// planJobs decides about an Event's Jobs, slot by slot. ended is the time since the Event became Complete
+// or Failed, negative while it runs.
+//
+// A Job that ended while its slot is still wanted gets a successor: a failed one at once, unless
+// its slot fails again and again; a finished one when the data plane has new work.
+func planJobs(want map[Role]int32, observed []ObservedJob, ended time.Duration, now time.Time) JobsPlan {
+	var plan JobsPlan
+	bySlot := map[Slot][]ObservedJob{}
+	for _, j := range observed {
+		bySlot[j.Slot] = append(bySlot[j.Slot], j)
+	}
+	for role, n := range want {
+		for i := range n {
+			slot := Slot{role, i}
+			if _, ok := bySlot[slot]; !ok {
+				bySlot[slot] = nil
+			}
+		}
+	}
+	for slot, jobs := range bySlot {
+		slices.SortFunc(jobs, func(a, b ObservedJob) int { return cmp.Compare(b.Attempt, a.Attempt) })
+		for i, j := range jobs {
+			if i > 0 && !j.Deleting {
+				plan.Delete = append(plan.Delete, j.Name)
+			}
+		}
+		planSlot(&plan, slot, jobs, slot.Ordinal < want[slot.Role], ended, now)
+	}
+	slices.Sort(plan.Delete)
+	slices.SortFunc(plan.Create, func(a, b NewJob) int {
+		return cmp.Or(cmp.Compare(a.Role, b.Role), cmp.Compare(a.Ordinal, b.Ordinal))
+	})
+	return plan
+}
+
+// planSlot decides about one slot; jobs are its Jobs, the newest first.
+func planSlot(plan *JobsPlan, slot Slot, jobs []ObservedJob, wanted bool, ended time.Duration, now time.Time) {
+	switch {
+	case len(jobs) == 0:
+		if wanted {
+			plan.Create = append(plan.Create, NewJob{Slot: slot, Attempt: 1})
+		}
+	case jobs[0].Deleting:
+		// Its name is free again when it is gone, which wakes the manager up.
+	case !wanted:
+		planLeaving(plan, jobs[0], ended)
+	case jobs[0].State != JobRunning:
+		planSuccessor(plan, jobs[0], now)
+	}
+}
+
+// planLeaving tidies up after an Event that has ended. A Job that does not leave by itself has a pod that
+// never started, or an agent that cannot reach the data plane.
+func planLeaving(plan *JobsPlan, j ObservedJob, ended time.Duration) {
+	switch {
+	case ended < 0:
+	case j.State != JobRunning || ended >= leaveTime:
+		plan.Delete = append(plan.Delete, j.Name)
+	default:
+		plan.again(leaveTime - ended)
+	}
+}
+
+func planSuccessor(plan *JobsPlan, j ObservedJob, now time.Time) {
+	next := NewJob{Slot: j.Slot, Attempt: j.Attempt + 1}
+	if j.Finished.Sub(j.Created) < quickFailure {
+		next.QuickFailures = j.QuickFailures + 1
+	}
+	if j.State == JobFailed {
+		next.Replaces = &j
+	}
+	if wait := j.Finished.Add(backOff(next.QuickFailures)).Sub(now); wait > 0 {
+		plan.again(wait)
+		return
+	}
+	plan.Create = append(plan.Create, next)
+	plan.Delete = append(plan.Delete, j.Name)
+}
+
+// backOff is the pause before a slot's next Job.
+func backOff(quickFailures int32) time.Duration {
+	n := quickFailures - quickFailuresForgiven
+	if n <= 0 {
+		return 0
+	}
+	return min(maxBackOff, time.Second<<min(n-1, 10))
+}
+
+func (p *JobsPlan) again(after time.Duration) {
+	if p.After == 0 || after < p.After {
+		p.After = after
+	}
+}
