@@ -46,7 +46,7 @@ func clip(rate timeline.Rational, s api.Segment, v api.ClipVariant, track, versi
 func match() Event {
 	rate := timeline.Rational{Num: 25, Den: 1}
 	first, second := segment(rate, "000001-0", 100, 352), segment(rate, "000003-0", 1001, 1200)
-	first.Attributes = map[string]any{"KeyMoment": true}
+	first.Attributes = map[string]any{"KeyMoment": true, "Triggers": []any{"detect-audio-peaks.AudioPeak"}}
 	first.Optimized = []api.SegmentOptimized{{Track: 0, In: at(rate, 90), Out: at(rate, 361), StartCode: "Succeeded", EndCode: "Succeeded"}}
 	open := segment(rate, "000004-0", 1500, 1500)
 	open.State, open.Out = "Open", nil
@@ -60,11 +60,11 @@ func match() Event {
 			Source:    api.PlanSource{FileURL: "https://example.org/media/match%20one.mp4?signature=secret"},
 			Segmenter: "segment-key-moment", Optimizer: ptr("optimize-snap"), Labeler: ptr("label-template"),
 			Plugins: []api.PlanPlugin{
-				{Name: "detect-audio-peaks", Class: "Featurer", MediaType: "Audio", Configuration: map[string]any{"riseDb": 9}, Outputs: []string{"AudioPeak", "Label"}},
+				{Name: "detect-audio-peaks", Class: "Featurer", MediaType: "Audio", Configuration: map[string]any{"riseDb": 9}, Outputs: []string{"AudioPeak", "Label", "riseDb"}},
 				{Name: "detect-scene-change", Class: "Featurer", MediaType: "Video", Model: ptr("https://model.example.org"), Outputs: []string{"SceneChange"}},
 				{Name: "detect-crowd", Class: "Featurer", MediaType: "Video", DependsOn: []string{"detect-scene-change"}, Outputs: []string{"Crowd"}},
 				{Name: "detect-logo", Class: "Featurer", MediaType: "Video", Outputs: []string{"Logo"}},
-				{Name: "segment-key-moment", Class: "Segmenter", MediaType: "Video", DependsOn: []string{"detect-audio-peaks", "detect-crowd", "detect-scene-change"}, Outputs: []string{"KeyMoment"}},
+				{Name: "segment-key-moment", Class: "Segmenter", MediaType: "Video", DependsOn: []string{"detect-audio-peaks", "detect-crowd", "detect-scene-change"}, Outputs: []string{"KeyMoment", "Triggers"}},
 				{Name: "optimize-snap", Class: "Optimizer", MediaType: "Video", DependsOn: []string{"detect-scene-change"}},
 				{Name: "label-template", Class: "Labeler", MediaType: "Video", Outputs: []string{"Label"}},
 			},
@@ -88,7 +88,7 @@ func match() Event {
 			// A point on the first frame: inside.
 			result(rate, "detect-scene-change", 0, 100, 100, map[string]any{"SceneChange": true}),
 			// Reaches into the first segment from before.
-			result(rate, "detect-audio-peaks", 1, 80, 110, map[string]any{"AudioPeak": true, "Label": "loud"}),
+			result(rate, "detect-audio-peaks", 1, 80, 110, map[string]any{"AudioPeak": true, "Label": "loud", "riseDb": 12.5}),
 			result(rate, "detect-crowd", 0, 200, 210, map[string]any{"Crowd": false}),
 			// A point on the exclusive mark-out: outside.
 			result(rate, "detect-logo", 0, 1200, 1200, map[string]any{"Logo": true}),

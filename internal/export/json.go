@@ -169,25 +169,23 @@ func currentClips(all []api.Clip) map[string][]api.Clip {
 }
 
 // featuresFound are the output attributes that the segment itself carries
-// (segmenter, labeler) or that a result has that lies at least partly inside
-// the segment, in the order of AllOutputAttributes.
+// (segmenter, labeler), or that are true on a result that lies at least partly
+// inside the segment, in the order of AllOutputAttributes. Texts and numbers
+// of featurers, such as a level, are details and no features.
 func (e Event) featuresFound(s api.Segment, attributes []string) []string {
 	from, to := s.In.Micros, s.In.Micros
 	if s.Out != nil {
 		to = s.Out.Micros
 	}
 	found := map[string]bool{}
-	note := func(values map[string]any) {
-		for name, v := range values {
-			if truthy(v) {
-				found[name] = true
-			}
-		}
+	for name, v := range s.Attributes {
+		found[name] = truthy(v)
 	}
-	note(s.Attributes)
 	for _, r := range e.Results {
 		if overlaps(from, to, r.Result.Start.Micros, r.Result.End.Micros) {
-			note(r.Result.Attributes)
+			for name, v := range r.Result.Attributes {
+				found[name] = found[name] || v == true
+			}
 		}
 	}
 	names := []string{}
