@@ -15,6 +15,7 @@ import (
 
 	"github.com/mre-operator/mre-operator/internal/clusterclient"
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
+	"github.com/mre-operator/mre-operator/internal/dataplane/client"
 )
 
 // bucketName is the bucket of the chart's default values.
@@ -24,7 +25,7 @@ const bucketName = "mre"
 type demo struct {
 	options
 	cluster   *clusterclient.Cluster
-	dataPlane *clusterclient.DataPlane
+	dataPlane *client.Client
 	inputs    []input
 	runs      []*eventRun
 	times     times

@@ -17,6 +17,7 @@ import (
 	mrev1alpha1 "github.com/mre-operator/mre-operator/api/v1alpha1"
 	"github.com/mre-operator/mre-operator/internal/clusterclient"
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
+	dpclient "github.com/mre-operator/mre-operator/internal/dataplane/client"
 	"github.com/mre-operator/mre-operator/internal/media/ffmpeg"
 )
 
@@ -127,8 +128,8 @@ func (d *demo) look(ctx context.Context, r *eventRun) error {
 		return fmt.Errorf("look at Event %s: %w", r.name, err)
 	}
 	r.uid, r.replayUID = event.UID, replay.UID
-	state, err := d.dataPlane.State(ctx, string(event.UID))
-	if clusterclient.HasCode(err, api.ProblemCodeNotFound) {
+	state, err := d.dataPlane.Event(ctx, string(event.UID))
+	if dpclient.Is(err, api.ProblemCodeNotFound) {
 		return nil // the manager has not compiled its plan yet
 	}
 	if err != nil {

@@ -61,7 +61,7 @@ func (d *demo) emptyOut() error {
 
 func (d *demo) readRows(ctx context.Context, r *eventRun) (err error) {
 	uid := string(r.uid)
-	if r.state, err = d.dataPlane.State(ctx, uid); err != nil {
+	if r.state, err = d.dataPlane.Event(ctx, uid); err != nil {
 		return err
 	}
 	if r.segments, err = d.dataPlane.Segments(ctx, uid); err != nil {

@@ -13,23 +13,11 @@ import (
 
 	"github.com/cenkalti/backoff/v5"
 
-	"github.com/mre-operator/mre-operator/internal/dataplane/api"
+	"github.com/mre-operator/mre-operator/internal/dataplane/client"
 )
 
-// DownloadURL is a presigned GET for an object of an Event.
-func (d *DataPlane) DownloadURL(ctx context.Context, uid, location string) (string, error) {
-	r, err := d.MintDownloadURLWithResponse(ctx, uid, api.Location{Location: location})
-	if err != nil {
-		return "", fmt.Errorf("sign %s: %w", location, err)
-	}
-	if r.JSON200 == nil {
-		return "", problem("sign "+location, r.ApplicationProblemJSONDefault, r.HTTPResponse)
-	}
-	return r.JSON200.URL, nil
-}
-
 // Download writes an object of an Event to a file, as a person with a viewer's rights would.
-func (c *Cluster) Download(ctx context.Context, d *DataPlane, uid, location, path string) error {
+func (c *Cluster) Download(ctx context.Context, d *client.Client, uid, location, path string) error {
 	_, err := backoff.Retry(ctx, func() (struct{}, error) {
 		url, err := d.DownloadURL(ctx, uid, location)
 		if err != nil {
