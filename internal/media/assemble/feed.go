@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package assemble
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"io"
+
+	"github.com/mre-operator/mre-operator/internal/media/mpegts"
+	"github.com/mre-operator/mre-operator/internal/media/pcm"
+	"github.com/mre-operator/mre-operator/internal/media/timeline"
+)
+
+// videoFeed streams the needed pictures of all parts, each in its slot. The
+// reader must be closed, which ends the writer.
+func (p *plan) videoFeed() *io.PipeReader {
+	pr, pw := io.Pipe()
+	go func() {
+		out := bufio.NewWriterSize(pw, 1<<16)
+		err := p.writeVideo(out)
+		if err == nil {
+			err = out.Flush()
+		}
+		pw.CloseWithError(err)
+	}()
+	return pr
+}
+
+func (p *plan) writeVideo(w io.Writer) error {
+	m, err := mpegts.NewMuxer(w, []mpegts.Stream{p.video})
+	if err != nil {
+		return err
+	}
+	if err := m.WriteTables(); err != nil {
+		return err
+	}
+	for _, q := range p.parts {
+		for i := q.firstUnit; i <= q.lastUnit; i++ {
+			u, err := mpegts.ReadUnit(q.Units[i].Path, q.Units[i].FirstTicks)
+			if err != nil {
+				return err
+			}
+			for k, pic := range u.Video() {
+				if i == q.firstUnit && k < q.firstPacket || i == q.lastUnit && k > q.lastPacket {
+					continue
+				}
+				pic.PID, pic.PTS, pic.DTS = p.video.PID, pic.PTS+q.shift, pic.DTS+q.shift
+				if err := m.WritePES(pic); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// audioFeed streams the sound of all parts as s16 stereo at the source's
+// sample rate, cut to the sample.
+func (p *plan) audioFeed(ctx context.Context) *io.PipeReader {
+	pr, pw := io.Pipe()
+	go func() { pw.CloseWithError(p.writeAudio(ctx, pw)) }()
+	return pr
+}
+
+// soundMargin of audio around a range is decoded with it: the decoder needs a
+// frame to warm up, and the frame that spans the mark-in starts before it.
+const soundMargin = timeline.TickRate / 5
+
+func (p *plan) writeAudio(ctx context.Context, w io.Writer) error {
+	for _, q := range p.parts {
+		var frames []mpegts.PES
+		for _, file := range q.Units {
+			u, err := mpegts.ReadUnit(file.Path, file.FirstTicks)
+			if err != nil {
+				return err
+			}
+			sound, _ := u.Audio(p.spec.AudioTrack)
+			for _, f := range sound {
+				if f.PTS > q.In.Ticks-soundMargin && f.PTS < q.Out.Ticks {
+					frames = append(frames, f)
+				}
+			}
+		}
+		blocks, err := pcm.Decode(ctx, frames, p.sampleRate, 2)
+		if err != nil {
+			return err
+		}
+		length := q.Out.Frame - q.In.Frame
+		count := p.samples(q.begin+length, p.sampleRate) - p.samples(q.begin, p.sampleRate)
+		if err := binary.Write(w, binary.LittleEndian, blocks.Range(q.In.Ticks, count)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
