@@ -96,14 +96,14 @@ func (b *Bucket) Delete(ctx context.Context, keys []string) error {
 			Bucket: &b.name, Delete: &types.Delete{Objects: ids, Quiet: aws.Bool(true)},
 		})
 		if err != nil {
-			return fmt.Errorf("delete %d objects of bucket %s: %w", len(batch), b.name, err)
+			return fmt.Errorf("delete %d objects of bucket %s: %w: %w", len(batch), b.name, ErrUnavailable, err)
 		}
 		var failed []error
 		for _, one := range out.Errors {
 			if aws.ToString(one.Code) == "NoSuchKey" {
 				continue
 			}
-			failed = append(failed, fmt.Errorf("delete s3://%s/%s: %s", b.name, aws.ToString(one.Key), aws.ToString(one.Message)))
+			failed = append(failed, fmt.Errorf("delete s3://%s/%s: %w: %s", b.name, aws.ToString(one.Key), ErrUnavailable, aws.ToString(one.Message)))
 		}
 		if len(failed) > 0 {
 			return errors.Join(failed...)

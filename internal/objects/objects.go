@@ -20,8 +20,12 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 )
 
-// ErrNotFound says that there is no object under a key.
-var ErrNotFound = errors.New("no such object")
+var (
+	// ErrNotFound says that there is no object under a key.
+	ErrNotFound = errors.New("no such object")
+	// ErrUnavailable says that the object store did not do what it was asked; a repeat may succeed.
+	ErrUnavailable = errors.New("the object store refuses or does not answer")
+)
 
 // Config says where the bucket is. Credentials are not part of it: they come from the SDK's default chain
 // (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_SHARED_CREDENTIALS_FILE, a web identity, a node role).
@@ -123,7 +127,7 @@ func (b *Bucket) EnsureBucket(ctx context.Context) error {
 		return nil
 	}
 	if !isNotFound(err) {
-		return fmt.Errorf("look for bucket %s: %w", b.name, err)
+		return fmt.Errorf("look for bucket %s: %w: %w", b.name, ErrUnavailable, err)
 	}
 	input := &s3.CreateBucketInput{Bucket: &b.name}
 	// AWS wants every region named but this one.
@@ -135,7 +139,7 @@ func (b *Bucket) EnsureBucket(ctx context.Context) error {
 		if errors.As(err, &owned) {
 			return nil
 		}
-		return fmt.Errorf("create bucket %s: %w", b.name, err)
+		return fmt.Errorf("create bucket %s: %w: %w", b.name, ErrUnavailable, err)
 	}
 	return nil
 }
@@ -159,7 +163,7 @@ func (b *Bucket) wrap(verb, key string, err error) error {
 		return nil
 	}
 	if isNotFound(err) {
-		err = ErrNotFound
+		return fmt.Errorf("%s %s: %w", verb, b.Location(key), ErrNotFound)
 	}
-	return fmt.Errorf("%s %s: %w", verb, b.Location(key), err)
+	return fmt.Errorf("%s %s: %w: %w", verb, b.Location(key), ErrUnavailable, err)
 }

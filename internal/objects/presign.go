@@ -42,7 +42,7 @@ func (b *Bucket) PresignSource(ctx context.Context, location string, lifetime ti
 func (b *Bucket) presignGet(ctx context.Context, by *s3.PresignClient, bucket, key string, lifetime time.Duration) (string, error) {
 	request, err := by.PresignGetObject(ctx, &s3.GetObjectInput{Bucket: &bucket, Key: &key}, s3.WithPresignExpires(lifetime))
 	if err != nil {
-		return "", fmt.Errorf("sign a download of s3://%s/%s: %w", bucket, key, err)
+		return "", fmt.Errorf("sign a download of s3://%s/%s: %w: %w", bucket, key, ErrUnavailable, err)
 	}
 	return request.URL, nil
 }
@@ -53,7 +53,7 @@ func (b *Bucket) PresignPutCreateOnly(ctx context.Context, key, contentType stri
 		Bucket: &b.name, Key: b.full(key), IfNoneMatch: aws.String("*"), ContentType: &contentType,
 	}, s3.WithPresignExpires(lifetime))
 	if err != nil {
-		return Upload{}, fmt.Errorf("sign an upload of %s: %w", b.Location(key), err)
+		return Upload{}, fmt.Errorf("sign an upload of %s: %w: %w", b.Location(key), ErrUnavailable, err)
 	}
 	return Upload{URL: request.URL, Headers: mustSend(request.SignedHeader)}, nil
 }
