@@ -33,7 +33,6 @@ type EventReconciler struct {
 	// Live reads past the cache, where acting on an old picture would leave something behind.
 	Live      client.Reader
 	DataPlane DataPlane
-	Builtins  Builtins
 	Recorder  events.EventRecorder
 	Clock     clock.PassiveClock
 	Options   Options
@@ -78,6 +77,16 @@ func (s *eventScope) ended() time.Duration {
 	}
 	return -1
 }
+
+// The right to update finalizers is for clusters that guard the field blockOwnerDeletion, which the Jobs'
+// owner references have.
+// +kubebuilder:rbac:groups=mre.media,resources=events,verbs=get;list;patch;watch
+// +kubebuilder:rbac:groups=mre.media,resources=events/finalizers,verbs=update
+// +kubebuilder:rbac:groups=mre.media,resources=events/status,verbs=patch
+// +kubebuilder:rbac:groups=batch,resources=jobs,verbs=create;delete;get;list;watch
+// +kubebuilder:rbac:groups="",resources=pods,verbs=list
+// +kubebuilder:rbac:groups="",resources=serviceaccounts,resourceNames=mre-agent,verbs=create;patch
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
 // Reconcile is one pass: observe, decide, apply, write the status once.
 func (r *EventReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
@@ -149,7 +158,7 @@ func (r *EventReconciler) outage(ctx context.Context, s *eventScope, err error) 
 
 // start compiles the plan and hands it over, once all that it needs is there.
 func (r *EventReconciler) start(ctx context.Context, s *eventScope) (bool, error) {
-	cat, err := loadCatalogue(ctx, r.Client, s.event.Namespace, r.Builtins)
+	cat, err := loadCatalogue(ctx, r.Client, s.event.Namespace)
 	if err != nil {
 		return false, err
 	}

@@ -24,6 +24,9 @@ type ModelReconciler struct {
 	Clock    clock.PassiveClock
 }
 
+// +kubebuilder:rbac:groups=mre.media,resources=models,verbs=get;list;watch
+// +kubebuilder:rbac:groups=mre.media,resources=models/status,verbs=patch
+
 // Reconcile accepts one Model.
 func (r *ModelReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	var m mrev1.Model

@@ -3,6 +3,7 @@
 package controllers
 
 import (
+	"fmt"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -22,8 +23,8 @@ type Options struct {
 	AgentServiceAccount string
 	// ScratchSize bounds the scratch volume of a pod.
 	ScratchSize resource.Quantity
-	// Resources of each kind of Job's container.
-	Resources map[Role]corev1.ResourceRequirements
+	// Resources of a Job's container.
+	Resources corev1.ResourceRequirements
 	// StartDeadline is how long a Job's pod may take until it runs before the Event says so.
 	StartDeadline time.Duration
 	// StatusInterval is the shortest time between two status patches of one Event that only count.
@@ -37,24 +38,24 @@ func DefaultOptions() Options {
 	return Options{
 		AgentServiceAccount: "mre-agent",
 		ScratchSize:         resource.MustParse("4Gi"),
-		Resources: map[Role]corev1.ResourceRequirements{
-			RoleIngest: requirements("250m", "128Mi", "2Gi"),
-			RoleWorker: requirements("250m", "256Mi", "2Gi"),
-			RoleRender: requirements("250m", "256Mi", "2Gi"),
-		},
-		StartDeadline:  5 * time.Minute,
-		StatusInterval: 5 * time.Second,
-		Resync:         30 * time.Second,
+		StartDeadline:       5 * time.Minute,
+		StatusInterval:      5 * time.Second,
+		Resync:              30 * time.Second,
 	}
 }
 
-// requirements asks for some CPU without a limit, as throttling makes media work slower than it need
-// be, and bounds the memory.
-func requirements(cpu, memory, memoryLimit string) corev1.ResourceRequirements {
-	return corev1.ResourceRequirements{
-		Requests: corev1.ResourceList{
-			corev1.ResourceCPU: resource.MustParse(cpu), corev1.ResourceMemory: resource.MustParse(memory),
-		},
-		Limits: corev1.ResourceList{corev1.ResourceMemory: resource.MustParse(memoryLimit)},
+// AgentResources asks for some CPU without a limit, as throttling makes media work slower than it need be,
+// and bounds the memory.
+func AgentResources(cpu, memory, memoryLimit string) (corev1.ResourceRequirements, error) {
+	var parsed [3]resource.Quantity
+	for i, text := range []string{cpu, memory, memoryLimit} {
+		var err error
+		if parsed[i], err = resource.ParseQuantity(text); err != nil {
+			return corev1.ResourceRequirements{}, fmt.Errorf("resources of the Jobs: %q: %w", text, err)
+		}
 	}
+	return corev1.ResourceRequirements{
+		Requests: corev1.ResourceList{corev1.ResourceCPU: parsed[0], corev1.ResourceMemory: parsed[1]},
+		Limits:   corev1.ResourceList{corev1.ResourceMemory: parsed[2]},
+	}, nil
 }

@@ -12,6 +12,7 @@ import (
 	mrev1 "github.com/mre-operator/mre-operator/api/v1alpha1"
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
 	"github.com/mre-operator/mre-operator/internal/media/timeline"
+	"github.com/mre-operator/mre-operator/plugin-runtime/builtin"
 )
 
 // compilePlan copies an Event, its Profile and every Plugin that will run into one plan, which the Event
@@ -67,7 +68,7 @@ func (c *Catalogue) compilePlugin(name string, use *mrev1.PluginUse, chunkSecond
 	if !ok {
 		return api.PlanPlugin{}, fmt.Errorf("compiling the plan: Plugin %s not found", name)
 	}
-	b, ok := c.Builtins(p.Spec.Runtime.Builtin.Name)
+	b, ok := builtin.Lookup(p.Spec.Runtime.Builtin.Name)
 	if !ok {
 		return api.PlanPlugin{}, fmt.Errorf("compiling the plan: there is no built-in plugin %q", p.Spec.Runtime.Builtin.Name)
 	}
@@ -102,7 +103,7 @@ func (c *Catalogue) compilePlugin(name string, use *mrev1.PluginUse, chunkSecond
 }
 
 // outputNames are the attributes of a plugin's results: what it declares and what the built-in puts out.
-func outputNames(p *mrev1.Plugin, b Builtin) []string {
+func outputNames(p *mrev1.Plugin, b builtin.Builtin) []string {
 	names := slices.Clone(b.Outputs())
 	for _, o := range p.Spec.Outputs {
 		names = append(names, o.Name)

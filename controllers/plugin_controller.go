@@ -22,10 +22,12 @@ import (
 // PluginReconciler says whether a Plugin can run.
 type PluginReconciler struct {
 	Client   client.Client
-	Builtins Builtins
 	Recorder events.EventRecorder
 	Clock    clock.PassiveClock
 }
+
+// +kubebuilder:rbac:groups=mre.media,resources=plugins,verbs=get;list;watch
+// +kubebuilder:rbac:groups=mre.media,resources=plugins/status,verbs=patch
 
 // Reconcile checks one Plugin.
 func (r *PluginReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
@@ -36,7 +38,7 @@ func (r *PluginReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctr
 	if !p.DeletionTimestamp.IsZero() {
 		return ctrl.Result{}, nil
 	}
-	cat, err := loadCatalogue(ctx, r.Client, p.Namespace, r.Builtins)
+	cat, err := loadCatalogue(ctx, r.Client, p.Namespace)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
@@ -63,7 +65,7 @@ func (r *PluginReconciler) SetupWithManager(mgr ctrl.Manager) error {
 
 // dependents maps a Plugin to all that depend on it, near or far: a circle concerns each of its members.
 func (r *PluginReconciler) dependents(ctx context.Context, o client.Object) []ctrl.Request {
-	cat, err := loadCatalogue(ctx, r.Client, o.GetNamespace(), r.Builtins)
+	cat, err := loadCatalogue(ctx, r.Client, o.GetNamespace())
 	if err != nil {
 		log.FromContext(ctx).Error(err, "Looking for dependents", "plugin", klog.KObj(o))
 		return nil

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	mrev1 "github.com/mre-operator/mre-operator/api/v1alpha1"
+	"github.com/mre-operator/mre-operator/internal/dataplane/api"
+	"github.com/mre-operator/mre-operator/plugin-runtime/builtin"
 )
 
 // checkPlugin is the verdict on one Plugin: its runtime, its configuration, its references.
@@ -28,24 +30,31 @@ func (c *Catalogue) checkBuiltin(p *mrev1.Plugin) *Finding {
 		return stalled(mrev1.ReasonUnknownBuiltin, "spec.runtime.builtin: is not set")
 	}
 	name := p.Spec.Runtime.Builtin.Name
-	b, ok := c.Builtins(name)
+	b, ok := builtin.Lookup(name)
 	if !ok {
-		return stalled(mrev1.ReasonUnknownBuiltin, "spec.runtime.builtin.name: there is no built-in plugin %q", name)
+		return stalled(mrev1.ReasonUnknownBuiltin, "spec.runtime.builtin.name: there is no built-in plugin %q; there are %s",
+			name, strings.Join(builtin.Names(), ", "))
 	}
 	if class := mrev1.PluginClass(b.Class()); class != p.Spec.Class {
 		return stalled(mrev1.ReasonWrongClass, "spec.class: the built-in plugin %s is a %s, not a %s", name, class, p.Spec.Class)
 	}
-	if media := mrev1.MediaType(b.MediaType()); media != p.Spec.MediaType {
-		return stalled(mrev1.ReasonWrongMediaType, "spec.mediaType: the built-in plugin %s looks at %s, not at %s", name, media, p.Spec.MediaType)
+	if !slices.Contains(b.MediaTypes(), api.PlanPluginMediaType(p.Spec.MediaType)) {
+		return stalled(mrev1.ReasonWrongMediaType, "spec.mediaType: the built-in plugin %s does not look at %s", name, p.Spec.MediaType)
 	}
 	configuration, err := decodeConfiguration(p.Spec.Configuration)
 	if err != nil {
 		return stalled(mrev1.ReasonInvalidConfiguration, "spec.configuration: %v", err)
 	}
 	if err := b.Validate(configuration); err != nil {
-		return stalled(mrev1.ReasonInvalidConfiguration, "spec.configuration.%v", err)
+		return invalidConfiguration("spec.", err)
 	}
 	return nil
+}
+
+// invalidConfiguration says what a built-in has against its configuration. Its error has a line for each
+// key, which begins with "configuration.KEY".
+func invalidConfiguration(path string, err error) *Finding {
+	return stalled(mrev1.ReasonInvalidConfiguration, "%s%s", path, strings.ReplaceAll(err.Error(), "\n", "; "+path))
 }
 
 // checkDependencies: what the Plugin depends on exists, is a Featurer and does not lead back to it.

@@ -60,7 +60,7 @@ func podSpec(e *mrev1.Event, j NewJob, o Options) corev1.PodSpec {
 					FieldRef: &corev1.ObjectFieldSelector{FieldPath: "metadata.name"}}},
 				{Name: "TMPDIR", Value: scratchFolder},
 			},
-			Resources: o.Resources[j.Role],
+			Resources: o.Resources,
 			SecurityContext: &corev1.SecurityContext{
 				AllowPrivilegeEscalation: ptr.To(false),
 				ReadOnlyRootFilesystem:   ptr.To(true),

@@ -23,10 +23,12 @@ import (
 // ProfileReconciler says whether a Profile can run and in which order its Plugins would.
 type ProfileReconciler struct {
 	Client   client.Client
-	Builtins Builtins
 	Recorder events.EventRecorder
 	Clock    clock.PassiveClock
 }
+
+// +kubebuilder:rbac:groups=mre.media,resources=profiles,verbs=get;list;watch
+// +kubebuilder:rbac:groups=mre.media,resources=profiles/status,verbs=patch
 
 // Reconcile checks one Profile.
 func (r *ProfileReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
@@ -37,7 +39,7 @@ func (r *ProfileReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ct
 	if !p.DeletionTimestamp.IsZero() {
 		return ctrl.Result{}, nil
 	}
-	cat, err := loadCatalogue(ctx, r.Client, p.Namespace, r.Builtins)
+	cat, err := loadCatalogue(ctx, r.Client, p.Namespace)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
@@ -80,7 +82,7 @@ func (r *ProfileReconciler) SetupWithManager(mgr ctrl.Manager) error {
 
 // usersOfPlugin maps a Plugin to the Profiles that run it, themselves or through a dependency.
 func (r *ProfileReconciler) usersOfPlugin(ctx context.Context, o client.Object) []ctrl.Request {
-	cat, err := loadCatalogue(ctx, r.Client, o.GetNamespace(), r.Builtins)
+	cat, err := loadCatalogue(ctx, r.Client, o.GetNamespace())
 	if err != nil {
 		log.FromContext(ctx).Error(err, "Looking for Profiles", "plugin", klog.KObj(o))
 		return nil

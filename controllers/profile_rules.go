@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	mrev1 "github.com/mre-operator/mre-operator/api/v1alpha1"
+	"github.com/mre-operator/mre-operator/plugin-runtime/builtin"
 )
 
 // role is a Plugin in its place in a Profile.
@@ -96,7 +97,7 @@ func (c *Catalogue) checkMergedConfigurations(p *mrev1.Profile) *Finding {
 		if !ok || r.use.Configuration == nil || plugin.Spec.Runtime.Builtin == nil {
 			continue
 		}
-		b, ok := c.Builtins(plugin.Spec.Runtime.Builtin.Name)
+		b, ok := builtin.Lookup(plugin.Spec.Runtime.Builtin.Name)
 		if !ok {
 			continue
 		}
@@ -105,7 +106,7 @@ func (c *Catalogue) checkMergedConfigurations(p *mrev1.Profile) *Finding {
 			return stalled(mrev1.ReasonInvalidConfiguration, "%s.configuration: %v", r.field, err)
 		}
 		if err := b.Validate(merged); err != nil {
-			return stalled(mrev1.ReasonInvalidConfiguration, "%s.configuration.%v", r.field, err)
+			return invalidConfiguration(r.field+".", err)
 		}
 	}
 	return nil

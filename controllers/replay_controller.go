@@ -40,6 +40,9 @@ type ReplayReconciler struct {
 	Feed <-chan event.TypedGenericEvent[*mrev1.Replay]
 }
 
+// +kubebuilder:rbac:groups=mre.media,resources=replays,verbs=get;list;patch;watch
+// +kubebuilder:rbac:groups=mre.media,resources=replays/status,verbs=patch
+
 // Reconcile is one pass: observe, decide, apply, write the status once.
 func (r *ReplayReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	var replay mrev1.Replay

@@ -45,7 +45,7 @@ func CacheOptions() (cache.Options, error) {
 }
 
 // SetupWithManager adds every reconciler and the change feed to the manager.
-func SetupWithManager(ctx context.Context, mgr ctrl.Manager, d DataPlane, builtins Builtins, o Options) error {
+func SetupWithManager(ctx context.Context, mgr ctrl.Manager, d DataPlane, o Options) error {
 	if err := setupIndexes(ctx, mgr.GetFieldIndexer()); err != nil {
 		return err
 	}
@@ -55,10 +55,10 @@ func SetupWithManager(ctx context.Context, mgr ctrl.Manager, d DataPlane, builti
 	}
 	c, now := mgr.GetClient(), clock.RealClock{}
 	for _, r := range []interface{ SetupWithManager(ctrl.Manager) error }{
-		&PluginReconciler{Client: c, Builtins: builtins, Recorder: mgr.GetEventRecorder("plugin"), Clock: now},
+		&PluginReconciler{Client: c, Recorder: mgr.GetEventRecorder("plugin"), Clock: now},
 		&ModelReconciler{Client: c, Recorder: mgr.GetEventRecorder("model"), Clock: now},
-		&ProfileReconciler{Client: c, Builtins: builtins, Recorder: mgr.GetEventRecorder("profile"), Clock: now},
-		&EventReconciler{Client: c, Live: mgr.GetAPIReader(), DataPlane: d, Builtins: builtins,
+		&ProfileReconciler{Client: c, Recorder: mgr.GetEventRecorder("profile"), Clock: now},
+		&EventReconciler{Client: c, Live: mgr.GetAPIReader(), DataPlane: d,
 			Recorder: mgr.GetEventRecorder("event"), Clock: now, Options: o, Feed: feed.Events()},
 		&ReplayReconciler{Client: c, DataPlane: d, Recorder: mgr.GetEventRecorder("replay"), Clock: now, Options: o, Feed: feed.Replays()},
 	} {

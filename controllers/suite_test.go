@@ -30,7 +30,7 @@ var (
 func TestControllers(t *testing.T) {
 	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
 		t.Fatal(`KUBEBUILDER_ASSETS is not set: these tests need a real kube-apiserver and etcd. ` +
-			`Run them with "make test", or build the programs and set it with: eval "$(hack/cluster/cluster env)"`)
+			`Run them with "make test", or build the programs and set it with: export KUBEBUILDER_ASSETS=$(hack/cluster/cluster assets)`)
 	}
 	RegisterFailHandler(Fail)
 	RunSpecs(t, "controllers")
