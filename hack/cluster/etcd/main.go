@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command etcd is the etcd server, built from its module so that its version is pinned by go.sum.
 package main
 

@@ -9,27 +9,30 @@ kubernetes_ldflags() {
     "-X $v.gitTreeState=clean -X $v.gitCommit=modproxy -X $v.buildDate=2026-01-01T00:00:00Z"
 }
 
-# build NAME  builds a program of the cluster unless it is cached, and prints its path.
-build() {
-  local cluster=$here
-  case $1 in
-  etcd) gobuild etcd "$cluster/etcd" . -ldflags '-s -w' ;;
-  coredns) gobuild coredns "$cluster/coredns" github.com/coredns/coredns -ldflags '-s -w' ;;
-  imagetool | pause) gobuild "$1" "$cluster/../image" "./$1" -ldflags '-s -w' ;;
-  *) gobuild "$1" "$cluster/kubernetes" "k8s.io/kubernetes/cmd/$1" -ldflags "$(kubernetes_ldflags)" ;;
+# program_build FUNCTION NAME  calls gobuild or gobuild_path for a program of the cluster.
+program_build() {
+  case $2 in
+  etcd) "$1" etcd "$here/etcd" . -ldflags '-s -w' ;;
+  coredns) "$1" coredns "$here/coredns" github.com/coredns/coredns -ldflags '-s -w' ;;
+  imagetool | pause) "$1" "$2" "$here/../image" "./$2" -ldflags '-s -w' ;;
+  *) "$1" "$2" "$here/kubernetes" "k8s.io/kubernetes/cmd/$2" -ldflags "$(kubernetes_ldflags)" ;;
   esac
 }
 
 # binary_folder  prints the folder with links to all programs, named by what they are.
 binary_folder() { echo "$MRE_CACHE/cluster-bin"; }
 
-# build_programs NAME...  sets BINARY[NAME] and the links of the folder.
+# build_programs NAME...  builds what is not cached; sets BINARY[NAME] and the links of the folder.
 build_programs() {
   local name folder
   folder=$(binary_folder)
   mkdir -p "$folder"
   for name in "$@"; do
-    BINARY[$name]=$(build "$name") || die "cannot go on without $name"
+    BINARY[$name]=$(program_build gobuild_path "$name")
+    # The kernel keeps a running program's file from being written: it need not be checked again.
+    if [ "$(readlink "/proc/$(process_pid "$name" || echo none)/exe")" != "${BINARY[$name]}" ]; then
+      program_build gobuild "$name" >/dev/null || die "cannot go on without $name"
+    fi
     ln -sfn "${BINARY[$name]}" "$folder/$name.new.$$"
     mv -T "$folder/$name.new.$$" "$folder/$name"
   done

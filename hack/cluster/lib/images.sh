@@ -18,10 +18,17 @@ make_system_images() {
   COREDNS_IMAGE=$(system_image coredns)
 }
 
-# system_image NAME  prints the image's name; its archive is $STATE/images/NAME.tar.
+# system_image NAME  prints the image's name; its archive is $STATE/images/NAME.tar. The name is kept beside it, with
+# the program that it was made of.
 system_image() {
-  mkdir -p "$STATE/images"
-  "${BINARY[imagetool]}" -name "mre.local/$1" -file "${BINARY[$1]}:/$1" -entrypoint "/$1" -out "$STATE/images/$1.tar"
+  local archive=$STATE/images/$1.tar made_of image
+  made_of="${BINARY[imagetool]} ${BINARY[$1]}"
+  if [ ! -s "$archive" ] || [ "$(head -n 1 "$archive.txt" 2>/dev/null)" != "$made_of" ]; then
+    mkdir -p "$STATE/images"
+    image=$("${BINARY[imagetool]}" -name "mre.local/$1" -file "${BINARY[$1]}:/$1" -entrypoint "/$1" -out "$archive")
+    printf '%s\n%s\n' "$made_of" "$image" | write_file "$archive.txt"
+  fi
+  tail -n 1 "$archive.txt"
 }
 
 import_system_images() {
