@@ -15,8 +15,6 @@ var (
 	r5994 = timeline.Rational{Num: 60000, Den: 1001}
 )
 
-func ptr[T any](v T) *T { return &v }
-
 // at is the mark of a frame.
 func at(rate timeline.Rational, frame int64) api.Mark {
 	m := timeline.Timeline{Rate: rate, Frames: timeline.Open}.MarkOf(frame)
@@ -24,7 +22,7 @@ func at(rate timeline.Rational, frame int64) api.Mark {
 }
 
 func segment(rate timeline.Rational, id string, in, out int64) api.Segment {
-	return api.Segment{ID: id, State: "Complete", In: at(rate, in), Out: ptr(at(rate, out)), MarkVersion: 1}
+	return api.Segment{ID: id, State: "Complete", In: at(rate, in), Out: new(at(rate, out)), MarkVersion: 1}
 }
 
 func result(rate timeline.Rational, plugin string, track int32, start, end int64, attributes map[string]any) api.StoredResult {
@@ -35,7 +33,7 @@ func clip(rate timeline.Rational, s api.Segment, v api.ClipVariant, track, versi
 	base := "s3://media/sports/uid-1/clips/" + s.ID + "/" + string(v) + "-t" + string('0'+track) + "-m" + string('0'+version) + "-a1"
 	c := api.Clip{SegmentID: s.ID, Variant: v, Track: track, MarkVersion: version, State: state, In: s.In, Out: *s.Out}
 	if state == api.ClipStateRendered {
-		c.Location, c.Thumbnail = ptr(base+".mp4"), ptr(base+".jpg")
+		c.Location, c.Thumbnail = new(base+".mp4"), new(base+".jpg")
 	}
 	return c
 }
@@ -58,10 +56,10 @@ func match() Event {
 				Start: time.Date(2026, 6, 1, 16, 0, 0, 0, time.FixedZone("CEST", 7200)),
 			},
 			Source:    api.PlanSource{FileURL: "https://example.org/media/match%20one.mp4?signature=secret"},
-			Segmenter: "segment-key-moment", Optimizer: ptr("optimize-snap"), Labeler: ptr("label-template"),
+			Segmenter: "segment-key-moment", Optimizer: new("optimize-snap"), Labeler: new("label-template"),
 			Plugins: []api.PlanPlugin{
 				{Name: "detect-audio-peaks", Class: "Featurer", MediaType: "Audio", Configuration: map[string]any{"riseDb": 9}, Outputs: []string{"AudioPeak", "Label", "riseDb"}},
-				{Name: "detect-scene-change", Class: "Featurer", MediaType: "Video", Model: ptr("https://model.example.org"), Outputs: []string{"SceneChange"}},
+				{Name: "detect-scene-change", Class: "Featurer", MediaType: "Video", Model: new("https://model.example.org"), Outputs: []string{"SceneChange"}},
 				{Name: "detect-crowd", Class: "Featurer", MediaType: "Video", DependsOn: []string{"detect-scene-change"}, Outputs: []string{"Crowd"}},
 				{Name: "detect-logo", Class: "Featurer", MediaType: "Video", Outputs: []string{"Logo"}},
 				{Name: "segment-key-moment", Class: "Segmenter", MediaType: "Video", DependsOn: []string{"detect-audio-peaks", "detect-crowd", "detect-scene-change"}, Outputs: []string{"KeyMoment", "Triggers"}},
