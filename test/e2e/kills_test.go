@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build e2e
+
+package e2e
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+
+	mrev1alpha1 "github.com/mre-operator/mre-operator/api/v1alpha1"
+	"github.com/mre-operator/mre-operator/test/support/frames"
+)
+
+// parts of mre that the tests kill.
+var parts = []string{"ingest", "worker", "render", "manager", "dataplane"}
+
+// randomKills is how long processes are killed at random.
+const randomKills = 2 * time.Minute
+
+// TestKills kills every part, one at a time and then at random, and wants the same result as without.
+func TestKills(t *testing.T) {
+	a := newArea(t)
+	m := a.theMatch(matchSeconds())
+	location := a.upload(m.Path)
+	e, r := a.begin("calm", location)
+	a.finished(e, r, 8*time.Minute)
+	calm := a.fingerprint(a.readRun(e, r))
+
+	for _, part := range parts {
+		name := "kill-" + part
+		e, r := a.begin(name, location)
+		// A part is killed when it has begun to work, and its successor once more.
+		for range 2 {
+			a.killWhenBusy(part, e)
+		}
+		a.checkUndisturbed(e, r, calm)
+	}
+
+	seed := seed(t)
+	random := rand.New(rand.NewPCG(seed, 0))
+	until := time.Now().Add(randomKills)
+	for round := 1; time.Now().Before(until); round++ {
+		e, r := a.begin(fmt.Sprintf("random-%d", round), location)
+		a.killAtRandom(random, until, r)
+		a.checkUndisturbed(e, r, calm)
+	}
+}
+
+// seed is printed, and can be set to see the same kills again.
+func seed(t *testing.T) uint64 {
+	seed := uint64(time.Now().UnixNano())
+	if text := os.Getenv("MRE_E2E_SEED"); text != "" {
+		n, err := strconv.ParseUint(text, 10, 64)
+		if err != nil {
+			t.Fatalf("MRE_E2E_SEED=%s is not a number", text)
+		}
+		seed = n
+	}
+	t.Logf("kills by seed %d; the same again: MRE_E2E_SEED=%d", seed, seed)
+	return seed
+}
+
+func (a *area) begin(name, location string) (*mrev1alpha1.Event, *mrev1alpha1.Replay) {
+	a.Helper()
+	return a.event(name, location, mrev1alpha1.DeletionDelete), a.replay(name+"-reel", name)
+}
+
+// killWhenBusy waits until a part runs for the Event, lets it work for a moment and kills it.
+func (a *area) killWhenBusy(part string, e *mrev1alpha1.Event) {
+	a.Helper()
+	var pids []int
+	a.Eventually(func() ([]int, error) {
+		// A part that has done its work already cannot be disturbed any more.
+		if state, err := a.condition(e, mrev1alpha1.ConditionComplete)(); err != nil || state[:4] == "true" {
+			return []int{0}, err
+		}
+		running, err := processes()
+		if err != nil || len(running[part]) == 0 {
+			return nil, err
+		}
+		time.Sleep(time.Second)
+		pids, err = kill(part)
+		return pids, err
+	}, 3*time.Minute, 100*time.Millisecond).ShouldNot(BeEmpty(), "no process of %s to kill", part)
+	a.Logf("killed %s: %v", part, pids)
+}
+
+// killAtRandom kills something every few seconds until the time is up or the Replay is rendered.
+func (a *area) killAtRandom(random *rand.Rand, until time.Time, r *mrev1alpha1.Replay) {
+	a.Helper()
+	for time.Now().Before(until) {
+		time.Sleep(time.Duration(1000+random.IntN(5000)) * time.Millisecond)
+		part := parts[random.IntN(len(parts))]
+		pids, err := kill(part)
+		a.Expect(err).NotTo(HaveOccurred())
+		a.Logf("killed %s: %v", part, pids)
+		if state, err := a.condition(r, mrev1alpha1.ConditionRendered)(); err == nil && state[:4] == "true" {
+			return
+		}
+	}
+}
+
+// checkUndisturbed wants the result of a run to be that of the calm one, and nothing to be there twice.
+func (a *area) checkUndisturbed(e *mrev1alpha1.Event, r *mrev1alpha1.Replay, calm map[string]string) {
+	a.Helper()
+	began := time.Now()
+	a.finished(e, r, 15*time.Minute)
+	a.Logf("%s finished %s after its last kill", e.Name, time.Since(began).Round(time.Second))
+	done := a.readRun(e, r)
+	a.checkOnce(done)
+	a.Expect(a.fingerprint(done)).To(Equal(calm), "what %s made", e.Name)
+	a.checkBucket(done)
+	a.Expect(cluster.Delete(a.ctx, e)).To(Succeed())
+	a.Expect(cluster.Delete(a.ctx, r)).To(Succeed())
+	a.Eventually(func() (map[string]int, error) { return a.leftovers(done.uid) }, sweepAge+2*time.Minute, 2*time.Second).Should(BeEmpty())
+	a.checkGone(done.uid, string(r.UID))
+}
+
+// fingerprint is everything that must not depend on what died: marks, labels and every decoded frame.
+func (a *area) fingerprint(r run) map[string]string {
+	a.Helper()
+	print := map[string]string{}
+	place := map[string]int{}
+	for i, s := range r.segments {
+		place[s.ID] = i
+		text := fmt.Sprintf("%d to %d %q %s", s.In.Frame, s.Out.Frame, s.Label, s.LabelCode)
+		for _, o := range s.Optimized {
+			text += fmt.Sprintf(", track %d %d to %d %s %s", o.Track, o.In.Frame, o.Out.Frame, o.StartCode, o.EndCode)
+		}
+		print[fmt.Sprintf("segment %d", i)] = text
+	}
+	for _, c := range r.clips {
+		a.Expect(c.Location).NotTo(BeNil(), "clip %s %s: %v", c.SegmentID, c.Variant, c.Error)
+		media, err := frames.Decode(a.ctx, a.download(r.uid, *c.Location))
+		a.Expect(err).NotTo(HaveOccurred())
+		print[fmt.Sprintf("clip %d %s %d", place[c.SegmentID], c.Variant, c.Track)] = media.Digest()
+	}
+	for _, reel := range r.reels.Outputs {
+		a.Expect(reel.Location).NotTo(BeNil(), "reel %s: %v", reel.Resolution, reel.Error)
+		media, err := frames.Decode(a.ctx, a.download(r.uid, *reel.Location))
+		a.Expect(err).NotTo(HaveOccurred())
+		print["reel "+reel.Resolution] = media.Digest()
+	}
+	return print
+}
