@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mre-operator/mre-operator/internal/dataplane/api"
+	"github.com/mre-operator/mre-operator/internal/dataplane/client"
+	"github.com/mre-operator/mre-operator/plugin-runtime/agent"
+)
+
+// jobOptions are the flags of the three subcommands that run as Jobs.
+type jobOptions struct {
+	dataPlaneURL, tokenFile, eventUID, scratchDir, holder string
+	patience                                              time.Duration
+}
+
+func (o *jobOptions) register(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&o.dataPlaneURL, "dataplane-url", "http://mre-dataplane.mre-system.svc:8080", "The data plane's address.")
+	f.StringVar(&o.tokenFile, "token-file", "/var/run/secrets/mre/token", "The ServiceAccount token for the data plane; it is read again for each request.")
+	f.StringVar(&o.eventUID, "event-uid", "", "The UID of the Event to work for.")
+	f.StringVar(&o.scratchDir, "scratch-dir", "/scratch", "A folder for temporary files. What is in it is lost.")
+	f.StringVar(&o.holder, "holder", os.Getenv("POD_NAME"), "Who works, shown to people; the environment's POD_NAME when not set.")
+	f.DurationVar(&o.patience, "dataplane-patience", 10*time.Minute, "How long the data plane may be away before the process gives up.")
+	// The flag exists: it was defined four lines ago.
+	_ = cmd.MarkFlagRequired("event-uid")
+}
+
+// client is for calls that may each be repeated for so long.
+func (o *jobOptions) client(retryFor time.Duration) (*client.Client, error) {
+	return client.New(client.Options{BaseURL: o.dataPlaneURL, TokenFile: o.tokenFile, UserAgent: "mre/" + buildVersion(), RetryFor: retryFor})
+}
+
+func (o *jobOptions) name() (string, error) {
+	if o.holder != "" {
+		return o.holder, nil
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return "", fmt.Errorf("no --holder, and no host name instead: %w", err)
+	}
+	return host, nil
+}
+
+// runAgent works for one pool until the Event has no more tasks for it.
+func (o *jobOptions) runAgent(ctx context.Context, pool api.Pool, runner agent.Runner) error {
+	holder, err := o.name()
+	if err != nil {
+		return err
+	}
+	// The loop has patience of its own.
+	c, err := o.client(5 * time.Second)
+	if err != nil {
+		return err
+	}
+	log := slog.Default().With("event", o.eventUID)
+	err = agent.Run(ctx, agent.Config{Client: c, EventUID: o.eventUID, Holder: holder, Pool: pool, Runner: runner, Patience: o.patience, Log: log})
+	if errors.Is(err, agent.ErrStopped) {
+		// Not 0: an exit 0 on SIGTERM would make a deleted pod's Job Complete.
+		return fmt.Errorf("stopped: %w", err)
+	}
+	return err
+}

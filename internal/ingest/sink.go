@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ingest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/mre-operator/mre-operator/internal/dataplane/api"
+	"github.com/mre-operator/mre-operator/internal/media/ingest"
+	"github.com/mre-operator/mre-operator/internal/media/mpegts"
+	"github.com/mre-operator/mre-operator/internal/media/probe"
+	"github.com/mre-operator/mre-operator/internal/media/timeline"
+	"github.com/mre-operator/mre-operator/internal/upload"
+)
+
+const (
+	// inFlight is how many units are uploaded at a time. Each is a few
+	// megabytes of memory.
+	inFlight = 3
+	// mints is how often a new URL is asked for when an upload is refused: a
+	// URL may have expired while the store was away.
+	mints = 3
+)
+
+// sink stores units: uploads run beside each other, registrations follow in
+// order, so that the data plane never sees a hole that is about to be filled.
+type sink struct {
+	ctx      context.Context
+	cancel   context.CancelCauseFunc
+	config   Config
+	uploads  *upload.Client
+	info     probe.Info
+	decision probe.Decision
+	stored   map[int64]bool
+
+	slots chan struct{}
+	wg    sync.WaitGroup
+	// last is closed when the unit before the next one is registered.
+	last   chan struct{}
+	frames int64
+}
+
+func newSink(ctx context.Context, c Config, uploads *upload.Client, spec api.IngestSpec, info probe.Info, d probe.Decision) *sink {
+	s := &sink{config: c, uploads: uploads, info: info, decision: d, stored: map[int64]bool{}, slots: make(chan struct{}, inFlight), last: make(chan struct{})}
+	s.ctx, s.cancel = context.WithCancelCause(ctx)
+	close(s.last)
+	for _, u := range spec.Units {
+		if u.Epoch == 0 {
+			s.stored[u.FirstTicks] = true
+		}
+	}
+	return s
+}
+
+// Timeline implements the Sink of package media/ingest. The data plane takes
+// the same timeline again.
+func (s *sink) Timeline(ctx context.Context, tl timeline.Timeline, streams []mpegts.Stream) error {
+	codec := "h264"
+	out := api.Timeline{
+		OriginTicks: tl.OriginTicks, Rate: api.Rational{Num: tl.Rate.Num, Den: tl.Rate.Den},
+		// The mezzanine rounds odd sizes down.
+		Width: int32(s.info.Video.Width &^ 1), Height: int32(s.info.Video.Height &^ 1),
+		Ingest: api.TimelineIngest(s.decision.Mode), IngestReason: s.decision.Reason, VideoCodec: &codec,
+		AudioTracks: []api.AudioTrack{},
+	}
+	for _, a := range s.info.Audio {
+		track := api.AudioTrack{Track: int32(a.Track), StreamIndex: int32(a.Index), Codec: "aac", SampleRate: int32(a.SampleRate), Channels: int32(a.Channels)}
+		if s.decision.Mode == probe.Mezzanine {
+			track.SampleRate, track.Channels = 48000, 2
+		}
+		if a.Language != "" {
+			track.Language = &a.Language
+		}
+		out.AudioTracks = append(out.AudioTracks, track)
+	}
+	return s.config.Client.PutTimeline(ctx, s.config.EventUID, out)
+}
+
+// Already implements Sink.
+func (s *sink) Already(firstTicks int64) bool { return s.stored[firstTicks] }
+
+// Unit implements Sink. It returns when there is room for the next unit; an
+// error of an earlier one comes back here.
+func (s *sink) Unit(_ context.Context, u ingest.Unit) error {
+	select {
+	case s.slots <- struct{}{}:
+	case <-s.ctx.Done():
+	}
+	if s.ctx.Err() != nil {
+		return context.Cause(s.ctx)
+	}
+	before, done := s.last, make(chan struct{})
+	s.last = done
+	s.wg.Go(func() {
+		defer func() { <-s.slots }()
+		if err := s.store(u, before); err != nil {
+			s.cancel(err)
+			return
+		}
+		close(done)
+	})
+	return nil
+}
+
+// End implements Sink.
+func (s *sink) End(ctx context.Context, _, frames int64) error {
+	if err := s.flush(); err != nil {
+		return err
+	}
+	s.frames = frames
+	return s.config.Client.EndSource(ctx, s.config.EventUID, api.SourceEnd{Frames: frames})
+}
+
+// flush waits for the units under way and returns what went wrong with them.
+func (s *sink) flush() error {
+	s.wg.Wait()
+	return context.Cause(s.ctx)
+}
+
+// store uploads a unit and registers it after the one before.
+func (s *sink) store(u ingest.Unit, before <-chan struct{}) error {
+	key, err := s.put(u)
+	if err != nil {
+		return err
+	}
+	select {
+	case <-before:
+	case <-s.ctx.Done():
+		return context.Cause(s.ctx)
+	}
+	idr := u.IDRFrames
+	if idr == nil {
+		idr = []int64{}
+	}
+	if err := s.config.Client.RegisterUnit(s.ctx, s.config.EventUID, api.Unit{
+		Epoch: int32(u.Epoch), FirstTicks: u.FirstTicks, Key: key,
+		StartMicros: u.StartMicros, EndMicros: u.EndMicros, FirstFrame: u.FrameStart, Frames: u.Frames,
+		IdrFrames: idr, Discontinuity: int32(u.Discontinuity), PayloadSHA256: u.PayloadSHA256, Bytes: int64(len(u.Data)),
+	}); err != nil {
+		return err
+	}
+	if s.config.Registered != nil {
+		s.config.Registered()
+	}
+	return nil
+}
+
+// put uploads a unit and returns its key. An object that is there was stored
+// by an earlier process that died before it could register it: the cut does
+// not depend on the process, so it holds the same payload, and the
+// registration goes by our hash.
+func (s *sink) put(u ingest.Unit) (string, error) {
+	for try := 1; ; try++ {
+		to, err := s.config.Client.MintUnitURL(s.ctx, s.config.EventUID, api.UnitKey{Epoch: int32(u.Epoch), FirstTicks: u.FirstTicks})
+		if err != nil {
+			return "", err
+		}
+		err = s.uploads.Put(s.ctx, to, bytes.NewReader(u.Data), int64(len(u.Data)))
+		switch {
+		case err == nil, errors.Is(err, upload.ErrExists):
+			return to.Key, nil
+		case s.ctx.Err() != nil:
+			return "", context.Cause(s.ctx)
+		case try == mints:
+			return "", fmt.Errorf("store unit %d: %w", u.FirstTicks, err)
+		}
+		s.config.Log.Warn("upload", "unit", u.FirstTicks, "error", err)
+	}
+}

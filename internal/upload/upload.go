@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package upload sends bytes to presigned, create-only PUT URLs.
+package upload
+
+import (
+	"context"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+
+	"github.com/mre-operator/mre-operator/internal/dataplane/api"
+	"github.com/mre-operator/mre-operator/internal/media/ffmpeg"
+)
+
+// ErrExists says that there is an object under the key already.
+var ErrExists = errors.New("the object exists already")
+
+const (
+	// retryFor bounds the tries of one upload; the caller's task bounds it too.
+	retryFor = 2 * time.Minute
+	// stall ends a try in which nothing is taken for so long.
+	stall = 30 * time.Second
+	// answerAfter is how long the store may think once it has all bytes.
+	answerAfter = time.Minute
+)
+
+// Client is safe for use by many goroutines.
+type Client struct{ http *http.Client }
+
+// New makes a client that keeps its connections.
+func New() *Client {
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.MaxIdleConnsPerHost = 8
+	t.ResponseHeaderTimeout = answerAfter
+	return &Client{http: &http.Client{Transport: t}}
+}
+
+// Put stores size bytes of body. It repeats itself while the store cannot be
+// reached or answers 5xx. A second try may meet what the first one stored,
+// which is ErrExists too: only the caller knows what that means.
+func (c *Client) Put(ctx context.Context, to api.Upload, body io.ReaderAt, size int64) error {
+	steps := backoff.NewExponentialBackOff()
+	steps.InitialInterval, steps.MaxInterval = 200*time.Millisecond, 5*time.Second
+	_, err := backoff.Retry(ctx, func() (struct{}, error) {
+		return struct{}{}, c.once(ctx, to, body, size)
+	}, backoff.WithBackOff(steps), backoff.WithMaxElapsedTime(retryFor))
+	if err != nil {
+		return fmt.Errorf("upload %s: %w", to.Key, err)
+	}
+	return nil
+}
+
+func (c *Client) once(ctx context.Context, to api.Upload, body io.ReaderAt, size int64) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	watch := time.AfterFunc(stall, func() { cancel(fmt.Errorf("the store took nothing for %s", stall)) })
+	defer watch.Stop()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPut, to.URL, &touching{io.NewSectionReader(body, 0, size), watch})
+	if err != nil {
+		return backoff.Permanent(errors.New("the URL to upload to is not one"))
+	}
+	if req.ContentLength = size; size == 0 {
+		req.Body = http.NoBody
+	}
+	for name, value := range to.Headers {
+		req.Header.Set(name, value)
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		if cause := context.Cause(ctx); cause != nil {
+			err = cause
+		}
+		// The signature is a secret.
+		return errors.New(ffmpeg.Redact(err.Error()))
+	}
+	defer func() { _ = resp.Body.Close() }()
+	said, _ := io.ReadAll(io.LimitReader(resp.Body, 4096))
+	switch {
+	case resp.StatusCode < 300:
+		return nil
+	case resp.StatusCode == http.StatusPreconditionFailed:
+		return backoff.Permanent(ErrExists)
+	}
+	err = fmt.Errorf("the store answered %s%s", resp.Status, codeOf(said))
+	// 409 is S3's answer to one of two racing create-only writes.
+	if resp.StatusCode >= 500 || resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode == http.StatusConflict {
+		return err
+	}
+	return backoff.Permanent(err)
+}
+
+// codeOf is the code in an S3 error document, such as AccessDenied.
+func codeOf(said []byte) string {
+	var doc struct{ Code string }
+	if xml.Unmarshal(said, &doc) != nil || doc.Code == "" {
+		return ""
+	}
+	return " (" + doc.Code + ")"
+}
+
+// touching puts the stall timer off while bytes go out. After the last byte
+// the store may take its time.
+type touching struct {
+	io.Reader
+	watch *time.Timer
+}
+
+func (t *touching) Read(p []byte) (int, error) {
+	n, err := t.Reader.Read(p)
+	if errors.Is(err, io.EOF) {
+		t.watch.Stop()
+	} else {
+		t.watch.Reset(stall)
+	}
+	return n, err
+}
+
+// Close implements io.Closer: a request's body must not be wrapped again.
+func (t *touching) Close() error { return nil }
