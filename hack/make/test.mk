@@ -20,12 +20,12 @@ e2e: test-tools image-load ## Run every end-to-end test on a real cluster, fault
 
 .PHONY: e2e-short
 e2e-short: test-tools image-load ## Run the short end-to-end test
-	$(IN_CLUSTER) $(GO_TEST) ./test/e2e/... -tags e2e -short -count=1 -timeout 30m -v
+	$(IN_CLUSTER) $(GO_TEST) ./test/e2e/... -tags e2e -short -run 'GoldenPath|BadSources' -count=1 -timeout 30m -v
 
 .PHONY: bench
 bench: test-tools image-load ## Measure against the goals; writes bench/out/results.json
 	$(IN_CLUSTER) go run ./hack/bench
 
 .PHONY: demo
-demo: test-tools image-load ## From nothing to a highlight reel (VIDEO=file or URL for one of your own)
-	$(IN_CLUSTER) go run ./hack/demo
+demo: test-tools ## From nothing to a highlight reel (VIDEO=file or URL for one of your own)
+	@VIDEO="$(VIDEO)" hack/demo/demo

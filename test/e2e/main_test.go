@@ -67,9 +67,7 @@ func install(ctx context.Context) error {
 		image = strings.TrimSpace(string(name))
 	}
 	cmd := exec.CommandContext(ctx, root+"/hack/make/install",
-		"--set", "dataplane.urlLifetime="+sweepAge.String(),
-		"--set", "dataplane.sweepAge="+sweepAge.String(),
-		"--set", "dataplane.sweepInterval=10s")
+		"--set", fmt.Sprintf("dataplane.extraArgs={--url-lifetime=%[1]s,--sweep-age=%[1]s,--sweep-interval=10s}", sweepAge))
 	cmd.Env = append(os.Environ(), "IMAGE="+image)
 	if output, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("install the chart: %w\n%s%s", err, output, cluster.PodLogs(ctx, installNamespace, nil, 30))
