@@ -102,7 +102,7 @@ func samples(t *testing.T) []manifest {
 		if file == "kustomization.yaml" {
 			continue
 		}
-		for _, text := range strings.SplitSeq(read(t, file), "\n---\n") {
+		for text := range strings.SplitSeq(read(t, file), "\n---\n") {
 			list = append(list, manifest{file, text})
 		}
 	}

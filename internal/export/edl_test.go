@@ -65,7 +65,7 @@ func TestEDLRates(t *testing.T) {
 func consistent(t *testing.T, list string, rate timeline.Rational) {
 	t.Helper()
 	var record int64
-	for _, line := range strings.SplitSeq(list, "\n") {
+	for line := range strings.SplitSeq(list, "\n") {
 		fields := strings.Fields(line)
 		if len(fields) != 8 || fields[1] != "AX" {
 			continue
