@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"errors"
+	"fmt"
+)
+
+// What can be wrong with a call. Errors of the store wrap one of these and
+// carry a message for the user; anything else is the database's own failure.
+var (
+	ErrNotFound  = errors.New("not found")
+	ErrConflict  = errors.New("conflict")
+	ErrGone      = errors.New("gone")
+	ErrLeaseLost = errors.New("lease lost")
+	ErrInvalid   = errors.New("invalid")
+)
+
+// Error is a refusal: one of the sentinels, and what to tell the user.
+type Error struct {
+	Kind    error
+	Message string
+}
+
+func (e *Error) Error() string { return e.Message }
+func (e *Error) Unwrap() error { return e.Kind }
+
+func refuse(kind error, format string, args ...any) error {
+	return &Error{Kind: kind, Message: fmt.Sprintf(format, args...)}
+}
+
+func invalid(format string, args ...any) error  { return refuse(ErrInvalid, format, args...) }
+func conflict(format string, args ...any) error { return refuse(ErrConflict, format, args...) }
+func notFound(format string, args ...any) error { return refuse(ErrNotFound, format, args...) }

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/mre-operator/mre-operator/internal/dataplane/api"
+	"github.com/mre-operator/mre-operator/internal/media/timeline"
+)
+
+// eventRow is a row of events.
+type eventRow struct {
+	uid, namespace, name, planHash string
+	state                          api.EventStateState
+	reason, message                string
+	version                        int64
+	timeline                       *api.Timeline
+	frames                         int64
+	sourceEnded                    bool
+	sourceFrames                   int64
+	firstChunk, watermark          int64
+	drainDue                       sql.NullInt64
+	exports                        exports
+	deleted                        bool
+	finishedAt                     sql.NullInt64
+}
+
+// exports are the keys of what the export task wrote.
+type exports struct {
+	JSON string   `json:"json,omitempty"`
+	EDLs []string `json:"edls,omitempty"`
+}
+
+const eventColumns = `uid, namespace, name, plan_hash, state, reason, message, version, timeline, frames,
+	source_ended, source_frames, first_chunk, watermark, drain_due_at, exports, deleted, finished_at`
+
+func scanEvent(row interface{ Scan(...any) error }) (*eventRow, error) {
+	var e eventRow
+	var tl, ex string
+	err := row.Scan(&e.uid, &e.namespace, &e.name, &e.planHash, &e.state, &e.reason, &e.message, &e.version, &tl, &e.frames,
+		&e.sourceEnded, &e.sourceFrames, &e.firstChunk, &e.watermark, &e.drainDue, &ex, &e.deleted, &e.finishedAt)
+	if err != nil {
+		return nil, err
+	}
+	if tl != "" {
+		e.timeline = &api.Timeline{}
+		if err := fromJSON(tl, e.timeline); err != nil {
+			return nil, err
+		}
+	}
+	return &e, fromJSON(ex, &e.exports)
+}
+
+// terminal says that the Event's state will never change again.
+func (e *eventRow) terminal() bool {
+	return e.state == api.EventStateStateComplete || e.state == api.EventStateStateFailed
+}
+
+// allStored says that the source has ended and every frame of it is stored.
+func (e *eventRow) allStored() bool { return e.sourceEnded && e.frames >= e.sourceFrames }
+
+// snap turns a time into a mark without regard to where the media ends today:
+// a mark must not depend on when it arrived. The end clamps it later.
+func (e *eventRow) snap(us int64) api.Mark {
+	return wireMark(clockOf(e.timeline, timeline.Open).Snap(us))
+}
+
+// markAt is the mark at a frame's start.
+func (e *eventRow) markAt(frame int64) api.Mark {
+	return wireMark(clockOf(e.timeline, timeline.Open).MarkOf(frame))
+}
+
+// wireTimeline is the declared timeline with what is known of its length.
+func (e *eventRow) wireTimeline() *api.Timeline {
+	if e.timeline == nil {
+		return nil
+	}
+	t := *e.timeline
+	frames, ended := e.frames, e.allStored()
+	t.Frames, t.Ended = &frames, &ended
+	return &t
+}
+
+// timelineUpTo is the timeline as a plugin may see it when it works at a chunk
+// that ends at a frame: the same whenever the task runs.
+func (e *eventRow) timelineUpTo(frames int64, ended bool) api.Timeline {
+	t := *e.timeline
+	t.Frames, t.Ended = &frames, &ended
+	return t
+}
+
+// findEvent reads an Event that may be worked on.
+func findEvent(ctx context.Context, q querier, uid string) (*eventRow, error) {
+	e, err := scanEvent(q.QueryRowContext(ctx, `SELECT `+eventColumns+` FROM events WHERE uid = $1`, uid))
+	return liveEvent(ctx, q, uid, e, err)
+}
+
+// liveEvent tells a deleted Event from one that never was.
+func liveEvent(ctx context.Context, q querier, uid string, e *eventRow, err error) (*eventRow, error) {
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		if gone, err := isTombstoned(ctx, q, uid); err != nil {
+			return nil, err
+		} else if gone {
+			return nil, refuse(ErrGone, "the Event with UID %s has been deleted", uid)
+		}
+		return nil, notFound("there is no Event with UID %s; its plan has not been stored yet", uid)
+	case err != nil:
+		return nil, fmt.Errorf("read the Event %s: %w", uid, err)
+	case e.deleted:
+		return nil, refuse(ErrGone, "the Event %s/%s is being deleted", e.namespace, e.name)
+	}
+	return e, nil
+}
+
+func isTombstoned(ctx context.Context, q querier, uid string) (bool, error) {
+	n, err := one[int64](ctx, q, `SELECT count(*) FROM tombstones WHERE uid = $1`, uid)
+	return n > 0, err
+}
+
+// loadPlan reads a compiled plan, once per process.
+func (s *Store) loadPlan(ctx context.Context, q querier, uid, hash string) (*plan, error) {
+	key := uid + "/" + hash
+	if p, ok := s.plans.Load(key); ok {
+		return p.(*plan), nil
+	}
+	body, err := one[string](ctx, q, `SELECT plan FROM plans WHERE event_uid = $1`, uid)
+	if err != nil {
+		return nil, fmt.Errorf("read the plan of Event %s: %w", uid, err)
+	}
+	var p api.Plan
+	if err := fromJSON(body, &p); err != nil {
+		return nil, err
+	}
+	c := newPlan(p)
+	s.plans.Store(key, c)
+	return c, nil
+}
+
+// eventTx is a writing transaction on one Event. Its first statement locks the
+// Event's row, so all that happens to an Event happens in some order.
+type eventTx struct {
+	*txn
+	ev   *eventRow
+	plan *plan
+	// terminal holds tasks that became terminal and whose successors have not
+	// been looked at yet.
+	terminal []*taskRow
+	// completed holds segments that closed and are not claimed yet.
+	completed []*segmentRow
+	// claimsMoved says that what optimizers and labelers wait for has moved.
+	claimsMoved bool
+}
+
+// onEvent runs fn in a transaction on an Event and then everything that what
+// fn did has made possible.
+func (s *Store) onEvent(ctx context.Context, uid string, fn func(*eventTx) error) error {
+	return s.write(ctx, func(t *txn) error {
+		e, err := t.lockEvent(uid)
+		if err != nil {
+			return err
+		}
+		return e.run(fn)
+	})
+}
+
+func (e *eventTx) run(fn func(*eventTx) error) error {
+	if err := fn(e); err != nil {
+		return err
+	}
+	if err := e.settle(); err != nil {
+		return err
+	}
+	return e.save()
+}
+
+func (t *txn) lockEvent(uid string) (*eventTx, error) {
+	row, err := scanEvent(t.QueryRowContext(t.ctx, `UPDATE events SET version = version + 1 WHERE uid = $1 RETURNING `+eventColumns, uid))
+	if row, err = liveEvent(t.ctx, t, uid, row, err); err != nil {
+		return nil, err
+	}
+	p, err := t.store.loadPlan(t.ctx, t, uid, row.planHash)
+	if err != nil {
+		return nil, err
+	}
+	return &eventTx{txn: t, ev: row, plan: p}, nil
+}
+
+// save writes the Event's row and tells the feed.
+func (e *eventTx) save() error {
+	r := e.ev
+	tl, err := toJSON(r.timeline)
+	if err != nil {
+		return err
+	}
+	if r.timeline == nil {
+		tl = ""
+	}
+	ex, err := toJSON(r.exports)
+	if err != nil {
+		return err
+	}
+	if _, err := e.exec(`UPDATE events SET state = $2, reason = $3, message = $4, timeline = $5, frames = $6, source_ended = $7,
+		source_frames = $8, watermark = $9, drain_due_at = $10, exports = $11, finished_at = $12 WHERE uid = $1`,
+		r.uid, string(r.state), r.reason, r.message, tl, r.frames, flag(r.sourceEnded), r.sourceFrames, r.watermark, r.drainDue, ex, r.finishedAt); err != nil {
+		return err
+	}
+	return e.changed(api.ChangeKindEvent, r.uid, r.namespace, r.name)
+}

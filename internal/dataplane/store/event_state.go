@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"github.com/mre-operator/mre-operator/internal/dataplane/api"
+	"github.com/mre-operator/mre-operator/internal/media/timeline"
+)
+
+// Event is how far an Event has come.
+func (s *Store) Event(ctx context.Context, uid string) (api.EventState, error) {
+	var state api.EventState
+	err := s.read(ctx, func(q querier) error {
+		ev, err := findEvent(ctx, q, uid)
+		if err != nil {
+			return err
+		}
+		state = api.EventState{
+			UID: uid, Namespace: ev.namespace, Name: ev.name, State: ev.state, Reason: text(ev.reason), Message: text(ev.message),
+			PlanHash: ev.planHash, Version: ev.version, Timeline: ev.wireTimeline(), SourceEnded: &ev.sourceEnded,
+			ExportLocation: s.locate(ev.exports.JSON),
+		}
+		for _, k := range ev.exports.EDLs {
+			state.EdlLocations = append(state.EdlLocations, s.location(k))
+		}
+		if state.Progress, err = progress(ctx, q, ev); err != nil {
+			return err
+		}
+		state.Backlog, err = backlog(ctx, q, uid)
+		return err
+	})
+	return state, err
+}
+
+// progress counts rows; each count reads one index of the Event.
+func progress(ctx context.Context, q querier, ev *eventRow) (api.Progress, error) {
+	var p api.Progress
+	if ev.timeline != nil {
+		p.TimelineMicros = clockOf(ev.timeline, timeline.Open).FrameStartMicros(ev.frames)
+	}
+	counts := []struct {
+		query string
+		into  []any
+	}{
+		{`SELECT COUNT(*), COALESCE(SUM(CASE WHEN open_tasks = 0 THEN 1 ELSE 0 END), 0), COALESCE(SUM(CASE WHEN failed_tasks > 0 THEN 1 ELSE 0 END), 0),
+			COALESCE(SUM(CASE WHEN state = 'missing' THEN 1 ELSE 0 END), 0) FROM chunks WHERE event_uid = $1 AND closed_at IS NOT NULL`,
+			[]any{&p.ChunksIngested, &p.ChunksProcessed, &p.ChunksFailed, &p.ChunksMissing}},
+		{`SELECT COALESCE(SUM(CASE WHEN state = 'Open' THEN 1 ELSE 0 END), 0), COALESCE(SUM(CASE WHEN state = 'Complete' THEN 1 ELSE 0 END), 0)
+			FROM segments WHERE event_uid = $1`, []any{&p.SegmentsOpen, &p.SegmentsComplete}},
+		{`SELECT COUNT(DISTINCT segment_id) FROM segment_marks WHERE event_uid = $1 AND source = 'optimizer' AND applied = 1`, []any{&p.SegmentsOptimized}},
+		{`SELECT COUNT(*), COALESCE(SUM(CASE WHEN state = 'Rendered' THEN 1 ELSE 0 END), 0), COALESCE(SUM(CASE WHEN state = 'Failed' THEN 1 ELSE 0 END), 0)
+			FROM clips WHERE event_uid = $1`, []any{&p.ClipsWanted, &p.ClipsRendered, &p.ClipsFailed}},
+		{`SELECT COUNT(*), COALESCE(SUM(CASE WHEN r.state = 'Rendered' THEN 1 ELSE 0 END), 0) FROM replays p
+			JOIN reels r ON r.replay_uid = p.uid AND r.plan_hash = p.plan_hash WHERE p.event_uid = $1`, []any{&p.ReelsWanted, &p.ReelsRendered}},
+	}
+	for _, c := range counts {
+		if err := q.QueryRowContext(ctx, c.query, ev.uid).Scan(c.into...); err != nil {
+			return p, fmt.Errorf("count the progress of Event %s: %w", ev.uid, err)
+		}
+	}
+	return p, nil
+}
+
+// backlog counts the tasks that are not terminal, by pool.
+func backlog(ctx context.Context, q querier, uid string) (api.Backlog, error) {
+	var b api.Backlog
+	type count struct {
+		pool  string
+		state api.TaskState
+		n     int64
+	}
+	counts, err := collect(ctx, q, func(r *sql.Rows) (c count, err error) { return c, r.Scan(&c.pool, &c.state, &c.n) },
+		`SELECT pool, state, COUNT(*) FROM tasks WHERE event_uid = $1 AND `+openStates+` GROUP BY pool, state`, uid)
+	for _, c := range counts {
+		p := &b.Work
+		switch c.pool {
+		case string(api.PoolRender):
+			p = &b.Render
+		case poolExport:
+			continue
+		}
+		switch c.state {
+		case api.TaskStateBlocked:
+			p.Blocked = c.n
+		case api.TaskStateReady:
+			p.Ready = c.n
+		case api.TaskStateLeased:
+			p.Leased = c.n
+		}
+	}
+	return b, err
+}

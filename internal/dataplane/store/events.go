@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"context"
+	"database/sql"
+
+	"github.com/mre-operator/mre-operator/internal/dataplane/api"
+	"github.com/mre-operator/mre-operator/internal/media/timeline"
+)
+
+// PutPlan stores the compiled Profile of an Event. A plan never changes: the
+// same one again does nothing, another one is refused.
+func (s *Store) PutPlan(ctx context.Context, uid string, p api.Plan) (api.EventState, error) {
+	if err := checkPlan(uid, p); err != nil {
+		return api.EventState{}, err
+	}
+	body, err := toJSON(p)
+	if err != nil {
+		return api.EventState{}, err
+	}
+	err = s.write(ctx, func(t *txn) error {
+		if gone, err := isTombstoned(ctx, t, uid); err != nil {
+			return err
+		} else if gone {
+			return refuse(ErrGone, "the Event %s/%s has been deleted", p.Event.Namespace, p.Event.Name)
+		}
+		n, err := t.exec(`INSERT INTO events (uid, namespace, name, plan_hash, state, created_at) VALUES ($1, $2, $3, $4, 'Pending', $5)
+			ON CONFLICT (uid) DO NOTHING`, uid, p.Event.Namespace, p.Event.Name, p.Hash, t.now)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			hash, err := one[string](ctx, t, `SELECT plan_hash FROM events WHERE uid = $1`, uid)
+			if err != nil {
+				return err
+			}
+			if hash != p.Hash {
+				return conflict("the Event %s/%s runs with plan %s; its plan cannot be replaced by %s", p.Event.Namespace, p.Event.Name, hash, p.Hash)
+			}
+			return errUnchanged
+		}
+		if _, err := t.exec(`INSERT INTO plans (event_uid, plan) VALUES ($1, $2)`, uid, body); err != nil {
+			return err
+		}
+		return t.changed(api.ChangeKindEvent, uid, p.Event.Namespace, p.Event.Name)
+	})
+	if err != nil {
+		return api.EventState{}, err
+	}
+	return s.Event(ctx, uid)
+}
+
+// EventNamespace is the namespace of an Event, for deciding who may see it.
+func (s *Store) EventNamespace(ctx context.Context, uid string) (string, error) {
+	e, err := findEvent(ctx, s.reader, uid)
+	if err != nil {
+		return "", err
+	}
+	return e.namespace, nil
+}
+
+// Ingest is what ingest has to do. The URL is the plan's, unsigned.
+func (s *Store) Ingest(ctx context.Context, uid string) (api.IngestSpec, error) {
+	var spec api.IngestSpec
+	err := s.read(ctx, func(q querier) error {
+		e, err := findEvent(ctx, q, uid)
+		if err != nil {
+			return err
+		}
+		p, err := s.loadPlan(ctx, q, uid, e.planHash)
+		if err != nil {
+			return err
+		}
+		units, err := collect(ctx, q, func(r *sql.Rows) (k api.UnitKey, err error) {
+			return k, r.Scan(&k.Epoch, &k.FirstTicks)
+		}, `SELECT epoch, first_ticks FROM units WHERE event_uid = $1 ORDER BY epoch, first_ticks`, uid)
+		if err != nil {
+			return err
+		}
+		if units == nil {
+			units = []api.UnitKey{}
+		}
+		spec = api.IngestSpec{
+			URL: p.Source.FileURL, UnitMicros: p.UnitMicros, ChunkSeconds: p.ChunkSeconds,
+			Ended: e.sourceEnded || e.terminal(), Timeline: e.wireTimeline(), Units: units,
+		}
+		return nil
+	})
+	return spec, err
+}
+
+// PutTimeline declares the timeline, which is frozen from then on.
+func (s *Store) PutTimeline(ctx context.Context, uid string, tl api.Timeline) error {
+	if !(timeline.Rational{Num: tl.Rate.Num, Den: tl.Rate.Den}).Valid() {
+		return invalid("rate is %d/%d; both must be positive", tl.Rate.Num, tl.Rate.Den)
+	}
+	for i, a := range tl.AudioTracks {
+		if a.Track != int32(i+1) {
+			return invalid("audioTracks[%d].track is %d; tracks count from 1", i, a.Track)
+		}
+	}
+	tl.Frames, tl.Ended = nil, nil
+	return s.onEvent(ctx, uid, func(e *eventTx) error {
+		known := e.ev.timeline
+		if known == nil {
+			if e.ev.terminal() {
+				return conflict("the Event is %s", e.ev.state)
+			}
+			e.ev.timeline = &tl
+			return nil
+		}
+		if known.OriginTicks != tl.OriginTicks || known.Rate != tl.Rate || len(known.AudioTracks) != len(tl.AudioTracks) {
+			return conflict("the timeline is frozen at origin %d, rate %d/%d, %d audio tracks; it cannot become origin %d, rate %d/%d, %d audio tracks",
+				known.OriginTicks, known.Rate.Num, known.Rate.Den, len(known.AudioTracks), tl.OriginTicks, tl.Rate.Num, tl.Rate.Den, len(tl.AudioTracks))
+		}
+		return errUnchanged
+	})
+}
+
+// EndSource notes that the source has ended. The last chunk closes once all
+// its frames are stored, and the Event drains.
+func (s *Store) EndSource(ctx context.Context, uid string, end api.SourceEnd) error {
+	return s.onEvent(ctx, uid, func(e *eventTx) error {
+		switch {
+		case e.ev.sourceEnded && e.ev.sourceFrames == end.Frames:
+			return errUnchanged
+		case e.ev.sourceEnded:
+			return conflict("the source has ended with %d frames; it cannot end with %d", e.ev.sourceFrames, end.Frames)
+		case e.ev.terminal():
+			return conflict("the Event is %s: %s", e.ev.state, e.ev.message)
+		case e.ev.timeline == nil || end.Frames < 1:
+			return invalid("a source without frames has not ended but failed; report the failure SourceEmpty")
+		}
+		stored, err := one[int64](ctx, e, `SELECT COALESCE(MAX(end_frame), 0) FROM units WHERE event_uid = $1`, uid)
+		if err != nil {
+			return err
+		}
+		if stored > end.Frames {
+			return invalid("frames is %d, but frames up to %d are stored", end.Frames, stored)
+		}
+		e.ev.sourceEnded, e.ev.sourceFrames = true, end.Frames
+		e.ev.state = api.EventStateStateDraining
+		e.ev.drainDue = sql.NullInt64{Int64: e.now + int64(e.plan.DrainTimeoutSeconds)*microsPerSecond, Valid: true}
+		return e.closeChunks()
+	})
+}
+
+// FailSource ends an Event whose source cannot be read. After EndSource it is
+// ignored: everything was read.
+func (s *Store) FailSource(ctx context.Context, uid string, f api.Failure) error {
+	return s.onEvent(ctx, uid, func(e *eventTx) error {
+		if e.ev.sourceEnded || e.ev.terminal() {
+			return errUnchanged
+		}
+		return e.failEvent(string(f.Reason), f.Message, api.TaskStateSkipped)
+	})
+}

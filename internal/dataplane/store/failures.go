@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/mre-operator/mre-operator/internal/dataplane/api"
+)
+
+const (
+	// maxLosses bounds how often a task may take its holder down with it.
+	maxLosses = 20
+	// backoffBase and backoffMax bound the wait before a failed task is tried
+	// again, in microseconds.
+	backoffBase = int64(1 * microsPerSecond)
+	backoffMax  = int64(60 * microsPerSecond)
+)
+
+// Fail notes that an attempt failed. The task is tried again, later each time,
+// until its last attempt; then it has failed for good and what waits for it
+// goes on without it.
+func (s *Store) Fail(ctx context.Context, uid string, taskID int64, f api.TaskFailure) error {
+	return s.onEvent(ctx, uid, func(e *eventTx) error {
+		t, err := e.leased(taskID, f.Token)
+		if err != nil {
+			return err
+		}
+		t.attempts++
+		if !f.Retryable || t.attempts >= e.plan.maxAttempts(t) {
+			if _, err := e.exec(`UPDATE tasks SET attempts = $2 WHERE id = $1`, t.id, t.attempts); err != nil {
+				return err
+			}
+			return e.finish(t, api.TaskStateFailed, f.Message)
+		}
+		return e.giveBack(t, e.now+backoff(t.attempts), f.Message)
+	})
+}
+
+// backoff is how long a task rests after its n-th failure.
+func backoff(attempts int32) int64 {
+	return min(backoffMax, backoffBase<<min(attempts-1, 10))
+}
+
+// expireLeases takes back the tasks whose holders fell silent. That is no
+// failure of the plugin and does not count as an attempt, unless it happens
+// again and again.
+func (e *eventTx) expireLeases() error {
+	silent, err := collect(e.ctx, e, scanTasks, `SELECT `+taskColumns+` FROM tasks WHERE state = 'leased' AND lease_expires_at <= $2 AND event_uid = $1 ORDER BY id`, e.ev.uid, e.now)
+	if err != nil {
+		return err
+	}
+	for _, t := range silent {
+		t.losses++
+		reason := fmt.Sprintf("%s fell silent while it held the task", t.holder)
+		if t.losses < maxLosses {
+			if err := e.giveBack(t, 0, reason); err != nil {
+				return err
+			}
+			continue
+		}
+		if _, err := e.exec(`UPDATE tasks SET losses = $2, token = '' WHERE id = $1`, t.id, t.losses); err != nil {
+			return err
+		}
+		if err := e.finish(t, api.TaskStateFailed, fmt.Sprintf("lost %d times: whoever took it fell silent, at last %s", t.losses, t.holder)); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/mre-operator/mre-operator/internal/dataplane/api"
+)
+
+// Housekeep does what is due by the clock: it takes back the tasks of silent
+// holders and ends drains that take too long. It returns when something is due
+// next; zero when nothing is. Time-outs are rows, so it does not matter how
+// often, or by how many processes, it is called.
+func (s *Store) Housekeep(ctx context.Context) (time.Time, error) {
+	now := s.now()
+	due, err := collect(ctx, s.reader, func(r *sql.Rows) (uid string, err error) { return uid, r.Scan(&uid) },
+		`SELECT DISTINCT t.event_uid FROM tasks t JOIN events e ON e.uid = t.event_uid
+			WHERE t.state = 'leased' AND t.lease_expires_at <= $1 AND e.deleted = 0
+		UNION SELECT uid FROM events WHERE drain_due_at IS NOT NULL AND drain_due_at <= $1 AND deleted = 0`, now)
+	if err != nil {
+		return time.Time{}, err
+	}
+	for _, uid := range due {
+		err := s.onEvent(ctx, uid, (*eventTx).housekeep)
+		if err != nil && !errors.Is(err, ErrGone) {
+			return time.Time{}, fmt.Errorf("housekeep Event %s: %w", uid, err)
+		}
+	}
+	return s.nextDue(ctx, now)
+}
+
+func (e *eventTx) housekeep() error {
+	if err := e.expireLeases(); err != nil {
+		return err
+	}
+	if e.ev.state != api.EventStateStateDraining || !e.ev.drainDue.Valid || e.ev.drainDue.Int64 > e.now {
+		return nil
+	}
+	if err := e.settle(); err != nil || e.ev.terminal() {
+		return err
+	}
+	left, err := one[int64](e.ctx, e, `SELECT COUNT(*) FROM tasks WHERE event_uid = $1 AND `+openStates, e.ev.uid)
+	if err != nil {
+		return err
+	}
+	message := fmt.Sprintf("%d tasks were left %d s after the source had ended", left, e.plan.DrainTimeoutSeconds)
+	if !e.ev.allStored() {
+		message += fmt.Sprintf("; %d of %d frames were stored", e.ev.frames, e.ev.sourceFrames)
+	}
+	return e.failEvent("DrainTimedOut", message, api.TaskStateFailed)
+}
+
+// nextDue is the earliest of all time-outs after now.
+func (s *Store) nextDue(ctx context.Context, now int64) (time.Time, error) {
+	next, err := one[sql.NullInt64](ctx, s.reader, `SELECT MIN(due) FROM (
+		SELECT MIN(lease_expires_at) AS due FROM tasks WHERE state = 'leased'
+		UNION ALL SELECT MIN(due_at) FROM tasks WHERE state = 'ready' AND due_at > 0 AND due_at > $1
+		UNION ALL SELECT MIN(drain_due_at) FROM events WHERE drain_due_at IS NOT NULL) AS dues`, now)
+	if err != nil || !next.Valid {
+		return time.Time{}, err
+	}
+	return time.UnixMicro(next.Int64).UTC(), nil
+}

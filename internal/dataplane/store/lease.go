@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"encoding/hex"
+	"errors"
+
+	"github.com/mre-operator/mre-operator/internal/dataplane/api"
+)
+
+// Lease takes the next ready task of an Event's pool. It never waits. Keys in
+// the input are filled; URLs are left to who signs them.
+func (s *Store) Lease(ctx context.Context, uid string, req api.LeaseRequest) (api.LeaseResponse, error) {
+	// Most calls of an idle worker find nothing. They are answered without the
+	// writer's lock.
+	outcome := api.LeaseResponseOutcomeIdle
+	err := s.read(ctx, func(q querier) error {
+		ev, err := findEvent(ctx, q, uid)
+		if err != nil {
+			return err
+		}
+		outcome, err = poolOutcome(ctx, q, ev, req.Pool, s.now())
+		return err
+	})
+	if err != nil || outcome != api.LeaseResponseOutcomeTask {
+		return api.LeaseResponse{Outcome: outcome}, err
+	}
+	resp := api.LeaseResponse{Outcome: api.LeaseResponseOutcomeIdle}
+	err = s.onEvent(ctx, uid, func(e *eventTx) error {
+		if err := e.expireLeases(); err != nil {
+			return err
+		}
+		t, err := e.nextReady(req)
+		if err != nil || t == nil {
+			return err
+		}
+		if err := e.take(t, req.Holder); err != nil {
+			return err
+		}
+		lease, err := e.leaseOf(t)
+		if err != nil {
+			return err
+		}
+		resp = api.LeaseResponse{Outcome: api.LeaseResponseOutcomeTask, Lease: lease}
+		return nil
+	})
+	return resp, err
+}
+
+// poolOutcome says whether a task of a pool may be taken now (Task), may come
+// later (Idle), or will never come (Done).
+func poolOutcome(ctx context.Context, q querier, ev *eventRow, pool api.Pool, now int64) (api.LeaseResponseOutcome, error) {
+	exists := func(condition string, args ...any) (bool, error) {
+		var id int64
+		err := q.QueryRowContext(ctx, `SELECT id FROM tasks WHERE event_uid = $1 AND pool = $2 AND `+condition+` LIMIT 1`,
+			append([]any{ev.uid, string(pool)}, args...)...).Scan(&id)
+		if errors.Is(err, sql.ErrNoRows) {
+			return false, nil
+		}
+		return err == nil, err
+	}
+	if ready, err := exists(`state = 'ready' AND due_at <= $3`, now); err != nil || ready {
+		return api.LeaseResponseOutcomeTask, err
+	}
+	if silent, err := exists(`state = 'leased' AND lease_expires_at <= $3`, now); err != nil || silent {
+		return api.LeaseResponseOutcomeTask, err
+	}
+	open, err := exists(openStates)
+	switch {
+	case err != nil:
+		return "", err
+	case open:
+		return api.LeaseResponseOutcomeIdle, nil
+	case ev.terminal(), pool == api.PoolWork && ev.allStored():
+		// The final pass is planned with the end of the source. When it and all
+		// that it caused is over, only rendering and exports are left.
+		return api.LeaseResponseOutcomeDone, nil
+	}
+	return api.LeaseResponseOutcomeIdle, nil
+}
+
+// nextReady chooses a ready task: of the chunk whose media the caller holds, or
+// by stage, then the lowest chunk.
+func (e *eventTx) nextReady(req api.LeaseRequest) (*taskRow, error) {
+	const ready = `SELECT ` + taskColumns + ` FROM tasks WHERE event_uid = $1 AND pool = $2 AND state = 'ready' AND due_at <= $3 `
+	if req.Chunk != nil {
+		t, err := scanTask(e.QueryRowContext(e.ctx, ready+`AND chunk = $4 ORDER BY stage, id LIMIT 1`, e.ev.uid, string(req.Pool), e.now, *req.Chunk))
+		if !errors.Is(err, sql.ErrNoRows) {
+			return t, err
+		}
+	}
+	t, err := scanTask(e.QueryRowContext(e.ctx, ready+`ORDER BY stage, chunk, id LIMIT 1`, e.ev.uid, string(req.Pool), e.now))
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	return t, err
+}
+
+// take leases a task to a holder.
+func (e *eventTx) take(t *taskRow, holder string) error {
+	token := make([]byte, 16)
+	if _, err := rand.Read(token); err != nil {
+		return err
+	}
+	t.state, t.token, t.holder = api.TaskStateLeased, hex.EncodeToString(token), holder
+	t.leases++
+	_, err := e.exec(`UPDATE tasks SET state = 'leased', token = $2, holder = $3, leases = $4, leased_at = $5, lease_expires_at = $6, due_at = 0 WHERE id = $1`,
+		t.id, t.token, holder, t.leases, e.now, e.now+e.store.lease.Microseconds())
+	return err
+}
+
+// leaseOf is what the holder of a task gets.
+func (e *eventTx) leaseOf(t *taskRow) (*api.Lease, error) {
+	input, err := e.input(t)
+	if err != nil {
+		return nil, err
+	}
+	return &api.Lease{
+		TaskID: t.id, Kind: t.kind, Token: t.token, Attempt: t.leases,
+		LeaseSeconds: int32(e.store.lease.Seconds()), TimeoutSeconds: e.plan.timeoutSeconds(t), Input: input,
+	}, nil
+}
+
+// Heartbeat extends a lease.
+func (s *Store) Heartbeat(ctx context.Context, uid string, taskID int64, token string) error {
+	if _, err := findEvent(ctx, s.reader, uid); err != nil {
+		return err
+	}
+	res, err := s.writer.ExecContext(ctx, `UPDATE tasks SET lease_expires_at = $4 WHERE id = $1 AND event_uid = $2 AND state = 'leased' AND token = $3`,
+		taskID, uid, token, s.now()+s.lease.Microseconds())
+	if err != nil {
+		return err
+	}
+	if n, err := res.RowsAffected(); err != nil || n > 0 {
+		return err
+	}
+	t, err := findTask(ctx, s.reader, uid, taskID)
+	if err != nil {
+		return err
+	}
+	return leaseLost(t)
+}
+
+// leased reads a task that the token's owner holds.
+func (e *eventTx) leased(taskID int64, token string) (*taskRow, error) {
+	t, err := findTask(e.ctx, e, e.ev.uid, taskID)
+	if err != nil {
+		return nil, err
+	}
+	if t.state != api.TaskStateLeased || t.token == "" || t.token != token {
+		return t, leaseLost(t)
+	}
+	return t, nil
+}
+
+func leaseLost(t *taskRow) error {
+	if t.state == api.TaskStateLeased {
+		return refuse(ErrLeaseLost, "task %d is leased to %s now; stop working on it", t.id, t.holder)
+	}
+	return refuse(ErrLeaseLost, "task %d is %s; stop working on it", t.id, t.state)
+}
+
+// Release gives a task back untried.
+func (s *Store) Release(ctx context.Context, uid string, taskID int64, token string) error {
+	return s.onEvent(ctx, uid, func(e *eventTx) error {
+		t, err := e.leased(taskID, token)
+		if err != nil {
+			return err
+		}
+		return e.giveBack(t, 0, "")
+	})
+}
+
+// giveBack makes a leased task ready again, from a time on. Its old token is
+// worth nothing any more.
+func (e *eventTx) giveBack(t *taskRow, due int64, reason string) error {
+	_, err := e.exec(`UPDATE tasks SET state = 'ready', token = '', attempts = $2, losses = $3, due_at = $4, lease_expires_at = 0, ready_at = $5,
+		error = CASE WHEN $6 = '' THEN error ELSE $6 END WHERE id = $1`, t.id, t.attempts, t.losses, due, e.now, reason)
+	return err
+}

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"github.com/mre-operator/mre-operator/internal/dataplane/api"
+)
+
+// What the store itself says of optimized marks. Plugins use their own words.
+const (
+	codeTruncated    = "Succeeded - Truncated at the adjacent segment"
+	codeNotAttempted = "Not Attempted"
+	codeOverlap      = "Failed - Overlap with adjacent segment"
+)
+
+// publishOptimized stores what an optimizer found for the segments that its
+// task claimed.
+func (e *eventTx) publishOptimized(t *taskRow, marks []api.OptimizedMarks) error {
+	segments, err := claimed(e, t)
+	if err != nil {
+		return err
+	}
+	reported := map[string]api.OptimizedMarks{}
+	for i, m := range marks {
+		if _, twice := reported[m.SegmentID]; twice {
+			return invalid("optimized[%d] names segment %s a second time", i, m.SegmentID)
+		}
+		reported[m.SegmentID] = m
+	}
+	for _, s := range segments {
+		m, ok := reported[s.id]
+		delete(reported, s.id)
+		if !ok {
+			if err := e.insertMarks(t, s, false, s.in, s.out(), codeNotAttempted, codeNotAttempted); err != nil {
+				return err
+			}
+			continue
+		}
+		in, out := e.ev.snap(m.StartMicros), e.ev.snap(m.EndMicros)
+		if out.Frame <= in.Frame {
+			return invalid("optimized marks of segment %s leave no frame: from %d µs to %d µs", s.id, m.StartMicros, m.EndMicros)
+		}
+		if err := e.applyMarks(t, s, in, out, m.StartCode, m.EndCode); err != nil {
+			return err
+		}
+	}
+	for id := range reported {
+		return invalid("optimized marks name segment %q, which this task did not claim", id)
+	}
+	return nil
+}
+
+// applyMarks stores optimized marks, cut off where a neighbour begins or ends:
+// segments never overlap.
+func (e *eventTx) applyMarks(t *taskRow, s *segmentRow, in, out api.Mark, startCode, endCode string) error {
+	horizon, err := e.horizon(t)
+	if err != nil {
+		return err
+	}
+	before, err := selectSegments(e.ctx, e, `event_uid = $1 AND id < $2 ORDER BY id DESC LIMIT 1`, e.ev.uid, s.id)
+	if err != nil {
+		return err
+	}
+	if len(before) > 0 {
+		end := before[0].out()
+		marks, err := selectOptimized(e.ctx, e, `event_uid = $1 AND segment_id = $2 AND applied = 1`, e.ev.uid, before[0].id)
+		if err != nil {
+			return err
+		}
+		for _, m := range marks {
+			if end.Frame < m.Out.Frame && (m.Track == t.track || m.Track == 0) {
+				end = m.Out
+			}
+		}
+		if in.Frame < end.Frame {
+			in, startCode = end, codeTruncated
+		}
+	}
+	after, err := selectSegments(e.ctx, e, `event_uid = $1 AND id > $2 AND opened_chunk <= $3 ORDER BY id LIMIT 1`, e.ev.uid, s.id, horizon)
+	if err != nil {
+		return err
+	}
+	if len(after) > 0 && out.Frame > after[0].in.Frame {
+		out, endCode = after[0].in, codeTruncated
+	}
+	if out.Frame <= in.Frame {
+		return e.insertMarks(t, s, false, s.in, s.out(), codeOverlap, codeOverlap)
+	}
+	return e.insertMarks(t, s, true, in, out, startCode, endCode)
+}
+
+// insertMarks stores a new version of a segment's marks. Marks that are not
+// applied only say why there are none.
+func (e *eventTx) insertMarks(t *taskRow, s *segmentRow, applied bool, in, out api.Mark, startCode, endCode string) error {
+	version := s.markVersion
+	if applied {
+		version++
+		if _, err := e.exec(`UPDATE segments SET mark_version = $3 WHERE event_uid = $1 AND id = $2`, e.ev.uid, s.id, version); err != nil {
+			return err
+		}
+	}
+	_, err := e.exec(`INSERT INTO segment_marks (event_uid, segment_id, source, track, version, applied, in_frame, in_ticks, in_us,
+		out_frame, out_ticks, out_us, start_code, end_code, created_at) VALUES ($1, $2, 'optimizer', $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
+		e.ev.uid, s.id, t.track, version, flag(applied), in.Frame, in.Ticks, in.Micros, out.Frame, out.Ticks, out.Micros, startCode, endCode, e.now)
+	return err
+}
+
+// markUnoptimized says in the codes of the claimed segments why a failed
+// optimizer moved no marks.
+func (e *eventTx) markUnoptimized(t *taskRow) error {
+	if t.state != api.TaskStateFailed {
+		return nil
+	}
+	segments, err := claimed(e, t)
+	if err != nil {
+		return err
+	}
+	for _, s := range segments {
+		code := "Failed: " + t.failure
+		if err := e.insertMarks(t, s, false, s.in, s.out(), code, code); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// publishLabels stores the labels of the segments that a labeler's task
+// claimed.
+func (e *eventTx) publishLabels(t *taskRow, labels []api.SegmentLabel) error {
+	segments, err := claimed(e, t)
+	if err != nil {
+		return err
+	}
+	mine := map[string]bool{}
+	for _, s := range segments {
+		mine[s.id] = true
+	}
+	for i, l := range labels {
+		if !mine[l.SegmentID] {
+			return invalid("labels[%d] names segment %q, which this task did not claim", i, l.SegmentID)
+		}
+		attributes, err := toJSON(l.Attributes)
+		if err != nil {
+			return err
+		}
+		if _, err := e.exec(`UPDATE segments SET label = $3, label_code = $4, label_attributes = $5 WHERE event_uid = $1 AND id = $2`,
+			e.ev.uid, l.SegmentID, l.Label, l.Code, attributes); err != nil {
+			return err
+		}
+	}
+	return nil
+}

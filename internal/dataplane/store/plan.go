@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"encoding/json"
+	"slices"
+	"strconv"
+
+	"github.com/mre-operator/mre-operator/internal/dataplane/api"
+	"github.com/mre-operator/mre-operator/internal/media/timeline"
+)
+
+const (
+	microsPerSecond = 1_000_000
+	// defaultWindowSeconds is how far an optimizer looks past a segment's
+	// marks when its configuration does not say.
+	defaultWindowSeconds = 2
+)
+
+// plan is a compiled Profile with what readiness asks of it most.
+type plan struct {
+	api.Plan
+	byName map[string]*api.PlanPlugin
+}
+
+func newPlan(p api.Plan) *plan {
+	c := &plan{Plan: p, byName: make(map[string]*api.PlanPlugin, len(p.Plugins))}
+	for i := range p.Plugins {
+		c.byName[p.Plugins[i].Name] = &p.Plugins[i]
+	}
+	return c
+}
+
+// checkPlan refuses a plan that could not run, with the field's name.
+func checkPlan(uid string, p api.Plan) error {
+	switch {
+	case p.Event.UID != uid:
+		return invalid("event.uid is %q, but the plan was put for %q", p.Event.UID, uid)
+	case p.Hash == "":
+		return invalid("hash is empty")
+	case p.Event.Namespace == "" || p.Event.Name == "":
+		return invalid("event.namespace and event.name must be set")
+	case p.ChunkSeconds < 1:
+		return invalid("chunkSeconds is %d; it must be at least 1", p.ChunkSeconds)
+	case p.MaxSegmentSeconds < 1:
+		return invalid("maxSegmentSeconds is %d; it must be at least 1", p.MaxSegmentSeconds)
+	case p.DrainTimeoutSeconds < 1:
+		return invalid("drainTimeoutSeconds is %d; it must be at least 1", p.DrainTimeoutSeconds)
+	}
+	c := newPlan(p)
+	if len(c.byName) != len(p.Plugins) {
+		return invalid("plugins holds a name twice")
+	}
+	roles := []struct {
+		field string
+		name  *string
+		class api.PlanPluginClass
+	}{
+		{"segmenter", &p.Segmenter, api.PlanPluginClassSegmenter},
+		{"optimizer", p.Optimizer, api.PlanPluginClassOptimizer},
+		{"labeler", p.Labeler, api.PlanPluginClassLabeler},
+	}
+	for _, r := range roles {
+		if r.name == nil {
+			continue
+		}
+		if q := c.byName[*r.name]; q == nil || q.Class != r.class {
+			return invalid("%s names %q, which is not a %s among the plugins", r.field, *r.name, r.class)
+		}
+	}
+	seen := map[string]bool{}
+	for _, q := range p.Plugins {
+		for _, d := range q.DependsOn {
+			dep := c.byName[d]
+			if dep == nil || dep.Class != api.PlanPluginClassFeaturer {
+				return invalid("plugin %q depends on %q, which is not a Featurer among the plugins", q.Name, d)
+			}
+			if q.Class == api.PlanPluginClassFeaturer && !seen[d] {
+				return invalid("plugin %q comes before %q, which it depends on; dependencies come first", q.Name, d)
+			}
+		}
+		if q.Name == optionalName(p.Optimizer) {
+			if _, err := windowMicros(q.Configuration); err != nil {
+				return err
+			}
+		}
+		seen[q.Name] = true
+	}
+	return nil
+}
+
+func optionalName(p *string) string {
+	if p == nil {
+		return ""
+	}
+	return *p
+}
+
+func (p *plan) chunkMicros() int64      { return int64(p.ChunkSeconds) * microsPerSecond }
+func (p *plan) maxSegmentMicros() int64 { return int64(p.MaxSegmentSeconds) * microsPerSecond }
+
+// featurers are the plugins that run on every chunk, dependencies first.
+func (p *plan) featurers() []*api.PlanPlugin {
+	var out []*api.PlanPlugin
+	for i := range p.Plugins {
+		if p.Plugins[i].Class == api.PlanPluginClassFeaturer {
+			out = append(out, &p.Plugins[i])
+		}
+	}
+	return out
+}
+
+// maxLookback is how many later chunks a framer's signals may serve.
+func (p *plan) maxLookback() int64 {
+	var n int64
+	for _, q := range p.featurers() {
+		n = max(n, int64(q.LookbackChunks))
+	}
+	return n
+}
+
+// dependencies are the names a plugin depends on; nil for no plugin.
+func (p *plan) dependencies(name string) []string {
+	if q := p.byName[name]; q != nil {
+		return q.DependsOn
+	}
+	return nil
+}
+
+// dependsOn says whether a plugin reads another's results.
+func (p *plan) dependsOn(name, other string) bool {
+	return slices.Contains(p.dependencies(name), other)
+}
+
+// optimizerWindow is how far past a segment's marks the optimizer looks.
+func (p *plan) optimizerWindow() int64 {
+	q := p.byName[optionalName(p.Optimizer)]
+	if q == nil {
+		return 0
+	}
+	w, err := windowMicros(q.Configuration)
+	if err != nil { // checkPlan has refused such a plan
+		return defaultWindowSeconds * microsPerSecond
+	}
+	return w
+}
+
+// windowMicros reads windowSeconds, a number or text of one.
+func windowMicros(configuration map[string]any) (int64, error) {
+	v, ok := configuration["windowSeconds"]
+	if !ok {
+		return defaultWindowSeconds * microsPerSecond, nil
+	}
+	var seconds float64
+	var err error
+	switch x := v.(type) {
+	case float64:
+		seconds = x
+	case int:
+		seconds = float64(x)
+	case int64:
+		seconds = float64(x)
+	case json.Number:
+		seconds, err = x.Float64()
+	case string:
+		seconds, err = strconv.ParseFloat(x, 64)
+	default:
+		return 0, invalid("the optimizer's configuration windowSeconds is %v; it must be a number", v)
+	}
+	if err != nil || !(seconds >= 0 && seconds <= 3600) {
+		return 0, invalid("the optimizer's configuration windowSeconds is %v; it must be a number from 0 to 3600", v)
+	}
+	return int64(seconds*microsPerSecond + 0.5), nil
+}
+
+// maxAttempts of tasks that are no plugin's.
+const (
+	framerAttempts = 3
+	renderAttempts = 3
+	exportAttempts = 5
+)
+
+// maxAttempts is how often a task may fail before it fails for good.
+func (p *plan) maxAttempts(t *taskRow) int32 {
+	switch t.kind {
+	case api.TaskKindFramer:
+		return framerAttempts
+	case api.TaskKindClip, api.TaskKindReel:
+		return renderAttempts
+	case api.TaskKindExport:
+		return exportAttempts
+	}
+	if q := p.byName[t.plugin]; q != nil && q.MaxAttempts > 0 {
+		return q.MaxAttempts
+	}
+	return 1
+}
+
+// Time-outs, in seconds, of tasks that are no plugin's.
+const (
+	framerTimeout = 600
+	clipTimeout   = 1200
+	reelTimeout   = 7200
+	pluginTimeout = 300
+)
+
+// timeoutSeconds is how long an attempt may take.
+func (p *plan) timeoutSeconds(t *taskRow) int32 {
+	switch t.kind {
+	case api.TaskKindFramer:
+		return framerTimeout
+	case api.TaskKindClip:
+		return clipTimeout
+	case api.TaskKindReel:
+		return reelTimeout
+	}
+	if q := p.byName[t.plugin]; q != nil && q.TimeoutSeconds > 0 {
+		return q.TimeoutSeconds
+	}
+	return pluginTimeout
+}
+
+// clock is the Event's exact timeline; frames is its length, or timeline.Open.
+func clockOf(t *api.Timeline, frames int64) timeline.Timeline {
+	return timeline.Timeline{
+		OriginTicks: t.OriginTicks,
+		Rate:        timeline.Rational{Num: t.Rate.Num, Den: t.Rate.Den},
+		Frames:      frames,
+	}
+}
+
+// wireMark is the wire's form of a mark.
+func wireMark(m timeline.Mark) api.Mark {
+	return api.Mark{Frame: m.Frame, Ticks: m.Ticks, Micros: m.Micros}
+}

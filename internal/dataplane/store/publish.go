@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+
+	"github.com/mre-operator/mre-operator/internal/dataplane/api"
+)
+
+// Complete publishes a task's output and wakes what waited for it. A repeat
+// with the same token does nothing.
+func (s *Store) Complete(ctx context.Context, uid string, taskID int64, out api.TaskOutput) error {
+	return s.onEvent(ctx, uid, func(e *eventTx) error {
+		t, err := e.leased(taskID, out.Token)
+		if errors.Is(err, ErrLeaseLost) && t.state == api.TaskStateDone && t.token == out.Token && out.Token != "" {
+			return errUnchanged
+		}
+		if err != nil {
+			return err
+		}
+		if err := e.publish(t, out); err != nil {
+			return err
+		}
+		return e.finish(t, api.TaskStateDone, "")
+	})
+}
+
+func (e *eventTx) publish(t *taskRow, out api.TaskOutput) error {
+	switch t.kind {
+	case api.TaskKindFramer:
+		return e.publishSignals(t, out.Signals)
+	case api.TaskKindFeaturer:
+		return e.publishResults(t, out.Results)
+	case api.TaskKindSegmenter, api.TaskKindFinal:
+		return e.publishSegments(t, out.Segments)
+	case api.TaskKindOptimizer:
+		return e.publishOptimized(t, out.Optimized)
+	case api.TaskKindLabeler:
+		return e.publishLabels(t, out.Labels)
+	case api.TaskKindClip:
+		return e.publishClip(t, out.Media)
+	case api.TaskKindReel:
+		return e.publishReel(t, out.Media)
+	}
+	return invalid("task %d is of kind %s, which the data plane runs itself", t.id, t.kind)
+}
+
+func (e *eventTx) publishSignals(t *taskRow, signals *json.RawMessage) error {
+	if signals == nil || !json.Valid(*signals) {
+		return invalid("signals is missing or not JSON; a framer reports the signals of its chunk")
+	}
+	_, err := e.exec(`INSERT INTO signals (event_uid, chunk, signals) VALUES ($1, $2, $3)`, e.ev.uid, t.chunk, string(*signals))
+	return err
+}
+
+// publishResults stores a featurer's results. Their times are snapped to
+// frames here, once, and end with the chunk: a plugin cannot know what comes
+// after it.
+func (e *eventTx) publishResults(t *taskRow, results []api.NewResult) error {
+	if len(results) == 0 {
+		return nil
+	}
+	chunk, err := chunkExtent(e.ctx, e, e.ev.uid, t.chunk)
+	if err != nil {
+		return err
+	}
+	insert, err := e.PrepareContext(e.ctx, `INSERT INTO results (event_uid, plugin, track, chunk, attempt, ordinal, state, start_frame, start_ticks, start_us,
+		end_frame, end_ticks, end_us, attributes) VALUES ($1, $2, $3, $4, $5, $6, 'published', $7, $8, $9, $10, $11, $12, $13)`)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = insert.Close() }() // it lives no longer than the transaction
+	for i, r := range results {
+		if r.EndMicros < r.StartMicros {
+			return invalid("results[%d] ends at %d µs, before its start at %d µs", i, r.EndMicros, r.StartMicros)
+		}
+		attributes := r.Attributes
+		if attributes == nil {
+			attributes = map[string]any{}
+		}
+		body, err := toJSON(attributes)
+		if err != nil {
+			return err
+		}
+		start, end := e.resultMarks(r, chunk.FirstFrame+chunk.Frames)
+		if _, err := insert.ExecContext(e.ctx, e.ev.uid, t.plugin, t.track, t.chunk, t.leases, i,
+			start.Frame, start.Ticks, start.Micros, end.Frame, end.Ticks, end.Micros, body); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// resultMarks snaps a result's times. A point in time stays one; a range holds
+// at least one frame.
+func (e *eventTx) resultMarks(r api.NewResult, limit int64) (start, end api.Mark) {
+	start, end = e.ev.snap(r.StartMicros), e.ev.snap(r.EndMicros)
+	if start.Frame >= limit {
+		start = e.ev.markAt(limit - 1)
+	}
+	if end.Frame > limit {
+		end = e.ev.markAt(limit)
+	}
+	switch {
+	case r.EndMicros == r.StartMicros:
+		end = start
+	case end.Frame <= start.Frame:
+		end = e.ev.markAt(start.Frame + 1)
+	}
+	return start, end
+}

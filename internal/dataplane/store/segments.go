@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"fmt"
+
+	"github.com/mre-operator/mre-operator/internal/dataplane/api"
+)
+
+// publishSegments applies what a segmenter or the final pass reports. Segments
+// come by time, never overlap, and at most one is open; anything else is
+// refused with the segment's place in the report, and nothing of it is stored.
+func (e *eventTx) publishSegments(t *taskRow, updates []api.SegmentUpdate) error {
+	chunk, err := chunkExtent(e.ctx, e, e.ev.uid, t.chunk)
+	if err != nil {
+		return err
+	}
+	open, err := openSegment(e.ctx, e, e.ev.uid)
+	if err != nil {
+		return err
+	}
+	end, err := lastEnd(e.ctx, e, e.ev.uid)
+	if err != nil {
+		return err
+	}
+	ordinal, err := one[int64](e.ctx, e, `SELECT COUNT(*) FROM segments WHERE event_uid = $1 AND opened_chunk = $2`, e.ev.uid, t.chunk)
+	if err != nil {
+		return err
+	}
+	for i, u := range updates {
+		s := open
+		if optionalName(u.ID) != "" {
+			if err := e.continueSegment(i, open, u); err != nil {
+				return err
+			}
+		} else {
+			if err := checkOpening(i, u, open, e.ev.snap(u.StartMicros), end, chunk); err != nil {
+				return err
+			}
+			if s, err = e.insertSegment(t.chunk, ordinal, u); err != nil {
+				return err
+			}
+			ordinal++
+		}
+		if open = s; u.EndMicros == nil {
+			continue
+		}
+		if err := e.closeReported(i, t, s, u); err != nil {
+			return err
+		}
+		open, end = nil, s.outUs.Int64
+	}
+	return nil
+}
+
+// checkOpening refuses a new segment that the ones before it do not allow.
+func checkOpening(i int, u api.SegmentUpdate, open *segmentRow, in api.Mark, end int64, chunk api.ChunkExtent) error {
+	switch {
+	case open != nil:
+		return invalid("segments[%d] opens a segment at %d µs while segment %s is open; close it first, with its id", i, u.StartMicros, open.id)
+	case in.Micros < end:
+		return invalid("segments[%d] starts at %d µs, before the end of the segment before it at %d µs", i, u.StartMicros, end)
+	case in.Micros >= chunk.EndMicros:
+		return invalid("segments[%d] starts at %d µs, after the end of chunk %d at %d µs; report it with the chunk it starts in", i, u.StartMicros, chunk.Number, chunk.EndMicros)
+	}
+	return nil
+}
+
+// continueSegment adds to the open segment's attributes.
+func (e *eventTx) continueSegment(i int, open *segmentRow, u api.SegmentUpdate) error {
+	if open == nil || open.id != *u.ID {
+		return invalid("segments[%d] names segment %q, which is not open", i, *u.ID)
+	}
+	if in := e.ev.snap(u.StartMicros); in.Frame != open.in.Frame {
+		return invalid("segments[%d] moves the start of segment %s from %d µs to %d µs; a start is fixed when the segment opens", i, open.id, open.in.Micros, in.Micros)
+	}
+	attributes := map[string]any{}
+	if err := fromJSON(open.attributes, &attributes); err != nil {
+		return err
+	}
+	for k, v := range u.Attributes {
+		attributes[k] = v
+	}
+	body, err := toJSON(attributes)
+	if err != nil {
+		return err
+	}
+	open.attributes = body
+	_, err = e.exec(`UPDATE segments SET attributes = $3 WHERE event_uid = $1 AND id = $2`, e.ev.uid, open.id, body)
+	return err
+}
+
+func (e *eventTx) insertSegment(chunk, ordinal int64, u api.SegmentUpdate) (*segmentRow, error) {
+	attributes := u.Attributes
+	if attributes == nil {
+		attributes = map[string]any{}
+	}
+	body, err := toJSON(attributes)
+	if err != nil {
+		return nil, err
+	}
+	s := &segmentRow{
+		id: fmt.Sprintf("%06d-%d", chunk, ordinal), state: api.SegmentStateOpen, openedChunk: chunk,
+		in: e.ev.snap(u.StartMicros), attributes: body, markVersion: 1,
+	}
+	_, err = e.exec(`INSERT INTO segments (event_uid, id, state, opened_chunk, reported_us, in_frame, in_ticks, in_us, attributes, mark_version, created_at)
+		VALUES ($1, $2, 'Open', $3, $4, $5, $6, $7, $8, 1, $9)`, e.ev.uid, s.id, chunk, u.StartMicros, s.in.Frame, s.in.Ticks, s.in.Micros, body, e.now)
+	return s, err
+}
+
+// closeReported closes a segment where its segmenter says.
+func (e *eventTx) closeReported(i int, t *taskRow, s *segmentRow, u api.SegmentUpdate) error {
+	out := e.ev.snap(*u.EndMicros)
+	if out.Frame <= s.in.Frame {
+		return invalid("segments[%d] ends at %d µs, which leaves no frame after its start at %d µs", i, *u.EndMicros, s.in.Micros)
+	}
+	reason := api.SegmentUpdateCloseReasonDetected
+	if t.kind == api.TaskKindFinal {
+		reason = api.SegmentUpdateCloseReasonSourceEnded
+	}
+	if u.CloseReason != nil {
+		reason = *u.CloseReason
+	}
+	return e.closeSegment(t.chunk, s, out, reason)
+}
+
+// closeSegment completes a segment, at the latest at the plan's greatest
+// length.
+func (e *eventTx) closeSegment(chunk int64, s *segmentRow, out api.Mark, reason api.SegmentUpdateCloseReason) error {
+	if limit := e.ev.snap(s.in.Micros + e.plan.maxSegmentMicros()); out.Frame > limit.Frame {
+		out, reason = limit, api.SegmentUpdateCloseReasonMaxSegmentLength
+	}
+	s.state, s.closeReason = api.SegmentStateComplete, string(reason)
+	s.setOut(out)
+	if _, err := e.exec(`UPDATE segments SET state = 'Complete', closed_chunk = $3, out_frame = $4, out_ticks = $5, out_us = $6,
+		close_reason = $7, completed_at = $8 WHERE event_uid = $1 AND id = $2`,
+		e.ev.uid, s.id, chunk, out.Frame, out.Ticks, out.Micros, string(reason), e.now); err != nil {
+		return err
+	}
+	e.completed = append(e.completed, s)
+	return nil
+}
+
+// limitOpenSegment closes what its segmenter left open although the greatest
+// length is reached or the source has ended.
+func (e *eventTx) limitOpenSegment(t *taskRow) error {
+	open, err := openSegment(e.ctx, e, e.ev.uid)
+	if err != nil || open == nil {
+		return err
+	}
+	if t.kind == api.TaskKindFinal {
+		return e.closeSegment(t.chunk, open, e.ev.markAt(e.ev.sourceFrames), api.SegmentUpdateCloseReasonSourceEnded)
+	}
+	chunk, err := chunkExtent(e.ctx, e, e.ev.uid, t.chunk)
+	if err != nil {
+		return err
+	}
+	limit := e.ev.snap(open.in.Micros + e.plan.maxSegmentMicros())
+	if chunk.EndMicros < limit.Micros {
+		return nil
+	}
+	return e.closeSegment(t.chunk, open, limit, api.SegmentUpdateCloseReasonMaxSegmentLength)
+}

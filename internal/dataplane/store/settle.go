@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"database/sql"
+
+	"github.com/mre-operator/mre-operator/internal/dataplane/api"
+)
+
+// settle does everything that the tasks which became terminal, the chunks that
+// closed and the frames that arrived in this transaction have made possible.
+func (e *eventTx) settle() error {
+	if e.ev.timeline == nil || e.ev.terminal() {
+		return e.settleReels()
+	}
+	for {
+		for len(e.terminal) > 0 {
+			t := e.terminal[0]
+			e.terminal = e.terminal[1:]
+			if err := e.afterTask(t); err != nil {
+				return err
+			}
+		}
+		if err := e.settleMarks(); err != nil {
+			return err
+		}
+		if e.claimsMoved {
+			e.claimsMoved = false
+			if err := e.wakeClaims(); err != nil {
+				return err
+			}
+		}
+		if len(e.terminal) == 0 {
+			break
+		}
+	}
+	return e.settleEnd()
+}
+
+// settleReels follows up reels, which run when the Event is terminal.
+func (e *eventTx) settleReels() error {
+	for _, t := range e.terminal {
+		if err := e.afterTask(t); err != nil {
+			return err
+		}
+	}
+	e.terminal = nil
+	return nil
+}
+
+// afterTask does what follows from one terminal task.
+func (e *eventTx) afterTask(t *taskRow) error {
+	switch t.kind {
+	case api.TaskKindFramer:
+		return e.wakeSuccessors(t)
+	case api.TaskKindFeaturer:
+		e.claimsMoved = true
+		return e.wakeSuccessors(t)
+	case api.TaskKindSegmenter, api.TaskKindFinal:
+		e.claimsMoved = true
+		if err := e.limitOpenSegment(t); err != nil {
+			return err
+		}
+		if err := e.claim(t); err != nil {
+			return err
+		}
+		return e.wakeSuccessors(t)
+	case api.TaskKindOptimizer:
+		e.claimsMoved = true
+		return e.markUnoptimized(t)
+	case api.TaskKindClip:
+		return e.afterClip(t)
+	case api.TaskKindReel:
+		return e.afterReel(t)
+	}
+	return nil
+}
+
+// settleEnd takes an Event whose source has ended to its end: the final pass,
+// then the exports, then Complete and the Replays.
+func (e *eventTx) settleEnd() error {
+	if !e.ev.allStored() {
+		return nil
+	}
+	final := &taskRow{kind: api.TaskKindFinal, chunk: e.ev.watermark, plugin: e.plan.Segmenter, state: api.TaskStateBlocked}
+	known, err := e.taskState(api.TaskKindFinal)
+	if err != nil {
+		return err
+	}
+	if known == "" {
+		if err := e.insertTask(final); err != nil {
+			return err
+		}
+		return e.wake(final)
+	}
+	open, err := one[int64](e.ctx, e, `SELECT count(*) FROM tasks WHERE event_uid = $1 AND `+openStates+` AND kind <> 'reel'`, e.ev.uid)
+	if err != nil || open > 0 {
+		return err
+	}
+	exported, err := e.taskState(api.TaskKindExport)
+	if err != nil {
+		return err
+	}
+	switch exported {
+	case "":
+		return e.insertTask(&taskRow{kind: api.TaskKindExport, state: api.TaskStateReady})
+	case api.TaskStateFailed:
+		e.ev.reason, e.ev.message = "ExportFailed", "The Event is complete, but its exports could not be written; see the export task's error."
+	}
+	e.ev.state = api.EventStateStateComplete
+	e.ev.finishedAt = sql.NullInt64{Int64: e.now, Valid: true}
+	e.ev.drainDue = sql.NullInt64{}
+	return e.planReplays()
+}
+
+// taskState is the state of the Event's only task of a kind; empty before it
+// is planned.
+func (e *eventTx) taskState(kind api.TaskKind) (api.TaskState, error) {
+	var s api.TaskState
+	err := e.QueryRowContext(e.ctx, `SELECT state FROM tasks WHERE event_uid = $1 AND kind = $2 LIMIT 1`, e.ev.uid, string(kind)).Scan(&s)
+	if err == sql.ErrNoRows {
+		return "", nil
+	}
+	return s, err
+}
+
+// failEvent ends an Event for good. Work that is left is not done any more.
+func (e *eventTx) failEvent(reason, message string, left api.TaskState) error {
+	if _, err := e.exec(`UPDATE chunks SET failed_tasks = failed_tasks + CASE WHEN $2 = 'failed' THEN open_tasks ELSE 0 END, open_tasks = 0
+		WHERE event_uid = $1 AND open_tasks > 0`, e.ev.uid, string(left)); err != nil {
+		return err
+	}
+	if _, err := e.exec(`UPDATE clips SET state = 'Failed', error = $2 WHERE event_uid = $1 AND state = 'Pending'`, e.ev.uid, message); err != nil {
+		return err
+	}
+	if _, err := e.exec(`UPDATE tasks SET state = $2, error = $3, finished_at = $4, token = '', due_at = 0, lease_expires_at = 0
+		WHERE event_uid = $1 AND `+openStates, e.ev.uid, string(left), message, e.now); err != nil {
+		return err
+	}
+	e.ev.state, e.ev.reason, e.ev.message = api.EventStateStateFailed, reason, message
+	e.ev.finishedAt = sql.NullInt64{Int64: e.now, Valid: true}
+	e.ev.drainDue = sql.NullInt64{}
+	e.terminal = nil
+	return e.replaysChanged()
+}

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"context"
+	"database/sql"
+
+	"github.com/mre-operator/mre-operator/internal/dataplane/api"
+)
+
+// anyTrack matches tasks of every audio track and of video.
+const anyTrack = int32(-1)
+
+// taskRow is what the rules need of a row of tasks.
+type taskRow struct {
+	id        int64
+	kind      api.TaskKind
+	chunk     int64
+	plugin    string
+	track     int32
+	subject   string
+	replayUID string
+	state     api.TaskState
+	untilUs   int64
+	attempts  int32
+	losses    int32
+	leases    int32
+	token     string
+	holder    string
+	// failure is why the task ended without success, in this transaction.
+	failure string
+}
+
+const taskColumns = `id, kind, chunk, plugin, track, subject, replay_uid, state, until_us, attempts, losses, leases, token, holder`
+
+// openStates are the states of a task that is not terminal. The text equals
+// the condition of the indexes on open tasks.
+const openStates = `state IN ('blocked', 'ready', 'leased')`
+
+func scanTask(row interface{ Scan(...any) error }) (*taskRow, error) {
+	var t taskRow
+	err := row.Scan(&t.id, &t.kind, &t.chunk, &t.plugin, &t.track, &t.subject, &t.replayUID, &t.state, &t.untilUs,
+		&t.attempts, &t.losses, &t.leases, &t.token, &t.holder)
+	return &t, err
+}
+
+func scanTasks(rows *sql.Rows) (*taskRow, error) { return scanTask(rows) }
+
+func (t *taskRow) terminal() bool {
+	return t.state == api.TaskStateDone || t.state == api.TaskStateSkipped || t.state == api.TaskStateFailed
+}
+
+// ofChunk says that a task is counted at its chunk.
+func (t *taskRow) ofChunk() bool {
+	return t.kind == api.TaskKindFramer || t.kind == api.TaskKindFeaturer || t.kind == api.TaskKindSegmenter
+}
+
+// poolExport is the pool of the tasks that the data plane runs itself.
+const poolExport = "export"
+
+// place is the pool that runs a kind of task and the order in which its ready
+// tasks are taken: first what closes segments, then what feeds it, last what
+// opens new work, so that chunks leave the pipeline before others enter it.
+func place(kind api.TaskKind) (pool string, stage int) {
+	switch kind {
+	case api.TaskKindSegmenter, api.TaskKindFinal, api.TaskKindOptimizer, api.TaskKindLabeler:
+		return string(api.PoolWork), 0
+	case api.TaskKindFeaturer:
+		return string(api.PoolWork), 1
+	case api.TaskKindFramer:
+		return string(api.PoolWork), 2
+	case api.TaskKindClip:
+		return string(api.PoolRender), 0
+	case api.TaskKindReel:
+		return string(api.PoolRender), 1
+	}
+	return poolExport, 0
+}
+
+// insertTask plans a task. One with the same key is left as it is.
+func (e *eventTx) insertTask(t *taskRow) error {
+	id, err := e.next("task", 1)
+	if err != nil {
+		return err
+	}
+	t.id = id
+	pool, stage := place(t.kind)
+	var ready sql.NullInt64
+	if t.state == api.TaskStateReady {
+		ready = sql.NullInt64{Int64: e.now, Valid: true}
+	}
+	n, err := e.exec(`INSERT INTO tasks (id, event_uid, kind, chunk, plugin, track, subject, replay_uid, pool, stage, state, until_us, created_at, ready_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+		ON CONFLICT (event_uid, kind, chunk, plugin, track, subject) DO NOTHING`,
+		t.id, e.ev.uid, string(t.kind), t.chunk, t.plugin, t.track, t.subject, t.replayUID, pool, stage, string(t.state), t.untilUs, e.now, ready)
+	if err != nil || n == 0 {
+		return err
+	}
+	if t.ofChunk() {
+		_, err = e.exec(`UPDATE chunks SET open_tasks = open_tasks + 1 WHERE event_uid = $1 AND number = $2`, e.ev.uid, t.chunk)
+	}
+	return err
+}
+
+// makeReady lets a blocked task be taken.
+func (e *eventTx) makeReady(t *taskRow) error {
+	t.state = api.TaskStateReady
+	_, err := e.exec(`UPDATE tasks SET state = 'ready', ready_at = $2 WHERE id = $1 AND state = 'blocked'`, t.id, e.now)
+	return err
+}
+
+// finish makes a task terminal and queues it for settle. The token stays, so
+// that a repeated Complete is recognised.
+func (e *eventTx) finish(t *taskRow, state api.TaskState, reason string) error {
+	t.state, t.failure = state, reason
+	if _, err := e.exec(`UPDATE tasks SET state = $2, error = $3, finished_at = $4, due_at = 0, lease_expires_at = 0 WHERE id = $1`,
+		t.id, string(state), reason, e.now); err != nil {
+		return err
+	}
+	if t.ofChunk() {
+		if _, err := e.exec(`UPDATE chunks SET open_tasks = open_tasks - 1, failed_tasks = failed_tasks + $3 WHERE event_uid = $1 AND number = $2`,
+			e.ev.uid, t.chunk, flag(state == api.TaskStateFailed)); err != nil {
+			return err
+		}
+	}
+	e.terminal = append(e.terminal, t)
+	return nil
+}
+
+// findTask reads a task of an Event.
+func findTask(ctx context.Context, q querier, eventUID string, id int64) (*taskRow, error) {
+	t, err := scanTask(q.QueryRowContext(ctx, `SELECT `+taskColumns+` FROM tasks WHERE id = $1 AND event_uid = $2`, id, eventUID))
+	if err == sql.ErrNoRows {
+		return nil, notFound("the Event has no task %d", id)
+	}
+	return t, err
+}
