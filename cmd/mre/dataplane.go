@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/spf13/cobra"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/utils/clock"
+
+	"github.com/mre-operator/mre-operator/internal/dataplane/auth"
+	"github.com/mre-operator/mre-operator/internal/dataplane/server"
+	"github.com/mre-operator/mre-operator/internal/dataplane/store"
+	"github.com/mre-operator/mre-operator/internal/objects"
+)
+
+func init() { commands = append(commands, newDataplaneCommand) }
+
+type dataplaneFlags struct {
+	listen, metricsListen string
+	database              string
+	lease                 time.Duration
+	bucket                objects.Config
+	kubeconfig            string
+	manager, agent        string
+	viewers               []string
+	server                server.Options
+}
+
+func newDataplaneCommand() *cobra.Command {
+	var f dataplaneFlags
+	cmd := &cobra.Command{
+		Use:   "dataplane",
+		Short: "Serve the API over units, chunks, tasks, segments, clips and reels",
+		Long: "Serve the API over units, chunks, tasks, segments, clips and reels.\n\n" +
+			"The bucket's credentials come from the AWS SDK's default chain: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY,\n" +
+			"AWS_SHARED_CREDENTIALS_FILE, a web identity or the node's role.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runDataplane(cmd.Context(), f) },
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.listen, "listen", ":8080", "Address of the API and of /healthz.")
+	flags.StringVar(&f.metricsListen, "metrics-listen", ":8081", "Address of /metrics.")
+	flags.StringVar(&f.database, "database", "/var/lib/mre/dataplane.db", "File of the SQLite database; only one process may have it open.")
+	flags.DurationVar(&f.lease, "lease-duration", time.Minute, "How long a task stays with a worker that is silent.")
+	flags.StringVar(&f.bucket.Bucket, "bucket", "mre", "Bucket of all media; it is made when it does not exist.")
+	flags.StringVar(&f.bucket.Prefix, "bucket-prefix", "", "What stands before every key in the bucket; ends with a slash.")
+	flags.StringVar(&f.bucket.Endpoint, "object-store-endpoint", "", "URL of the object store for this process and the Jobs; empty for AWS S3.")
+	flags.StringVar(&f.bucket.PublicEndpoint, "object-store-public-endpoint", "", "URL of the object store for people: signed downloads point at it. Empty for the same as inside.")
+	flags.StringVar(&f.bucket.Region, "object-store-region", "us-east-1", "Region of the bucket.")
+	flags.BoolVar(&f.bucket.PathStyle, "object-store-path-style", false, "Put the bucket's name into the path; most stores other than AWS S3 need it.")
+	flags.BoolVar(&f.bucket.ChecksumWhenRequired, "object-store-checksums-when-required", false, "Leave out checksums that S3 does not require; for stores that refuse them.")
+	flags.StringVar(&f.kubeconfig, "kubeconfig", "", "Kubeconfig for TokenReviews; empty inside a cluster.")
+	flags.StringVar(&f.manager, "manager-service-account", "mre-system/mre-manager", "NAMESPACE/NAME of the manager, which may do everything.")
+	flags.StringVar(&f.agent, "agent-service-account", "mre-agent", "Name of the Jobs' account; in each namespace it works for that namespace's Events.")
+	flags.StringSliceVar(&f.viewers, "viewer-service-account", []string{"mre-system/mre-viewer"}, "NAMESPACE/NAME of an account that may read everything; can be repeated.")
+	flags.DurationVar(&f.server.URLLifetime, "url-lifetime", 15*time.Minute, "How long signed URLs work; a task's URLs live at least as long as its time-out.")
+	flags.DurationVar(&f.server.SourceURLLifetime, "source-url-lifetime", 12*time.Hour, "How long the signed URL of an s3:// source works; it must last for the whole ingest.")
+	flags.DurationVar(&f.server.SweepAge, "sweep-age", time.Hour, "Age from which an object that no row names is removed; not less than --url-lifetime.")
+	flags.DurationVar(&f.server.SweepInterval, "sweep-interval", 5*time.Minute, "Time between two looks at the bucket for objects to remove.")
+	return cmd
+}
+
+func (f dataplaneFlags) accounts() (auth.Accounts, error) {
+	accounts := auth.Accounts{AgentName: f.agent}
+	var err error
+	if accounts.Manager, err = auth.ParseServiceAccount(f.manager); err != nil {
+		return auth.Accounts{}, fmt.Errorf("--manager-service-account: %w", err)
+	}
+	for _, name := range f.viewers {
+		viewer, err := auth.ParseServiceAccount(name)
+		if err != nil {
+			return auth.Accounts{}, fmt.Errorf("--viewer-service-account: %w", err)
+		}
+		accounts.Viewers = append(accounts.Viewers, viewer)
+	}
+	return accounts, nil
+}
+
+func runDataplane(ctx context.Context, f dataplaneFlags) (err error) {
+	if err := f.server.Validate(); err != nil {
+		return err
+	}
+	accounts, err := f.accounts()
+	if err != nil {
+		return err
+	}
+	config, err := clientcmd.BuildConfigFromFlags("", f.kubeconfig)
+	if err != nil {
+		return fmt.Errorf("find the cluster (set --kubeconfig outside of one): %w", err)
+	}
+	cluster, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return fmt.Errorf("make a client of the cluster: %w", err)
+	}
+	bucket, err := objects.Open(ctx, f.bucket)
+	if err != nil {
+		return err
+	}
+	rows, err := store.Open(ctx, f.database, store.Options{Clock: clock.RealClock{}, LeaseDuration: f.lease, Location: bucket.Location})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	listener, err := net.Listen("tcp", f.listen)
+	if err != nil {
+		return fmt.Errorf("--listen: %w", err)
+	}
+	defer listener.Close()
+	metrics, err := net.Listen("tcp", f.metricsListen)
+	if err != nil {
+		return fmt.Errorf("--metrics-listen: %w", err)
+	}
+	defer metrics.Close()
+	authenticator := auth.NewAuthenticator(cluster, accounts, clock.RealClock{})
+	return server.New(rows, bucket, authenticator, clock.RealClock{}, f.server).Run(ctx, listener, metrics)
+}

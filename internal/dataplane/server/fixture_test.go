@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package server_test
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/kubernetes/fake"
+	k8stesting "k8s.io/client-go/testing"
+	"k8s.io/utils/clock"
+
+	"github.com/mre-operator/mre-operator/internal/dataplane/api"
+	"github.com/mre-operator/mre-operator/internal/dataplane/auth"
+	"github.com/mre-operator/mre-operator/internal/dataplane/server"
+	"github.com/mre-operator/mre-operator/internal/dataplane/store"
+	"github.com/mre-operator/mre-operator/internal/objects"
+	"github.com/mre-operator/mre-operator/internal/objectstore/storetest"
+)
+
+func TestMain(m *testing.M) { os.Exit(storetest.Main(m)) }
+
+// Tokens of the callers in these tests; the TokenReview stand-in reads the account out of them.
+const (
+	manager      = "mre-system:mre-manager"
+	viewer       = "mre-system:mre-viewer"
+	agent        = "football:mre-agent"
+	foreignAgent = "tennis:mre-agent"
+	stranger     = "football:default"
+	nobody       = ""
+)
+
+// plane is a running data plane: real rows, a real bucket and real HTTP.
+type plane struct {
+	t       *testing.T
+	url     string
+	metrics string
+	store   *store.Store
+	bucket  *objects.Bucket
+	stop    func() error
+}
+
+func start(t *testing.T) *plane {
+	t.Helper()
+	return startOn(t, storetest.Bucket(t))
+}
+
+func startOn(t *testing.T, bucket *objects.Bucket) *plane {
+	t.Helper()
+	options := server.Options{
+		URLLifetime: 15 * time.Minute, SourceURLLifetime: 12 * time.Hour, SweepAge: time.Hour, SweepInterval: time.Hour,
+	}
+	rows, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "dataplane.db"), store.Options{Location: bucket.Location})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { rows.Close() })
+	accounts := auth.Accounts{
+		Manager:   auth.ServiceAccount{Namespace: "mre-system", Name: "mre-manager"},
+		AgentName: "mre-agent",
+		Viewers:   []auth.ServiceAccount{{Namespace: "mre-system", Name: "mre-viewer"}},
+	}
+	s := server.New(rows, bucket, auth.NewAuthenticator(tokenReviews(), accounts, clock.RealClock{}), clock.RealClock{}, options)
+	api, metrics := listen(t), listen(t)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx, api, metrics) }()
+	p := &plane{t: t, url: "http://" + api.Addr().String(), metrics: "http://" + metrics.Addr().String() + "/metrics", store: rows, bucket: bucket}
+	stopped := false
+	p.stop = func() error {
+		if stopped {
+			return nil
+		}
+		stopped = true
+		cancel()
+		return <-ended
+	}
+	t.Cleanup(func() {
+		if err := p.stop(); err != nil {
+			t.Errorf("the data plane ended with %v", err)
+		}
+	})
+	return p
+}
+
+func listen(t *testing.T) net.Listener {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return listener
+}
+
+// tokenReviews answers as the API server does for tokens that name their account.
+func tokenReviews() *fake.Clientset {
+	client := fake.NewClientset()
+	client.PrependReactor("create", "tokenreviews", func(action k8stesting.Action) (bool, runtime.Object, error) {
+		review := action.(k8stesting.CreateAction).GetObject().(*authenticationv1.TokenReview).DeepCopy()
+		if strings.Contains(review.Spec.Token, ":") {
+			review.Status = authenticationv1.TokenReviewStatus{
+				Authenticated: true, Audiences: []string{auth.Audience},
+				User: authenticationv1.UserInfo{Username: "system:serviceaccount:" + review.Spec.Token},
+			}
+		}
+		return true, review, nil
+	})
+	return client
+}
+
+// as is a client of a caller.
+func (p *plane) as(token string) *api.ClientWithResponses {
+	p.t.Helper()
+	client, err := api.NewClientWithResponses(p.url, api.WithRequestEditorFn(func(_ context.Context, r *http.Request) error {
+		if token != nobody {
+			r.Header.Set("Authorization", "Bearer "+token)
+		}
+		return nil
+	}))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return client
+}
+
+// answer is what every generated response can say.
+type answer interface {
+	StatusCode() int
+	GetBody() []byte
+}
+
+// must fails the test unless the status is the wanted one.
+func must[T answer](t *testing.T, want int) func(T, error) T {
+	return func(got T, err error) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.StatusCode() != want {
+			t.Fatalf("status %d, want %d: %s", got.StatusCode(), want, got.GetBody())
+		}
+		return got
+	}
+}
+
+// upload sends a body to a presigned URL.
+func upload(t *testing.T, to api.Upload, body []byte) int {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPut, to.URL, bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, value := range to.Headers {
+		request.Header.Set(name, value)
+	}
+	status, _ := do(t, request)
+	return status
+}
+
+func download(t *testing.T, from string) (int, string) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, from, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return do(t, request)
+}
+
+func do(t *testing.T, request *http.Request) (int, string) {
+	t.Helper()
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, string(body)
+}
+
+// stored lists the bucket.
+func (p *plane) stored() []string {
+	p.t.Helper()
+	var keys []string
+	for object, err := range p.bucket.List(p.t.Context(), "") {
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		keys = append(keys, object.Key)
+	}
+	return keys
+}

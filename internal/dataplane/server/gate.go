@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package server
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers"
+	"github.com/getkin/kin-openapi/routers/gorillamux"
+
+	"github.com/mre-operator/mre-operator/internal/dataplane/api"
+	"github.com/mre-operator/mre-operator/internal/dataplane/auth"
+)
+
+// maxBody bounds what a caller can make us read, by operation where the usual is not enough: a plan has many
+// plugins, a framer's signals cover every frame of a chunk.
+var maxBody = map[string]int64{
+	"PutPlan":      4 << 20,
+	"CompleteTask": 64 << 20,
+}
+
+const usualBody = 1 << 20
+
+// gate lets a request through when its caller may make it and it is what the API description says, in this
+// order: nothing of a body is read before the caller is known.
+type gate struct {
+	server *Server
+	routes routers.Router
+	next   http.Handler
+}
+
+func newGate(s *Server, next http.Handler) (*gate, error) {
+	spec, err := api.GetSpec()
+	if err != nil {
+		return nil, fmt.Errorf("read the embedded API description: %w", err)
+	}
+	routes, err := gorillamux.NewRouter(spec)
+	if err != nil {
+		return nil, fmt.Errorf("route by the embedded API description: %w", err)
+	}
+	return &gate{server: s, routes: routes, next: next}, nil
+}
+
+func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	route, params, err := g.routes.FindRoute(r)
+	if err != nil {
+		g.server.metrics.observe(w, r, unknownOperation, func(w http.ResponseWriter) { refuse(w, r, err) })
+		return
+	}
+	operation := route.Operation.OperationID
+	g.server.metrics.observe(w, r, operation, func(w http.ResponseWriter) {
+		if err := g.admit(w, r, route, params); err != nil {
+			refuse(w, r, err)
+			return
+		}
+		g.next.ServeHTTP(w, r)
+	})
+}
+
+func (g *gate) admit(w http.ResponseWriter, r *http.Request, route *routers.Route, params map[string]string) error {
+	operation := route.Operation.OperationID
+	if err := g.authorize(r, operation, params); err != nil {
+		return err
+	}
+	if r.Body != nil {
+		limit, ok := maxBody[operation]
+		if !ok {
+			limit = usualBody
+		}
+		if r.ContentLength > limit {
+			return &http.MaxBytesError{Limit: limit}
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, limit)
+	}
+	err := openapi3filter.ValidateRequest(r.Context(), &openapi3filter.RequestValidationInput{
+		Request: r, PathParams: params, Route: route,
+		Options: &openapi3filter.Options{
+			// Who may call is known by now.
+			AuthenticationFunc:  openapi3filter.NoopAuthenticationFunc,
+			SkipSettingDefaults: true,
+		},
+	})
+	// The validator wraps what reading the body gave.
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) {
+		return tooLarge
+	}
+	return err
+}
+
+func (g *gate) authorize(r *http.Request, operation string, params map[string]string) error {
+	if auth.Required(operation) == auth.Anybody {
+		return nil
+	}
+	caller, err := g.server.auth.Authenticate(r.Context(), r.Header)
+	if err != nil {
+		return err
+	}
+	return auth.Authorize(caller, operation, func() (string, error) {
+		return g.server.store.EventNamespace(r.Context(), params["eventUID"])
+	})
+}

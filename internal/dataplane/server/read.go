@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package server
+
+import (
+	"context"
+
+	"github.com/mre-operator/mre-operator/internal/dataplane/api"
+)
+
+// pageSize is how many rows a list holds when the caller does not say.
+const pageSize = 500
+
+func page(limit *api.Limit, cont *api.Continue) (int, string) {
+	size, from := pageSize, ""
+	if limit != nil {
+		size = int(*limit)
+	}
+	if cont != nil {
+		from = *cont
+	}
+	return size, from
+}
+
+// more leaves the field out after the last page.
+func more(next string) *string {
+	if next == "" {
+		return nil
+	}
+	return &next
+}
+
+// list makes an empty list `[]` and not `null`.
+func list[T any](items []T) []T {
+	if items == nil {
+		return []T{}
+	}
+	return items
+}
+
+// GetHealth says whether the database answers.
+func (s *Server) GetHealth(ctx context.Context, _ api.GetHealthRequestObject) (api.GetHealthResponseObject, error) {
+	return api.GetHealth200Response{}, s.store.Ping(ctx)
+}
+
+// GetEvent tells how far an Event has come.
+func (s *Server) GetEvent(ctx context.Context, r api.GetEventRequestObject) (api.GetEventResponseObject, error) {
+	state, err := s.store.Event(ctx, r.EventUID)
+	return api.GetEvent200JSONResponse(state), err
+}
+
+// GetReplay tells a Replay's plan and what was rendered of it.
+func (s *Server) GetReplay(ctx context.Context, r api.GetReplayRequestObject) (api.GetReplayResponseObject, error) {
+	state, err := s.store.Replay(ctx, r.ReplayUID)
+	return api.GetReplay200JSONResponse(state), err
+}
+
+// ListChunks lists chunks by number.
+func (s *Server) ListChunks(ctx context.Context, r api.ListChunksRequestObject) (api.ListChunksResponseObject, error) {
+	limit, from := page(r.Params.Limit, r.Params.Continue)
+	items, next, err := s.store.Chunks(ctx, r.EventUID, limit, from)
+	return api.ListChunks200JSONResponse{Items: list(items), Continue: more(next)}, err
+}
+
+// ListUnits lists units by epoch and first PTS.
+func (s *Server) ListUnits(ctx context.Context, r api.ListUnitsRequestObject) (api.ListUnitsResponseObject, error) {
+	limit, from := page(r.Params.Limit, r.Params.Continue)
+	items, next, err := s.store.Units(ctx, r.EventUID, limit, from)
+	return api.ListUnits200JSONResponse{Items: list(items), Continue: more(next)}, err
+}
+
+// ListTasks lists tasks by id.
+func (s *Server) ListTasks(ctx context.Context, r api.ListTasksRequestObject) (api.ListTasksResponseObject, error) {
+	limit, from := page(r.Params.Limit, r.Params.Continue)
+	items, next, err := s.store.Tasks(ctx, r.EventUID, limit, from)
+	return api.ListTasks200JSONResponse{Items: list(items), Continue: more(next)}, err
+}
+
+// ListResults lists published plugin results by time.
+func (s *Server) ListResults(ctx context.Context, r api.ListResultsRequestObject) (api.ListResultsResponseObject, error) {
+	limit, from := page(r.Params.Limit, r.Params.Continue)
+	plugin := ""
+	if r.Params.Plugin != nil {
+		plugin = *r.Params.Plugin
+	}
+	items, next, err := s.store.Results(ctx, r.EventUID, plugin, limit, from)
+	return api.ListResults200JSONResponse{Items: list(items), Continue: more(next)}, err
+}
+
+// ListSegments lists segments by start.
+func (s *Server) ListSegments(ctx context.Context, r api.ListSegmentsRequestObject) (api.ListSegmentsResponseObject, error) {
+	limit, from := page(r.Params.Limit, r.Params.Continue)
+	items, next, err := s.store.Segments(ctx, r.EventUID, limit, from)
+	return api.ListSegments200JSONResponse{Items: list(items), Continue: more(next)}, err
+}
+
+// ListClips lists clips by segment, variant and track.
+func (s *Server) ListClips(ctx context.Context, r api.ListClipsRequestObject) (api.ListClipsResponseObject, error) {
+	limit, from := page(r.Params.Limit, r.Params.Continue)
+	items, next, err := s.store.Clips(ctx, r.EventUID, limit, from)
+	return api.ListClips200JSONResponse{Items: list(items), Continue: more(next)}, err
+}

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/mre-operator/mre-operator/internal/dataplane/api"
+	"github.com/mre-operator/mre-operator/internal/dataplane/store"
+	"github.com/mre-operator/mre-operator/internal/objects"
+)
+
+// HeartbeatTask extends a lease.
+func (s *Server) HeartbeatTask(ctx context.Context, r api.HeartbeatTaskRequestObject) (api.HeartbeatTaskResponseObject, error) {
+	return api.HeartbeatTask204Response{}, s.store.Heartbeat(ctx, r.EventUID, r.TaskID, r.Body.Token)
+}
+
+// CompleteTask publishes what a task found. What was rendered must be in the bucket by then, so that no row
+// ever names an object that is not there.
+func (s *Server) CompleteTask(ctx context.Context, r api.CompleteTaskRequestObject) (api.CompleteTaskResponseObject, error) {
+	if media := r.Body.Media; media != nil {
+		if err := s.mustBeStored(ctx, r.EventUID, media.Key, &media.Bytes); err != nil {
+			return nil, err
+		}
+		if media.ThumbnailKey != nil {
+			if err := s.mustBeStored(ctx, r.EventUID, *media.ThumbnailKey, nil); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return api.CompleteTask204Response{}, s.store.Complete(ctx, r.EventUID, r.TaskID, *r.Body)
+}
+
+// FailTask notes a failed attempt.
+func (s *Server) FailTask(ctx context.Context, r api.FailTaskRequestObject) (api.FailTaskResponseObject, error) {
+	return api.FailTask204Response{}, s.store.Fail(ctx, r.EventUID, r.TaskID, *r.Body)
+}
+
+// ReleaseTask takes a task back untried.
+func (s *Server) ReleaseTask(ctx context.Context, r api.ReleaseTaskRequestObject) (api.ReleaseTaskResponseObject, error) {
+	return api.ReleaseTask204Response{}, s.store.Release(ctx, r.EventUID, r.TaskID, r.Body.Token)
+}
+
+// mustBeStored refuses a key that is not the Event's, has no object or one of another size.
+func (s *Server) mustBeStored(ctx context.Context, uid, key string, bytes *int64) error {
+	if err := s.mustOwn(ctx, uid, key); err != nil {
+		return err
+	}
+	info, err := s.objects.Head(ctx, key)
+	switch {
+	case errors.Is(err, objects.ErrNotFound):
+		return fmt.Errorf("%w: there is no object %s; upload it before it is registered", store.ErrInvalid, key)
+	case err != nil:
+		return err
+	case bytes != nil && info.Bytes != *bytes:
+		return fmt.Errorf("%w: object %s has %d bytes, not %d", store.ErrInvalid, key, info.Bytes, *bytes)
+	}
+	return nil
+}
