@@ -19,15 +19,12 @@ import (
 	"strings"
 
 	"github.com/mre-operator/mre-operator/internal/media/ffmpeg"
+	"github.com/mre-operator/mre-operator/internal/media/mpegts"
 	"github.com/mre-operator/mre-operator/internal/media/timeline"
 )
 
 // UnitFile is a stored unit on the local disk.
-type UnitFile struct {
-	Path string
-	// FirstTicks is the unwrapped PTS of the unit's first frame.
-	FirstTicks int64
-}
+type UnitFile = mpegts.UnitFile
 
 // Part is a range of frames, Out exclusive.
 type Part struct {

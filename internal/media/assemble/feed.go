@@ -38,7 +38,7 @@ func (p *plan) writeVideo(w io.Writer) error {
 	}
 	for _, q := range p.parts {
 		for i := q.firstUnit; i <= q.lastUnit; i++ {
-			u, err := mpegts.ReadUnit(q.Units[i].Path, q.Units[i].FirstTicks)
+			u, err := q.Units[i].Read()
 			if err != nil {
 				return err
 			}
@@ -72,7 +72,7 @@ func (p *plan) writeAudio(ctx context.Context, w io.Writer) error {
 	for _, q := range p.parts {
 		var frames []mpegts.PES
 		for _, file := range q.Units {
-			u, err := mpegts.ReadUnit(file.Path, file.FirstTicks)
+			u, err := file.Read()
 			if err != nil {
 				return err
 			}

@@ -86,7 +86,7 @@ func (p *plan) planPart(part Part, cursor int64) (plannedPart, int64, error) {
 	haveEntry := false
 	newest := int64(0)
 	for i, file := range part.Units {
-		u, err := mpegts.ReadUnit(file.Path, file.FirstTicks)
+		u, err := file.Read()
 		if err != nil {
 			return q, 0, err
 		}

@@ -214,17 +214,24 @@ type Unit struct {
 	Packets []PES
 }
 
-// ReadUnit reads a whole unit. firstTicks, the unwrapped PTS of its first
-// frame, anchors its time stamps.
-func ReadUnit(path string, firstTicks int64) (Unit, error) {
-	f, err := os.Open(path)
+// UnitFile is a stored unit on the local disk.
+type UnitFile struct {
+	Path string
+	// FirstTicks, the unwrapped PTS of the unit's first frame, anchors its
+	// time stamps.
+	FirstTicks int64
+}
+
+// Read reads the whole unit.
+func (f UnitFile) Read() (Unit, error) {
+	file, err := os.Open(f.Path)
 	if err != nil {
 		return Unit{}, fmt.Errorf("open unit: %w", err)
 	}
-	defer f.Close()
-	u, err := readAll(f, timeline.NewUnwrapper(firstTicks))
+	defer file.Close()
+	u, err := readAll(file, timeline.NewUnwrapper(f.FirstTicks))
 	if err != nil {
-		return Unit{}, fmt.Errorf("read unit %s: %w", path, err)
+		return Unit{}, fmt.Errorf("read unit %s: %w", f.Path, err)
 	}
 	return u, nil
 }

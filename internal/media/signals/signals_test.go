@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package signals_test
+
+import (
+	"encoding/json"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/mre-operator/mre-operator/internal/media/signals"
+	"github.com/mre-operator/mre-operator/internal/media/timeline"
+	"github.com/mre-operator/mre-operator/test/fixtures/event"
+	"github.com/mre-operator/mre-operator/test/fixtures/match"
+)
+
+func makeEvent(t *testing.T, o match.Options) (event.Event, []signals.UnitFile) {
+	t.Helper()
+	e, err := event.Make(t.Context(), t.TempDir(), o, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e, e.Files(e.Clock.MarkOf(0), e.Clock.End())
+}
+
+// frameChunks frames the units in groups of n and joins the signals, through
+// their JSON form.
+func frameChunks(t *testing.T, e event.Event, files []signals.UnitFile, n int) signals.Signals {
+	t.Helper()
+	var all signals.Signals
+	for i := 0; i < len(files); i += n {
+		var prev *signals.UnitFile
+		if i > 0 {
+			prev = &files[i-1]
+		}
+		s, err := signals.Frame(t.Context(), files[i:min(i+n, len(files))], prev, e.Clock)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := json.Marshal(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var back signals.Signals
+		if err := json.Unmarshal(text, &back); err != nil {
+			t.Fatal(err)
+		}
+		if i == 0 {
+			all = back
+		} else if all, err = signals.Join(all, back); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return all
+}
+
+// TestChunksEqualOnePass is the framer's promise: chunks joined are the same
+// as one pass, in every number.
+func TestChunksEqualOnePass(t *testing.T) {
+	for _, rate := range []timeline.Rational{{Num: 25, Den: 1}, {Num: 30000, Den: 1001}} {
+		t.Run(rate.String(), func(t *testing.T) {
+			e, files := makeEvent(t, match.Options{Seconds: 20, Rate: rate, Seed: 31, AudioTracks: 2, GOPFrames: int(rate.Num / rate.Den)})
+			whole := frameChunks(t, e, files, len(files))
+			if whole.Frames != e.Clock.Frames || int64(len(whole.Diffs)) != e.Clock.Frames-1 || len(whole.Tracks) != 2 {
+				t.Fatalf("%d frames, %d diffs, %d tracks", whole.Frames, len(whole.Diffs), len(whole.Tracks))
+			}
+			for _, n := range []int{1, 2, 3} {
+				if d := cmp.Diff(whole, frameChunks(t, e, files, n)); d != "" {
+					t.Errorf("chunks of %d units: %s", n, d)
+				}
+			}
+		})
+	}
+}
+
+// TestTruth finds the match's cuts and cheers in the signals by the simplest
+// rule.
+func TestTruth(t *testing.T) {
+	e, files := makeEvent(t, match.Options{Seconds: 40, Seed: 32, Moments: []int64{6_300_000, 17_800_000, 29_000_000}})
+	s := frameChunks(t, e, files, 2)
+	var cuts []int64
+	for f := int64(1); f < s.Frames; f++ {
+		if d, ok := s.DiffOf(f); ok && d > 27000 {
+			cuts = append(cuts, f)
+		}
+	}
+	if d := cmp.Diff(e.Match.Truth.Shots[1:], cuts); d != "" {
+		t.Errorf("cuts: %s", d)
+	}
+	floor := slices.Clone(s.Tracks[0].Levels)
+	slices.Sort(floor)
+	threshold := floor[len(floor)/2] + 800
+	for _, m := range e.Match.Truth.Moments {
+		k := m.Us / signals.WindowMicros
+		if before, _, ok := s.Tracks[0].LevelOf(k - 3); !ok || before > threshold {
+			t.Errorf("moment %v: loud before it: %d", m, before)
+		}
+		if after, peak, ok := s.Tracks[0].LevelOf(k + 7); !ok || after < threshold || peak < after {
+			t.Errorf("moment %v: level %d, peak %d, threshold %d", m, after, peak, threshold)
+		}
+	}
+}
+
+func TestJoinRefuses(t *testing.T) {
+	a := signals.Signals{Version: signals.Version, Frames: 10, Luma: make([]byte, 10), LastThumb: make([]byte, 4), FirstThumb: make([]byte, 4)}
+	b := a
+	b.FirstFrame = 5
+	if _, err := signals.Join(a, b); err == nil {
+		t.Error("overlapping signals were joined")
+	}
+	b.FirstFrame, b.Version = 10, signals.Version+1
+	if _, err := signals.Join(a, b); err == nil {
+		t.Error("signals of another version were joined")
+	}
+}
+
+// TestJoinOverHole keeps every frame and window in its place when a chunk is
+// missing in between.
+func TestJoinOverHole(t *testing.T) {
+	e, files := makeEvent(t, match.Options{Seconds: 20, Rate: timeline.Rational{Num: 25, Den: 1}, Seed: 31, AudioTracks: 2, GOPFrames: 25})
+	whole := frameChunks(t, e, files, len(files))
+	a, errA := signals.Frame(t.Context(), files[:2], nil, e.Clock)
+	b, errB := signals.Frame(t.Context(), files[4:], &files[3], e.Clock)
+	if errA != nil || errB != nil {
+		t.Fatal(errA, errB)
+	}
+	s, err := signals.Join(a, b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.Frames != whole.Frames || len(s.Diffs) != len(whole.Diffs) || len(s.Luma) != len(whole.Luma) || len(s.Tracks[0].Levels) != len(whole.Tracks[0].Levels) {
+		t.Fatalf("%d frames, %d diffs, %d windows", s.Frames, len(s.Diffs), len(s.Tracks[0].Levels))
+	}
+	last := s.Frames - 1
+	x, _ := s.DiffOf(last)
+	if y, _ := whole.DiffOf(last); x != y {
+		t.Errorf("frame %d moved: %d, %d", last, x, y)
+	}
+}
