@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	mrev1 "github.com/mre-operator/mre-operator/api/v1alpha1"
+	"github.com/mre-operator/mre-operator/internal/dataplane/api"
+)
+
+var now0 = time.Date(2026, 6, 1, 14, 0, 0, 0, time.UTC)
+
+func TestCompilePlan(t *testing.T) {
+	scenesWithModel := makePlugin(scenes, mrev1.ClassFeaturer, "scene-change", withModels("m"), func(p *mrev1.Plugin) {
+		p.Generation = 7
+		p.Spec.Outputs = []mrev1.PluginOutput{{Name: "Zoom"}}
+	})
+	plugins := append(usualPlugins()[1:], scenesWithModel)
+	cat := catalogueOf([]*mrev1.Model{makeModel("m", mrev1.ClassFeaturer)}, plugins...)
+	profile := makeProfile(func(p *mrev1.Profile) {
+		p.Spec.Segmenter = useWith(moment, `{"postRollSeconds": 9}`)
+		u := use(scenes)
+		u.Model = &mrev1.LocalReference{Name: "m"}
+		p.Spec.Featurers = []mrev1.PluginUse{u}
+	})
+	got, err := cat.compilePlan(makeEvent(), profile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var order []string
+	byName := map[string]api.PlanPlugin{}
+	for _, p := range got.Plugins {
+		order = append(order, p.Name)
+		byName[p.Name] = p
+	}
+	if want := []string{scenes, peaks, moment, label, snapTo}; !slices.Equal(order, want) {
+		t.Errorf("plugins in the order %v, want %v", order, want)
+	}
+	if d := cmp.Diff(map[string]any{"preRollSeconds": 4.0, "postRollSeconds": 9.0}, byName[moment].Configuration); d != "" {
+		t.Errorf("merged configuration (-want +got):\n%s", d)
+	}
+	if d := cmp.Diff([]string{peaks}, byName[moment].DependsOn); d != "" {
+		t.Errorf("dependsOn (-want +got):\n%s", d)
+	}
+	if byName[label].DependsOn == nil || byName[label].Configuration == nil || byName[snapTo].Outputs == nil {
+		t.Error("lists and maps must be empty rather than null on the wire")
+	}
+	if byName[peaks].LookbackChunks < 1 {
+		t.Error("audio-peaks needs the sound before its chunk")
+	}
+	s := byName[scenes]
+	if ptr.Deref(s.Model, "") != "https://model.example.com/m" || s.Generation != 7 || !slices.Contains(s.Outputs, "Zoom") {
+		t.Errorf("scenes compiled to %+v", s)
+	}
+	if got.UnitMicros != 5_000_000 || got.ChunkSeconds != 20 || got.DrainTimeoutSeconds != 1800 {
+		t.Errorf("timing %d %d %d", got.UnitMicros, got.ChunkSeconds, got.DrainTimeoutSeconds)
+	}
+	if got.Segmenter != moment || ptr.Deref(got.Optimizer, "") != snapTo || ptr.Deref(got.Labeler, "") != label {
+		t.Error("roles are wrong")
+	}
+	if !got.Event.Start.Equal(now0) {
+		t.Errorf("start %v, want the creation time", got.Event.Start)
+	}
+}
+
+func TestPlanHash(t *testing.T) {
+	compile := func(e *mrev1.Event, p *mrev1.Profile, plugins []*mrev1.Plugin) string {
+		t.Helper()
+		plan, err := catalogueOf(nil, plugins...).compilePlan(e, p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return plan.Hash
+	}
+	base := compile(makeEvent(), makeProfile(), usualPlugins())
+	if len(base) != 64 {
+		t.Fatalf("hash %q", base)
+	}
+	for range 5 {
+		if again := compile(makeEvent(), makeProfile(), usualPlugins()); again != base {
+			t.Fatalf("the same objects gave %s and %s", base, again)
+		}
+	}
+	reordered := makeProfile(func(p *mrev1.Profile) { p.Spec.Segmenter = useWith(moment, `{"b": 1, "a": 2}`) })
+	same := makeProfile(func(p *mrev1.Profile) { p.Spec.Segmenter = useWith(moment, `{"a":2,"b":1}`) })
+	if compile(makeEvent(), reordered, usualPlugins()) != compile(makeEvent(), same, usualPlugins()) {
+		t.Error("the order of keys changes the hash")
+	}
+	for name, other := range map[string]string{
+		"start": compile(makeEvent(func(e *mrev1.Event) { e.Spec.Start = ptr.To(metav1.NewTime(now0.Add(time.Hour))) }), makeProfile(), usualPlugins()),
+		"chunk": compile(makeEvent(), makeProfile(func(p *mrev1.Profile) { p.Spec.ChunkSeconds = 6 }), usualPlugins()),
+		"clips": compile(makeEvent(func(e *mrev1.Event) { e.Spec.Clips.Original = mrev1.Skip }), makeProfile(), usualPlugins()),
+		"event": compile(makeEvent(func(e *mrev1.Event) { e.UID = "other" }), makeProfile(), usualPlugins()),
+	} {
+		if other == base {
+			t.Errorf("%s does not change the hash", name)
+		}
+	}
+}
+
+func TestOptimizedClipsNeedAnOptimizer(t *testing.T) {
+	plan, err := catalogueOf(nil, usualPlugins()...).compilePlan(makeEvent(), makeProfile(func(p *mrev1.Profile) { p.Spec.Optimizer = nil }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if plan.Clips.Optimized || !plan.Clips.Original || !plan.Clips.Thumbnails {
+		t.Errorf("clips %+v", plan.Clips)
+	}
+}
+
+func TestSteps(t *testing.T) {
+	for name, tc := range map[string]struct {
+		profile *mrev1.Profile
+		plugins []*mrev1.Plugin
+		want    [][]string
+	}{
+		"usual": {makeProfile(), usualPlugins(), [][]string{{peaks, scenes}, {moment}, {label, snapTo}}},
+		"chain": {
+			makeProfile(func(p *mrev1.Profile) { p.Spec.Optimizer, p.Spec.Labeler = nil, nil }),
+			[]*mrev1.Plugin{
+				makePlugin(moment, mrev1.ClassSegmenter, "key-moment", dependsOn("b")),
+				makePlugin("b", mrev1.ClassFeaturer, "scene-change", dependsOn("a")),
+				makePlugin("a", mrev1.ClassFeaturer, "scene-change"),
+			},
+			[][]string{{"a"}, {"b"}, {moment}},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if d := cmp.Diff(tc.want, catalogueOf(nil, tc.plugins...).steps(tc.profile)); d != "" {
+				t.Errorf("steps (-want +got):\n%s", d)
+			}
+		})
+	}
+}
+
+func TestDependents(t *testing.T) {
+	cat := catalogueOf(nil,
+		makePlugin("a", mrev1.ClassFeaturer, "scene-change"),
+		makePlugin("b", mrev1.ClassFeaturer, "scene-change", dependsOn("a")),
+		makePlugin("c", mrev1.ClassFeaturer, "scene-change", dependsOn("b")),
+		makePlugin("d", mrev1.ClassFeaturer, "scene-change", dependsOn("gone")),
+	)
+	for name, want := range map[string][]string{"a": {"b", "c"}, "b": {"c"}, "c": nil, "gone": {"d"}} {
+		if d := cmp.Diff(want, cat.dependents(name)); d != "" {
+			t.Errorf("dependents of %s (-want +got):\n%s", name, d)
+		}
+	}
+}

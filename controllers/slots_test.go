@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/utils/ptr"
+
+	mrev1 "github.com/mre-operator/mre-operator/api/v1alpha1"
+	"github.com/mre-operator/mre-operator/internal/dataplane/api"
+)
+
+const running = -time.Nanosecond
+
+func TestWantedJobs(t *testing.T) {
+	busy := api.PoolBacklog{Ready: 1}
+	for name, tc := range map[string]struct {
+		state api.EventState
+		want  map[Role]int32
+	}{
+		"pending":        {api.EventState{State: api.EventStateStatePending}, map[Role]int32{RoleIngest: 1, RoleWorker: 2, RoleRender: 3}},
+		"active":         {api.EventState{State: api.EventStateStateActive}, map[Role]int32{RoleIngest: 1, RoleWorker: 2, RoleRender: 3}},
+		"source ended":   {api.EventState{State: api.EventStateStateDraining, SourceEnded: ptr.To(true), Backlog: api.Backlog{Work: busy}}, map[Role]int32{RoleWorker: 2, RoleRender: 3}},
+		"clips are left": {api.EventState{State: api.EventStateStateDraining, SourceEnded: ptr.To(true), Backlog: api.Backlog{Render: api.PoolBacklog{Leased: 1}}}, map[Role]int32{RoleRender: 3}},
+		"only the export is left": {
+			api.EventState{State: api.EventStateStateDraining, SourceEnded: ptr.To(true)}, map[Role]int32{}},
+		"complete":             {api.EventState{State: api.EventStateStateComplete, SourceEnded: ptr.To(true)}, map[Role]int32{}},
+		"a reel for later":     {api.EventState{State: api.EventStateStateComplete, SourceEnded: ptr.To(true), Backlog: api.Backlog{Render: busy}}, map[Role]int32{RoleRender: 3}},
+		"failed":               {api.EventState{State: api.EventStateStateFailed, Backlog: api.Backlog{Work: busy, Render: busy}}, map[Role]int32{}},
+		"complete, end unsaid": {api.EventState{State: api.EventStateStateComplete}, map[Role]int32{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if d := cmp.Diff(tc.want, wantedJobs(tc.state, mrev1.SlotsStatus{Workers: 2, Renderers: 3})); d != "" {
+				t.Errorf("wanted (-want +got):\n%s", d)
+			}
+		})
+	}
+}
+
+func TestPlanJobs(t *testing.T) {
+	worker0, worker1, render0 := Slot{RoleWorker, 0}, Slot{RoleWorker, 1}, Slot{RoleRender, 0}
+	ago := func(d time.Duration) time.Time { return now0.Add(-d) }
+	job := func(s Slot, attempt int32, state JobState, change ...func(*ObservedJob)) ObservedJob {
+		j := ObservedJob{Slot: s, Name: jobName(makeEvent(), s, attempt), Attempt: attempt, State: state, Created: ago(10 * time.Minute)}
+		if state != JobRunning {
+			j.Finished = ago(time.Second)
+		}
+		for _, f := range change {
+			f(&j)
+		}
+		return j
+	}
+	quick := func(failures int32) func(*ObservedJob) {
+		return func(j *ObservedJob) { j.Created, j.QuickFailures = ago(5*time.Second), failures }
+	}
+	deleting := func(j *ObservedJob) { j.Deleting = true }
+	failed := job(worker0, 1, JobFailed)
+	third := job(worker0, 3, JobFailed, quick(2))
+	for name, tc := range map[string]struct {
+		want     map[Role]int32
+		observed []ObservedJob
+		ended    time.Duration
+		plan     JobsPlan
+	}{
+		"from nothing": {
+			want: map[Role]int32{RoleIngest: 1, RoleWorker: 2}, ended: running,
+			plan: JobsPlan{Create: []NewJob{
+				{Slot: Slot{RoleIngest, 0}, Attempt: 1}, {Slot: worker0, Attempt: 1}, {Slot: worker1, Attempt: 1}}},
+		},
+		"only the missing slot": {
+			want: map[Role]int32{RoleWorker: 2}, ended: running, observed: []ObservedJob{job(worker0, 1, JobRunning)},
+			plan: JobsPlan{Create: []NewJob{{Slot: worker1, Attempt: 1}}},
+		},
+		"a failed one is replaced and removed": {
+			want: map[Role]int32{RoleWorker: 1}, ended: running, observed: []ObservedJob{failed},
+			plan: JobsPlan{Create: []NewJob{{Slot: worker0, Attempt: 2, Replaces: &failed}}, Delete: []string{failed.Name}},
+		},
+		"three quick failures are forgiven": {
+			want: map[Role]int32{RoleWorker: 1}, ended: running, observed: []ObservedJob{third},
+			plan: JobsPlan{Create: []NewJob{{Slot: worker0, Attempt: 4, QuickFailures: 3, Replaces: &third}}, Delete: []string{third.Name}},
+		},
+		"the sixth waits": {
+			want: map[Role]int32{RoleWorker: 1}, ended: running, observed: []ObservedJob{job(worker0, 6, JobFailed, quick(5))},
+			plan: JobsPlan{After: 3 * time.Second},
+		},
+		"the wait has a bound": {
+			want: map[Role]int32{RoleWorker: 1}, ended: running, observed: []ObservedJob{job(worker0, 99, JobFailed, quick(98))},
+			plan: JobsPlan{After: 29 * time.Second},
+		},
+		"a predecessor left over is removed": {
+			want: map[Role]int32{RoleWorker: 1}, ended: running, observed: []ObservedJob{failed, job(worker0, 2, JobRunning)},
+			plan: JobsPlan{Delete: []string{failed.Name}},
+		},
+		"a Job that is being deleted is waited for": {
+			want: map[Role]int32{RoleWorker: 1}, ended: running, observed: []ObservedJob{job(worker0, 1, JobRunning, deleting)},
+		},
+		"a finished slot stays": {
+			want: map[Role]int32{RoleRender: 1}, ended: running, observed: []ObservedJob{job(worker0, 1, JobSucceeded), job(render0, 1, JobRunning)},
+		},
+		"new work after the end": {
+			want: map[Role]int32{RoleRender: 1}, ended: time.Hour, observed: []ObservedJob{job(render0, 1, JobSucceeded)},
+			plan: JobsPlan{Create: []NewJob{{Slot: render0, Attempt: 2}}, Delete: []string{jobName(makeEvent(), render0, 1)}},
+		},
+		"finished Jobs of an ended Event go": {
+			ended: 0, observed: []ObservedJob{job(worker0, 1, JobSucceeded), job(render0, 2, JobFailed)},
+			plan: JobsPlan{Delete: []string{jobName(makeEvent(), render0, 2), jobName(makeEvent(), worker0, 1)}},
+		},
+		"running ones have a minute": {
+			ended: 20 * time.Second, observed: []ObservedJob{job(worker0, 1, JobRunning)},
+			plan: JobsPlan{After: 40 * time.Second},
+		},
+		"and no more": {
+			ended: time.Minute, observed: []ObservedJob{job(worker0, 1, JobRunning)},
+			plan: JobsPlan{Delete: []string{jobName(makeEvent(), worker0, 1)}},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if d := cmp.Diff(tc.plan, planJobs(tc.want, tc.observed, tc.ended, now0)); d != "" {
+				t.Errorf("plan (-want +got):\n%s", d)
+			}
+		})
+	}
+}
+
+// Two managers that see the same Jobs decide the same, and acting twice on one picture makes no second Job.
+func TestPlanJobsIsDeterministic(t *testing.T) {
+	want := map[Role]int32{RoleIngest: 1, RoleWorker: 8, RoleRender: 8}
+	first := planJobs(want, nil, running, now0)
+	for range 20 {
+		if d := cmp.Diff(first, planJobs(want, nil, running, now0)); d != "" {
+			t.Fatalf("two plans differ:\n%s", d)
+		}
+	}
+	names := map[string]bool{}
+	for _, j := range first.Create {
+		names[jobName(makeEvent(), j.Slot, j.Attempt)] = true
+	}
+	if len(names) != 17 {
+		t.Errorf("%d names for 17 Jobs", len(names))
+	}
+}
+
+func TestJobName(t *testing.T) {
+	e := makeEvent(func(e *mrev1.Event) { e.Name = strings.Repeat("a", 40) })
+	name := jobName(e, Slot{RoleWorker, 63}, 99999)
+	if problems := validation.IsDNS1123Label(name); problems != nil {
+		t.Errorf("%s (%d characters): %v", name, len(name), problems)
+	}
+	other := makeEvent(func(e *mrev1.Event) { e.UID = "another" })
+	if jobName(makeEvent(), Slot{RoleWorker, 0}, 1) == jobName(other, Slot{RoleWorker, 0}, 1) {
+		t.Error("two Events of one name share a Job name")
+	}
+}
+
+func TestObserveJob(t *testing.T) {
+	built := buildJob(makeEvent(), NewJob{Slot: Slot{RoleRender, 2}, Attempt: 5, QuickFailures: 3}, DefaultOptions())
+	condition := func(kind batchv1.JobConditionType) func(*batchv1.Job) {
+		return func(j *batchv1.Job) {
+			j.Status.Conditions = append(j.Status.Conditions, batchv1.JobCondition{
+				Type: kind, Status: corev1.ConditionTrue, LastTransitionTime: metav1.NewTime(now0)})
+		}
+	}
+	for name, tc := range map[string]struct {
+		change   func(*batchv1.Job)
+		state    JobState
+		finished time.Time
+	}{
+		"running":        {func(*batchv1.Job) {}, JobRunning, time.Time{}},
+		"complete":       {condition(batchv1.JobComplete), JobSucceeded, now0},
+		"failed":         {condition(batchv1.JobFailed), JobFailed, now0},
+		"about to fail":  {condition(batchv1.JobFailureTarget), JobFailed, now0},
+		"suspended only": {condition(batchv1.JobSuspended), JobRunning, time.Time{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			job := built.DeepCopy()
+			tc.change(job)
+			got, ok := observeJob(job)
+			if !ok {
+				t.Fatal("not recognised")
+			}
+			want := ObservedJob{Slot: Slot{RoleRender, 2}, Name: job.Name, Attempt: 5, QuickFailures: 3, State: tc.state, Finished: tc.finished}
+			if d := cmp.Diff(want, got); d != "" {
+				t.Errorf("observed (-want +got):\n%s", d)
+			}
+		})
+	}
+	if _, ok := observeJob(&batchv1.Job{}); ok {
+		t.Error("a foreign Job was recognised")
+	}
+}
+
+func TestCheckStarts(t *testing.T) {
+	job := ObservedJob{Slot: Slot{RoleWorker, 0}, Name: "w", Created: now0.Add(-6 * time.Minute)}
+	pod := func(change func(*corev1.Pod)) []corev1.Pod {
+		p := corev1.Pod{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"batch.kubernetes.io/job-name": "w"}},
+			Status: corev1.PodStatus{Phase: corev1.PodPending}}
+		change(&p)
+		return []corev1.Pod{p}
+	}
+	for name, tc := range map[string]struct {
+		job  ObservedJob
+		pods []corev1.Pod
+		want wantFinding
+	}{
+		"young":   {job: ObservedJob{Name: "w", Created: now0.Add(-time.Minute)}},
+		"runs":    {job: job, pods: pod(func(p *corev1.Pod) { p.Status.Phase = corev1.PodRunning })},
+		"no pod":  {job: job, want: wantFinding{mrev1.ReasonStartDeadlineExceeded, Wait, []string{"Job w has no pod"}}},
+		"unknown": {job: job, pods: pod(func(*corev1.Pod) {}), want: wantFinding{mrev1.ReasonStartDeadlineExceeded, Wait, []string{"no reason given"}}},
+		"image": {job: job, pods: pod(func(p *corev1.Pod) {
+			p.Status.ContainerStatuses = []corev1.ContainerStatus{{State: corev1.ContainerState{
+				Waiting: &corev1.ContainerStateWaiting{Reason: "ImagePullBackOff", Message: "no such image"}}}}
+		}), want: wantFinding{mrev1.ReasonStartDeadlineExceeded, Wait, []string{"5m0s", "ImagePullBackOff: no such image"}}},
+		"no room": {job: job, pods: pod(func(p *corev1.Pod) {
+			p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: "Unschedulable", Message: "0/1 nodes"}}
+		}), want: wantFinding{mrev1.ReasonStartDeadlineExceeded, Wait, []string{"Unschedulable: 0/1 nodes"}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tc.want.check(t, checkStarts([]ObservedJob{tc.job}, tc.pods, 5*time.Minute, now0))
+		})
+	}
+}
