@@ -59,8 +59,8 @@ const (
 	// pollSeconds is how long the data plane holds a lease request open.
 	pollSeconds = 20
 	// lastWords bounds what is still said after the order to stop: a pod has
-	// 30 s.
-	lastWords = 10 * time.Second
+	// 10 s in all.
+	lastWords = 4 * time.Second
 	// pause is the longest wait before the data plane is asked again.
 	pause = 5 * time.Second
 )

@@ -22,7 +22,7 @@ var (
 const (
 	// stopGrace is how long a run may take to notice that it is over; less
 	// than a pod has to end.
-	stopGrace = 15 * time.Second
+	stopGrace = 5 * time.Second
 	// maxMessage is what a failure may say.
 	maxMessage = 4096
 )
