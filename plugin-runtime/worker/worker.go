@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package worker runs the analysis tasks of a worker Job: the framer, which
+// decodes a chunk once, and the built-in plugins, which read its signals.
+package worker
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"sync/atomic"
+
+	"github.com/mre-operator/mre-operator/internal/dataplane/api"
+	"github.com/mre-operator/mre-operator/internal/media/signals"
+	"github.com/mre-operator/mre-operator/internal/media/timeline"
+	"github.com/mre-operator/mre-operator/internal/unitcache"
+	"github.com/mre-operator/mre-operator/plugin-runtime/agent"
+	"github.com/mre-operator/mre-operator/plugin-runtime/builtin"
+)
+
+// Runner implements agent.Runner for the work pool.
+type Runner struct {
+	units *unitcache.Cache
+	// chunk is the last one that was framed: its units, and the one before
+	// the next chunk, are on the disk.
+	chunk atomic.Int64
+}
+
+// New keeps units in the scratch folder.
+func New(scratch string, cacheBytes int64) (*Runner, error) {
+	units, err := unitcache.New(filepath.Join(scratch, "units"), cacheBytes)
+	if err != nil {
+		return nil, err
+	}
+	return &Runner{units: units}, nil
+}
+
+// Chunk implements agent.Runner.
+func (r *Runner) Chunk() int64 { return r.chunk.Load() }
+
+// Run implements agent.Runner.
+func (r *Runner) Run(ctx context.Context, lease api.Lease) (api.TaskOutput, error) {
+	in := lease.Input
+	switch {
+	case in.Framer != nil:
+		return r.frame(ctx, *in.Framer)
+	case in.Featurer != nil:
+		p, err := plugin[builtin.Featurer](in.Featurer.Plugin)
+		if err != nil {
+			return api.TaskOutput{}, err
+		}
+		results, err := p.Feature(*in.Featurer)
+		return api.TaskOutput{Results: results}, err
+	case in.Segmenter != nil:
+		p, err := plugin[builtin.Segmenter](in.Segmenter.Plugin)
+		if err != nil {
+			return api.TaskOutput{}, err
+		}
+		segments, err := p.Segment(*in.Segmenter)
+		return api.TaskOutput{Segments: segments}, err
+	case in.Optimizer != nil:
+		p, err := plugin[builtin.Optimizer](in.Optimizer.Plugin)
+		if err != nil {
+			return api.TaskOutput{}, err
+		}
+		marks, err := p.Optimize(*in.Optimizer)
+		return api.TaskOutput{Optimized: marks}, err
+	case in.Labeler != nil:
+		p, err := plugin[builtin.Labeler](in.Labeler.Plugin)
+		if err != nil {
+			return api.TaskOutput{}, err
+		}
+		labels, err := p.Label(*in.Labeler)
+		return api.TaskOutput{Labels: labels}, err
+	}
+	return api.TaskOutput{}, agent.Permanent(fmt.Errorf("this worker cannot do a task of kind %q: is it older than the data plane?", lease.Kind))
+}
+
+// plugin finds the built-in of a class.
+func plugin[T builtin.Builtin](p api.PlanPlugin) (T, error) {
+	var none T
+	b, ok := builtin.Lookup(p.Builtin)
+	if !ok {
+		return none, agent.Permanent(fmt.Errorf("plugin %s: there is no built-in %q in this worker; it knows %v", p.Name, p.Builtin, builtin.Names()))
+	}
+	t, ok := b.(T)
+	if !ok {
+		return none, agent.Permanent(fmt.Errorf("plugin %s: the built-in %q is a %s, not a %s", p.Name, p.Builtin, b.Class(), p.Class))
+	}
+	if err := b.Validate(p.Configuration); err != nil {
+		return none, agent.Permanent(fmt.Errorf("plugin %s: %w", p.Name, err))
+	}
+	return t, nil
+}
+
+// frame decodes a chunk once and returns its signals.
+func (r *Runner) frame(ctx context.Context, in api.FramerInput) (api.TaskOutput, error) {
+	refs := in.Units
+	if in.PreviousUnit != nil {
+		refs = append([]api.UnitRef{*in.PreviousUnit}, in.Units...)
+	}
+	paths, release, err := r.units.Get(ctx, refs)
+	if err != nil {
+		return api.TaskOutput{}, err
+	}
+	defer release()
+	files := make([]signals.UnitFile, len(refs))
+	for i, ref := range refs {
+		files[i] = signals.UnitFile{Path: paths[i], FirstTicks: ref.FirstTicks}
+	}
+	var prev *signals.UnitFile
+	if in.PreviousUnit != nil {
+		prev, files = &files[0], files[1:]
+	}
+	tl := timeline.Timeline{OriginTicks: in.Timeline.OriginTicks, Frames: timeline.Open,
+		Rate: timeline.Rational{Num: in.Timeline.Rate.Num, Den: in.Timeline.Rate.Den}}
+	s, err := signals.Frame(ctx, files, prev, tl)
+	if err != nil {
+		return api.TaskOutput{}, fmt.Errorf("frame chunk %d: %w", in.Chunk.Number, err)
+	}
+	body, err := json.Marshal(s)
+	if err != nil {
+		return api.TaskOutput{}, fmt.Errorf("write the signals of chunk %d: %w", in.Chunk.Number, err)
+	}
+	r.chunk.Store(in.Chunk.Number)
+	raw := json.RawMessage(body)
+	return api.TaskOutput{Signals: &raw}, nil
+}
