@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/binary"
 	"io"
+	"slices"
 
 	"github.com/mre-operator/mre-operator/internal/media/mpegts"
 	"github.com/mre-operator/mre-operator/internal/media/pcm"
@@ -68,30 +69,48 @@ func (p *plan) audioFeed(ctx context.Context) *io.PipeReader {
 // frame to warm up, and the frame that spans the mark-in starts before it.
 const soundMargin = timeline.TickRate / 5
 
+// audioBatch parts are decoded at once: a few megabytes of samples.
+const audioBatch = 8
+
 func (p *plan) writeAudio(ctx context.Context, w io.Writer) error {
-	for _, q := range p.parts {
-		var frames []mpegts.PES
-		for _, file := range q.Units {
-			u, err := file.Read()
+	for batch := range slices.Chunk(p.parts, audioBatch) {
+		var runs [][]mpegts.PES
+		for _, q := range batch {
+			run, err := p.audioOf(q)
 			if err != nil {
 				return err
 			}
-			sound, _ := u.Audio(p.spec.AudioTrack)
-			for _, f := range sound {
-				if f.PTS > q.In.Ticks-soundMargin && f.PTS < q.Out.Ticks {
-					frames = append(frames, f)
-				}
-			}
+			runs = append(runs, run)
 		}
-		blocks, err := pcm.Decode(ctx, frames, p.sampleRate, 2)
+		sounds, err := pcm.Decode(ctx, runs, p.sampleRate, 2)
 		if err != nil {
 			return err
 		}
-		length := q.Out.Frame - q.In.Frame
-		count := p.samples(q.begin+length, p.sampleRate) - p.samples(q.begin, p.sampleRate)
-		if err := binary.Write(w, binary.LittleEndian, blocks.Range(q.In.Ticks, count)); err != nil {
-			return err
+		for i, q := range batch {
+			end := q.begin + q.Out.Frame - q.In.Frame
+			count := p.samples(end, p.sampleRate) - p.samples(q.begin, p.sampleRate)
+			if err := binary.Write(w, binary.LittleEndian, sounds[i].Range(q.In.Ticks, count)); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
+}
+
+// audioOf collects the audio frames of a part and the few before it.
+func (p *plan) audioOf(q plannedPart) ([]mpegts.PES, error) {
+	var frames []mpegts.PES
+	for _, file := range q.Units {
+		u, err := file.Read()
+		if err != nil {
+			return nil, err
+		}
+		sound, _ := u.Audio(p.spec.AudioTrack)
+		for _, f := range sound {
+			if f.PTS > q.In.Ticks-soundMargin && f.PTS < q.Out.Ticks {
+				frames = append(frames, f)
+			}
+		}
+	}
+	return frames, nil
 }

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 
 	"github.com/mre-operator/mre-operator/internal/media/ffmpeg"
 	"github.com/mre-operator/mre-operator/internal/media/mpegts"
@@ -32,34 +33,70 @@ type Sound struct {
 	Blocks         []Block
 }
 
-// Decode decodes AAC frames in ADTS form, in time order. The first block is
-// not right yet, since a decoder needs the frame before: give it one to spare.
-func Decode(ctx context.Context, frames []mpegts.PES, rate, channels int) (Sound, error) {
-	s := Sound{Rate: rate, Channels: channels}
-	if len(frames) == 0 {
-		return s, nil
+// maxRuns bounds the runs, and so the open pipes, of one FFmpeg process.
+const maxRuns = 24
+
+// Decode decodes runs of AAC frames in ADTS form, each run in time order and
+// with a decoder of its own. The first block of a run is not right yet, since
+// a decoder needs the frame before: give it one to spare. All runs are decoded
+// by one process, whose start costs more than the decoding.
+func Decode(ctx context.Context, runs [][]mpegts.PES, rate, channels int) ([]Sound, error) {
+	var out []Sound
+	for len(runs) > 0 {
+		n := min(len(runs), maxRuns)
+		sounds, err := decode(ctx, runs[:n], rate, channels)
+		if err != nil {
+			return nil, fmt.Errorf("decode sound: %w", err)
+		}
+		out, runs = append(out, sounds...), runs[n:]
 	}
-	readers := make([]io.Reader, len(frames))
-	for i, f := range frames {
-		readers[i] = bytes.NewReader(f.Data)
+	return out, nil
+}
+
+func decode(ctx context.Context, runs [][]mpegts.PES, rate, channels int) ([]Sound, error) {
+	out := make([]Sound, len(runs))
+	cmd := ffmpeg.Cmd{Tool: "ffmpeg"}
+	var graph, labels strings.Builder
+	frames, inputs := 0, 0
+	for i, run := range runs {
+		out[i] = Sound{Rate: rate, Channels: channels}
+		if len(run) == 0 {
+			continue
+		}
+		readers := make([]io.Reader, len(run))
+		for k, f := range run {
+			readers[k] = bytes.NewReader(f.Data)
+		}
+		cmd.Inputs = append(cmd.Inputs, io.MultiReader(readers...))
+		cmd.Args = append(cmd.Args, "-f", "aac", "-i", "pipe:"+strconv.Itoa(3+inputs))
+		fmt.Fprintf(&graph, "[%d:a]aformat=sample_fmts=s16:sample_rates=%d:channel_layouts=%dc[s%d];", inputs, rate, channels, inputs)
+		fmt.Fprintf(&labels, "[s%d]", inputs)
+		inputs++
+		frames += len(run)
 	}
-	raw, err := ffmpeg.Output(ctx, ffmpeg.Cmd{Tool: "ffmpeg", Stdin: io.MultiReader(readers...), Args: []string{
-		"-f", "aac", "-i", "pipe:0", "-ac", strconv.Itoa(channels), "-ar", strconv.Itoa(rate), "-f", "s16le", "pipe:1"}})
+	if inputs == 0 {
+		return out, nil
+	}
+	cmd.Args = append(cmd.Args, "-filter_complex", fmt.Sprintf("%s%sconcat=n=%d:v=0:a=1", graph.String(), labels.String(), inputs), "-f", "s16le", "pipe:1")
+	raw, err := ffmpeg.Output(ctx, cmd)
 	if err != nil {
-		return s, fmt.Errorf("decode sound: %w", err)
+		return nil, err
 	}
 	samples := make([]int16, len(raw)/2)
 	if err := binary.Read(bytes.NewReader(raw), binary.LittleEndian, samples); err != nil {
-		return s, fmt.Errorf("decode sound: %w", err)
+		return nil, err
 	}
-	if len(samples)%(len(frames)*channels) != 0 {
-		return s, fmt.Errorf("decode sound: %d frames gave %d samples, which is no whole number each: the audio is damaged", len(frames), len(samples)/channels)
+	if len(samples)%(frames*channels) != 0 {
+		return nil, fmt.Errorf("%d frames gave %d samples, which is no whole number each: the audio is damaged", frames, len(samples)/channels)
 	}
-	each := len(samples) / len(frames)
-	for i, f := range frames {
-		s.Blocks = append(s.Blocks, Block{PTS: f.PTS, Samples: samples[i*each : (i+1)*each]})
+	each := len(samples) / frames
+	for i, run := range runs {
+		for _, f := range run {
+			out[i].Blocks = append(out[i].Blocks, Block{PTS: f.PTS, Samples: samples[:each]})
+			samples = samples[each:]
+		}
 	}
-	return s, nil
+	return out, nil
 }
 
 // Range returns count samples (times channels) from the given ticks on, with

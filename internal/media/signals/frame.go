@@ -44,7 +44,7 @@ func Frame(ctx context.Context, units []UnitFile, prev *UnitFile, tl timeline.Ti
 		for _, p := range u.Video() {
 			frames = append(frames, tl.FrameOfTicks(p.PTS))
 		}
-		if err := levels.add(ctx, u); err != nil {
+		if err := levels.add(u); err != nil {
 			return Signals{}, fmt.Errorf("unit %s: %w", file.Path, err)
 		}
 	}
@@ -52,7 +52,13 @@ func Frame(ctx context.Context, units []UnitFile, prev *UnitFile, tl timeline.Ti
 		return Signals{}, errors.New("the chunk's units have no video")
 	}
 	sort.Slice(frames, func(i, j int) bool { return frames[i] < frames[j] })
-	if err := s.decode(ctx, units, frames); err != nil {
+	heard := make(chan error, 1)
+	go func() { heard <- levels.listen(ctx) }()
+	err := s.decode(ctx, units, frames)
+	if soundErr := <-heard; err == nil {
+		err = soundErr
+	}
+	if err != nil {
 		return Signals{}, err
 	}
 	s.Tracks = levels.tracks()

@@ -5,6 +5,7 @@ package signals
 import (
 	"context"
 	"math"
+	"slices"
 
 	"github.com/mre-operator/mre-operator/internal/media/mpegts"
 	"github.com/mre-operator/mre-operator/internal/media/pcm"
@@ -15,14 +16,21 @@ import (
 // thrown away. AAC needs one; its noise bands do not matter beyond that.
 const warmUp = 3
 
-// meter measures levels, unit by unit. Each unit is decoded afresh after the
-// same few frames of the one before it, so its samples do not depend on where
-// the chunk began.
+// meter measures levels. Each unit's audio is a run of its own, decoded after
+// the same few frames of the unit before, so its samples do not depend on
+// where the chunk began.
 type meter struct {
 	tl      timeline.Timeline
 	before  map[int][]mpegts.PES
+	runs    []run
 	windows map[int]map[int64]Window
 	count   int
+}
+
+// run is the audio of one track in one unit, after skip frames of warm-up.
+type run struct {
+	track, rate, skip int
+	frames            []mpegts.PES
 }
 
 func newMeter(tl timeline.Timeline) *meter {
@@ -38,7 +46,8 @@ func (m *meter) remember(u mpegts.Unit) {
 	}
 }
 
-func (m *meter) add(ctx context.Context, u mpegts.Unit) error {
+// add takes the audio of the next unit.
+func (m *meter) add(u mpegts.Unit) error {
 	m.count = max(m.count, u.AudioTracks())
 	for track := 1; track <= u.AudioTracks(); track++ {
 		sound, _ := u.Audio(track)
@@ -50,19 +59,36 @@ func (m *meter) add(ctx context.Context, u mpegts.Unit) error {
 			return err
 		}
 		before := m.before[track]
-		all := append(append([]mpegts.PES{}, before...), sound...)
-		decoded, err := pcm.Decode(ctx, all, rate, 1)
+		m.runs = append(m.runs, run{track: track, rate: rate, skip: len(before), frames: append(slices.Clone(before), sound...)})
+	}
+	m.remember(u)
+	return nil
+}
+
+// listen decodes and measures what was added.
+func (m *meter) listen(ctx context.Context) error {
+	byRate := map[int][]run{}
+	for _, r := range m.runs {
+		byRate[r.rate] = append(byRate[r.rate], r)
+	}
+	for rate, runs := range byRate {
+		var frames [][]mpegts.PES
+		for _, r := range runs {
+			frames = append(frames, r.frames)
+		}
+		sounds, err := pcm.Decode(ctx, frames, rate, 1)
 		if err != nil {
 			return err
 		}
-		if m.windows[track] == nil {
-			m.windows[track] = map[int64]Window{}
-		}
-		for _, b := range decoded.Blocks[len(before):] {
-			m.measure(m.windows[track], b, int64(rate))
+		for i, r := range runs {
+			if m.windows[r.track] == nil {
+				m.windows[r.track] = map[int64]Window{}
+			}
+			for _, b := range sounds[i].Blocks[r.skip:] {
+				m.measure(m.windows[r.track], b, int64(rate))
+			}
 		}
 	}
-	m.remember(u)
 	return nil
 }
 
