@@ -3,6 +3,9 @@
 
 # setting=least value wanted
 SYSCTLS="net.ipv4.ip_forward=1 net.bridge.bridge-nf-call-iptables=1 fs.inotify.max_user_instances=1024"
+# Settings that the kubelet changes by itself.
+KUBELET_SYSCTLS="vm.overcommit_memory vm.panic_on_oom kernel.panic kernel.panic_on_oops kernel.keys.root_maxkeys
+  kernel.keys.root_maxbytes"
 # Folders that containerd and the kubelet use whatever they are told.
 FIXED_FOLDERS="/var/lib/kubelet /var/log/containers /var/log/pods /var/lib/cni /run/containerd /opt/containerd
   /usr/libexec/kubernetes"
@@ -12,7 +15,7 @@ remember_before() {
   [ ! -f "$STATE/before" ] || return 0
   local setting folder
   {
-    for setting in $SYSCTLS; do
+    for setting in $SYSCTLS $KUBELET_SYSCTLS; do
       echo "sysctl ${setting%%=*}=$(sysctl -n "${setting%%=*}" 2>/dev/null || true)"
     done
     for folder in $FIXED_FOLDERS; do
@@ -65,21 +68,29 @@ network_down() {
   done
 }
 
-# iptables_clean COMMAND  removes the kubelet's chains and those of our pods' network.
+# iptables_clean COMMAND  removes the kubelet's chains, and those of our pods when the network plugin could not.
 iptables_clean() {
-  local table chain rule
+  local table chain rules
   command -v "$1" >/dev/null || return 0
   for table in filter nat mangle; do
-    "$1-save" -t $table 2>/dev/null | grep -E -- '^-A .*(-j KUBE-|-j CNI-.*"mre-pods")' | while read -r rule; do
-      # shellcheck disable=SC2086 # iptables-save quotes comments only
-      eval "$1 -t $table -D ${rule#-A }"
-    done || true
-    for chain in $("$1-save" -t $table 2>/dev/null | sed -nE 's/^:((KUBE|CNI)-[A-Za-z0-9-]+) .*/\1/p'); do
-      case $chain in CNI-*) "$1-save" -t $table | grep -q -- "-j $chain" && continue ;; esac
+    rules=$("$1-save" -t $table 2>/dev/null | grep -E -- '^-A .*-j KUBE-|^-A .*mre-pods\\".* -j CNI-') || true
+    iptables_delete "$1" $table "$rules"
+    for chain in $("$1-save" -t $table 2>/dev/null | sed -nE 's/^:(KUBE-[A-Za-z0-9-]+) .*/\1/p') \
+      $(sed -nE 's/.* -j (CNI-[a-z0-9]+)$/\1/p' <<<"$rules"); do
       "$1" -t $table -F "$chain" || true
       "$1" -t $table -X "$chain" || true
     done
   done
+}
+
+# iptables_delete COMMAND TABLE RULES
+iptables_delete() {
+  local rule
+  [ -n "$3" ] || return 0
+  while read -r rule; do
+    # The rule is a line of iptables-save, which quotes for a shell.
+    eval "$1 -t $2 -D ${rule#-A }"
+  done <<<"$3"
 }
 
 # put_back restores what remember_before noted.

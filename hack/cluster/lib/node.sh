@@ -26,8 +26,7 @@ cni_config() {
 {"cniVersion": "1.0.0", "name": "mre-pods", "plugins": [
   {"type": "bridge", "bridge": "$POD_BRIDGE", "isGateway": true, "ipMasq": true, "hairpinMode": true,
    "ipam": {"type": "host-local", "ranges": [[{"subnet": "$POD_NET"}]], "routes": [{"dst": "0.0.0.0/0"}],
-            "dataDir": "$STATE/cni"}},
-  {"type": "portmap", "capabilities": {"portMappings": true}}
+            "dataDir": "$STATE/cni"}}
 ]}
 Y
 }
