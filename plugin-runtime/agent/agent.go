@@ -42,6 +42,9 @@ type Config struct {
 	// Patience is how long the data plane may be away before the agent gives
 	// up, so that a Job does not hang for ever.
 	Patience time.Duration
+	// MaxTasks ends the agent after so many tasks, for those who want a fresh
+	// process for each; 0 is no limit.
+	MaxTasks int
 	Log      *slog.Logger
 }
 
@@ -69,7 +72,7 @@ const (
 // (ErrStopped), or until the data plane has been away for too long.
 func Run(ctx context.Context, c Config) error {
 	a := &agent{Config: c, heard: time.Now()}
-	for {
+	for done := 0; c.MaxTasks == 0 || done < c.MaxTasks; done++ {
 		lease, err := a.next(ctx)
 		switch {
 		case err != nil:
@@ -81,6 +84,7 @@ func Run(ctx context.Context, c Config) error {
 			return err
 		}
 	}
+	return nil
 }
 
 type agent struct {
