@@ -21,6 +21,9 @@ import (
 type jobOptions struct {
 	dataPlaneURL, tokenFile, eventUID, scratchDir, holder string
 	patience                                              time.Duration
+	// cacheMiB and maxTasks are the agents' alone.
+	cacheMiB int64
+	maxTasks int
 }
 
 func (o *jobOptions) register(cmd *cobra.Command) {
@@ -33,6 +36,14 @@ func (o *jobOptions) register(cmd *cobra.Command) {
 	f.DurationVar(&o.patience, "dataplane-patience", 10*time.Minute, "How long the data plane may be away before the process gives up.")
 	// The flag exists: it was defined four lines ago.
 	_ = cmd.MarkFlagRequired("event-uid")
+}
+
+// registerAgent adds the flags of the subcommands that lease tasks.
+func (o *jobOptions) registerAgent(cmd *cobra.Command, cacheMiB int64) {
+	o.register(cmd)
+	f := cmd.Flags()
+	f.Int64Var(&o.cacheMiB, "cache-mib", cacheMiB, "How much of the scratch folder units may use between tasks, in MiB.")
+	f.IntVar(&o.maxTasks, "max-tasks", 0, "End after so many tasks, to have a fresh process for each few; 0 is no limit.")
 }
 
 // client is for calls that may each be repeated for so long.
@@ -63,7 +74,7 @@ func (o *jobOptions) runAgent(ctx context.Context, pool api.Pool, runner agent.R
 		return err
 	}
 	log := slog.Default().With("event", o.eventUID)
-	err = agent.Run(ctx, agent.Config{Client: c, EventUID: o.eventUID, Holder: holder, Pool: pool, Runner: runner, Patience: o.patience, Log: log})
+	err = agent.Run(ctx, agent.Config{Client: c, EventUID: o.eventUID, Holder: holder, Pool: pool, Runner: runner, Patience: o.patience, MaxTasks: o.maxTasks, Log: log})
 	if errors.Is(err, agent.ErrStopped) {
 		// Not 0: an exit 0 on SIGTERM would make a deleted pod's Job Complete.
 		return fmt.Errorf("stopped: %w", err)

@@ -13,21 +13,19 @@ func init() { commands = append(commands, newRenderCommand) }
 
 func newRenderCommand() *cobra.Command {
 	var o jobOptions
-	var cacheMiB int64
 	cmd := &cobra.Command{
 		Use:   "render",
 		Short: "Render the clips and reels of an Event",
 		Long:  "Leases clip and reel tasks of an Event, one after the other, and ends with 0 when there will be no more.",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			runner, err := render.New(o.scratchDir, cacheMiB<<20)
+			runner, err := render.New(o.scratchDir, o.cacheMiB<<20)
 			if err != nil {
 				return err
 			}
 			return o.runAgent(cmd.Context(), api.PoolRender, runner)
 		},
 	}
-	o.register(cmd)
-	cmd.Flags().Int64Var(&cacheMiB, "cache-mib", 1024, "How much of the scratch folder units may use between tasks, in MiB.")
+	o.registerAgent(cmd, 1024)
 	return cmd
 }

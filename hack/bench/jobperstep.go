@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/mre-operator/mre-operator/internal/dataplane/api"
+	dpclient "github.com/mre-operator/mre-operator/internal/dataplane/client"
+)
+
+const stepLabel = "mre.media/bench-step"
+
+// jobPerStep runs the pipeline as a workflow engine would: a Kubernetes Job for every step as soon as its
+// dependencies are done. Each Job takes one task and ends. The shared decode of a chunk counts as a step of its
+// own, which is kinder to this side than a decode in each plugin's pod would be.
+func (b *bench) jobPerStep(ctx context.Context) (seconds float64, jobs int, err error) {
+	uid := uuid.NewString()
+	manager, err := b.cluster.DataPlaneAs(b.namespace, "mre-manager")
+	if err != nil {
+		return 0, 0, err
+	}
+	m, err := fixture(ctx, shortChunks)
+	if err != nil {
+		return 0, 0, err
+	}
+	url, err := b.upload(ctx, m.Path)
+	if err != nil {
+		return 0, 0, err
+	}
+	plan, err := b.planOfSamples(ctx, uid, url)
+	if err != nil {
+		return 0, 0, err
+	}
+	if _, err := manager.PutPlan(ctx, uid, plan); err != nil {
+		return 0, 0, err
+	}
+	if err := b.stepJob(ctx, uid, "ingest", "ingest"); err != nil {
+		return 0, 0, err
+	}
+	jobs, err = b.driveSteps(ctx, manager, uid)
+	if err != nil {
+		return 0, jobs, err
+	}
+	if seconds, err = chunkToSegment(ctx, manager, uid); err != nil {
+		return 0, jobs, err
+	}
+	return seconds, jobs, b.removeSteps(ctx, manager, uid)
+}
+
+// driveSteps makes a Job for each task that is ready, until the Event is at its end.
+func (b *bench) driveSteps(ctx context.Context, d *dpclient.Client, uid string) (jobs int, err error) {
+	started := map[int64]bool{}
+	for {
+		state, err := d.Event(ctx, uid)
+		if err != nil {
+			return jobs, err
+		}
+		switch state.State {
+		case api.EventStateStateComplete:
+			return jobs, nil
+		case api.EventStateStateFailed:
+			return jobs, fmt.Errorf("the job-per-step run failed: %s", ptr.Deref(state.Message, ""))
+		}
+		tasks, err := d.Tasks(ctx, uid)
+		if err != nil {
+			return jobs, err
+		}
+		for _, t := range tasks {
+			if t.State != api.TaskStateReady || t.Kind == api.TaskKindExport || started[t.ID] {
+				continue
+			}
+			started[t.ID] = true
+			jobs++
+			if err := b.stepJob(ctx, uid, fmt.Sprintf("step-%d", t.ID), "worker", "--max-tasks=1"); err != nil {
+				return jobs, err
+			}
+		}
+		if err := pause(ctx, 200*time.Millisecond); err != nil {
+			return jobs, err
+		}
+	}
+}
+
+// stepJob makes a Job of one pod, with the same image and resources as the manager's Jobs.
+func (b *bench) stepJob(ctx context.Context, uid, name string, args ...string) error {
+	args = append(args, "--event-uid="+uid,
+		fmt.Sprintf("--dataplane-url=http://mre-dataplane.%s.svc:8080", b.namespace), "--token-file=/var/run/secrets/mre/token")
+	labels := map[string]string{stepLabel: uid}
+	job := &batchv1.Job{
+		ObjectMeta: metav1.ObjectMeta{Namespace: b.events, Name: "bench-" + uid[:8] + "-" + name, Labels: labels},
+		Spec: batchv1.JobSpec{
+			BackoffLimit: ptr.To[int32](3),
+			Template: corev1.PodTemplateSpec{
+				ObjectMeta: metav1.ObjectMeta{Labels: labels},
+				Spec: corev1.PodSpec{
+					RestartPolicy:                 corev1.RestartPolicyNever,
+					ServiceAccountName:            "mre-agent",
+					AutomountServiceAccountToken:  ptr.To(false),
+					TerminationGracePeriodSeconds: ptr.To[int64](5),
+					SecurityContext: &corev1.PodSecurityContext{
+						RunAsNonRoot: ptr.To(true), RunAsUser: ptr.To[int64](65532), RunAsGroup: ptr.To[int64](65532),
+						FSGroup: ptr.To[int64](65532), SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
+					},
+					Containers: []corev1.Container{{
+						Name: "step", Image: b.image, Args: args,
+						Env: []corev1.EnvVar{
+							{Name: "POD_NAME", ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{FieldPath: "metadata.name"}}},
+							{Name: "TMPDIR", Value: "/scratch"},
+						},
+						// So small a request that the node takes all the pods that it has room for.
+						Resources: corev1.ResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("10m")}},
+						SecurityContext: &corev1.SecurityContext{
+							AllowPrivilegeEscalation: ptr.To(false), ReadOnlyRootFilesystem: ptr.To(true),
+							Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
+						},
+						VolumeMounts: []corev1.VolumeMount{
+							{Name: "token", MountPath: "/var/run/secrets/mre", ReadOnly: true}, {Name: "scratch", MountPath: "/scratch"},
+						},
+					}},
+					Volumes: []corev1.Volume{
+						{Name: "token", VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{
+							Sources: []corev1.VolumeProjection{{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{
+								Audience: "mre.media/dataplane", Path: "token"}}}}}},
+						{Name: "scratch", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}},
+					},
+				},
+			},
+		},
+	}
+	if err := b.cluster.Create(ctx, job); err != nil {
+		return fmt.Errorf("make Job %s: %w", job.Name, err)
+	}
+	return nil
+}
+
+// removeSteps deletes the Jobs and the rows and objects of a run.
+func (b *bench) removeSteps(ctx context.Context, d *dpclient.Client, uid string) error {
+	if err := b.cluster.DeleteAllOf(ctx, &batchv1.Job{}, client.InNamespace(b.events),
+		client.MatchingLabels{stepLabel: uid}, client.PropagationPolicy(metav1.DeletePropagationBackground)); err != nil {
+		return fmt.Errorf("delete the Jobs: %w", err)
+	}
+	for {
+		left, err := d.DeleteEvent(ctx, uid, api.DeletionPolicyDelete, true)
+		if err != nil || left.Done {
+			return err
+		}
+		if err := pause(ctx, 500*time.Millisecond); err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command bench measures MRE Operator against its goals on the cluster of the
+// kubeconfig in hand. Each benchmark measures both sides in the same run: ours
+// and the plainest way to do the same job. It prints a table and writes
+// results.json, an array of Result.
+//
+// It reads the API server's audit log and the pods' cgroups, so it runs on the
+// node itself; `make bench` makes the cluster and the image first.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"syscall"
+	"time"
+
+	"github.com/mre-operator/mre-operator/internal/clusterclient"
+	"github.com/mre-operator/mre-operator/test/fixtures/match"
+)
+
+type options struct {
+	image     string
+	namespace string
+	events    string
+	out       string
+	auditLog  string
+	nodeIP    string
+	only      *regexp.Regexp
+	long      int
+	timeout   time.Duration
+}
+
+// benchmark is one line of the table, or a few that share a run.
+type benchmark struct {
+	names   []string
+	measure func(context.Context, *bench) ([]Result, error)
+}
+
+var benchmarks = []benchmark{
+	{[]string{"pods-per-event", "api-writes-per-chunk"}, measureAPI},
+	{[]string{"chunk-to-clip-ms-p50"}, measureLatency},
+	{[]string{"analysis-vs-decode"}, measureCPU},
+	{[]string{"pipeline-vs-job-per-step"}, measurePipeline},
+}
+
+// bench is what the benchmarks share.
+type bench struct {
+	options
+	cluster *clusterclient.Cluster
+}
+
+func main() {
+	var o options
+	only := ""
+	flag.StringVar(&o.image, "image", "", "image of the operator, as NAME:TAG")
+	flag.StringVar(&o.namespace, "namespace", "mre-system", "namespace of the operator")
+	flag.StringVar(&o.events, "events-namespace", "mre-bench", "namespace of the Events; what is in it is replaced")
+	flag.StringVar(&o.out, "out", "bench/out", "folder of the results")
+	flag.StringVar(&o.auditLog, "audit-log", "/var/lib/mre-cluster/log/audit.log", "the API server's audit log")
+	flag.StringVar(&o.nodeIP, "node-ip", "10.97.0.1", "the node's address, for a source that is delivered in real time")
+	flag.StringVar(&only, "only", "", "regular expression of the benchmarks to run")
+	flag.IntVar(&o.long, "long-chunks", 60, "chunks of the longer of the two Events of api-writes-per-chunk")
+	flag.DurationVar(&o.timeout, "timeout", time.Hour, "how long all of it may take")
+	flag.Parse()
+	o.only = regexp.MustCompile(only)
+
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	ctx, cancel := context.WithTimeout(ctx, o.timeout)
+	defer cancel()
+	if err := run(ctx, o); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, o options) error {
+	cluster, err := clusterclient.Connect(o.namespace)
+	if err != nil {
+		return err
+	}
+	b := &bench{options: o, cluster: cluster}
+	if err := b.prepare(ctx); err != nil {
+		return err
+	}
+	var results []Result
+	for _, m := range benchmarks {
+		if !matchesAny(o.only, m.names) {
+			continue
+		}
+		say("measuring %v", m.names)
+		r, err := m.measure(ctx, b)
+		if err != nil {
+			return fmt.Errorf("%v: %w", m.names, err)
+		}
+		results = append(results, r...)
+	}
+	if err := b.clean(ctx); err != nil {
+		return err
+	}
+	printTable(os.Stdout, results)
+	return write(filepath.Join(o.out, "results.json"), results)
+}
+
+func matchesAny(pattern *regexp.Regexp, names []string) bool {
+	for _, name := range names {
+		if pattern.MatchString(name) {
+			return true
+		}
+	}
+	return false
+}
+
+// fixture is the match that every benchmark uses: 1080p30, an IDR frame each second.
+func fixture(ctx context.Context, chunks int) (match.Match, error) {
+	return match.Generate(ctx, match.Options{
+		Seconds: chunks * chunkSeconds, Width: 1920, Height: 1080, Rate: rate30, GOPFrames: 30, Seed: 1,
+	})
+}
+
+func say(format string, args ...any) { fmt.Printf(format+"\n", args...) }
