@@ -54,3 +54,6 @@ func refused(err error) bool {
 }
 
 func notFound(err error) bool { return client.Is(err, api.ProblemCodeNotFound) }
+
+// gone tells whether the data plane has nothing left to delete.
+func gone(err error) bool { return notFound(err) || client.Is(err, api.ProblemCodeGone) }

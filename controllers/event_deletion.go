@@ -81,7 +81,7 @@ func (r *EventReconciler) deleteInDataPlane(ctx context.Context, s *eventScope, 
 	defer cancel()
 	state, err := r.DataPlane.DeleteEvent(call, string(s.event.UID), deletionPolicy(s.event), purge)
 	switch {
-	case notFound(err):
+	case gone(err):
 		return nil, nil
 	case err != nil:
 		log.FromContext(ctx).Info("Calling the data plane failed", "event", klog.KObj(s.event), "reason", err.Error())

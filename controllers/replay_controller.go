@@ -135,7 +135,7 @@ func (r *ReplayReconciler) finalize(ctx context.Context, replay *mrev1.Replay) (
 	state, err := r.DataPlane.DeleteReplay(call, string(replay.UID), policy)
 	forced := replay.Annotations[mrev1.AnnotationForceDelete] == "true"
 	switch {
-	case notFound(err), err == nil && state.Done:
+	case gone(err), err == nil && state.Done:
 		return ctrl.Result{}, removeFinalizer(ctx, r.Client, replay)
 	case forced:
 		announce(r.Recorder, replay, announcement{Type: corev1.EventTypeWarning, Reason: mrev1.ReasonForceDeleted,

@@ -3,36 +3,51 @@
 package controllers
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
+	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
-	"sigs.k8s.io/controller-runtime/pkg/manager"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	mrev1 "github.com/mre-operator/mre-operator/api/v1alpha1"
+	"github.com/mre-operator/mre-operator/internal/objectstore/storetest"
 )
 
 var (
 	restConfig *rest.Config
 	k8s        client.Client
+	plane      *dataPlane
+	suite      *testing.T
 	testScheme = runtime.NewScheme()
-	_          manager.Manager
 )
 
+func TestMain(m *testing.M) { os.Exit(storetest.Main(m)) }
+
+// TestControllers runs the manager against a real API server and a real data plane. There is no controller
+// of Jobs and no node: the specs play both.
 func TestControllers(t *testing.T) {
 	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
 		t.Fatal(`KUBEBUILDER_ASSETS is not set: these tests need a real kube-apiserver and etcd. ` +
-			`Run them with "make test", or build the programs and set it with: export KUBEBUILDER_ASSETS=$(hack/cluster/cluster assets)`)
+			`Run them with "make test", or build the programs and name their folder: ` +
+			`export KUBEBUILDER_ASSETS=$(hack/cluster/cluster assets)`)
 	}
+	suite = t
 	RegisterFailHandler(Fail)
+	SetDefaultEventuallyTimeout(20 * time.Second)
+	SetDefaultEventuallyPollingInterval(50 * time.Millisecond)
 	RunSpecs(t, "controllers")
 }
 
@@ -52,6 +67,46 @@ var _ = BeforeSuite(func() {
 	DeferCleanup(environment.Stop)
 	k8s, err = client.New(restConfig, client.Options{Scheme: testScheme})
 	Expect(err).NotTo(HaveOccurred())
+
+	plane = startDataPlane()
+	startManager()
 })
 
-var _ = It("starts", func() {})
+// startManager runs every reconciler as the manager does, but for leader election.
+func startManager() {
+	selected, err := CacheOptions()
+	Expect(err).NotTo(HaveOccurred())
+	mgr, err := ctrl.NewManager(restConfig, ctrl.Options{
+		Scheme: testScheme, Cache: selected, Metrics: metricsserver.Options{BindAddress: "0"},
+	})
+	Expect(err).NotTo(HaveOccurred())
+	options := DefaultOptions()
+	options.AgentImage = "registry.example.com/mre:test"
+	options.DataPlaneURL = plane.url
+	options.StatusInterval = time.Second
+	options.Resources, err = AgentResources("250m", "256Mi", "2Gi")
+	Expect(err).NotTo(HaveOccurred())
+
+	ctx, cancel := context.WithCancel(context.Background())
+	Expect(SetupWithManager(ctx, mgr, plane.as("mre-system", "mre-manager", &plane.cut), options)).To(Succeed())
+	ended := make(chan error, 1)
+	go func() { ended <- mgr.Start(ctx) }()
+	DeferCleanup(func() {
+		cancel()
+		Expect(<-ended).To(Succeed())
+	})
+}
+
+// newNamespace is a namespace for one spec.
+func newNamespace(ctx context.Context) string {
+	GinkgoHelper()
+	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "spec-"}}
+	Expect(k8s.Create(ctx, ns)).To(Succeed())
+	return ns.Name
+}
+
+func ensureNamespace(ctx context.Context, name string) {
+	GinkgoHelper()
+	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
+	Expect(client.IgnoreAlreadyExists(k8s.Create(ctx, ns))).To(Succeed())
+}

@@ -7,6 +7,7 @@ import (
 )
 
 // EventSpec is a recorded broadcast and what is made of it. An Event runs once; a re-run is a new Event.
+// +kubebuilder:validation:XValidation:rule="has(self.start) == has(oldSelf.start)",message="start is immutable: it can be neither added nor removed",fieldPath=".start"
 type EventSpec struct {
 	// program is the name of the show or competition that the Event belongs to. Exports carry it.
 	// +required
