@@ -28,6 +28,8 @@ type plane struct {
 	calls  []string
 	bodies map[string]map[string]any
 	leases []api.LeaseRequest
+	// maxTasks is the agent's limit.
+	maxTasks int
 	// answer may replace the answer to a call: 0 means the usual one.
 	answer func(call string) int
 }
@@ -101,7 +103,19 @@ func start(t *testing.T, ctx context.Context, p *plane, r runner) error {
 		t.Fatal(err)
 	}
 	return Run(ctx, Config{Client: c, EventUID: "e", Holder: "pod-1", Pool: api.PoolWork, Runner: r,
-		Patience: 3 * time.Second, Log: slog.New(slog.DiscardHandler)})
+		Patience: 3 * time.Second, MaxTasks: p.maxTasks, Log: slog.New(slog.DiscardHandler)})
+}
+
+func TestEndsAfterSoManyTasks(t *testing.T) {
+	p := &plane{tasks: []api.Lease{task(1), task(2), task(3)}, maxTasks: 2}
+	if err := start(t, t.Context(), p, func(context.Context, api.Lease) (api.TaskOutput, error) {
+		return api.TaskOutput{}, nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"lease", "complete", "lease", "complete"}; !slices.Equal(p.calls, want) {
+		t.Fatalf("calls %v, want %v", p.calls, want)
+	}
 }
 
 func TestWorksUntilDone(t *testing.T) {
