@@ -8,7 +8,25 @@ image_there() { [ -n "$(node_ctr images ls -q "name==$1")" ]; }
 import_image() {
   [ -f "${1:-}" ] || die "no such image archive: ${1:-}"
   [ -S "$CONTAINERD_SOCKET" ] || die "the node does not run: hack/cluster/cluster up"
-  node_ctr images import "$1" >/dev/null
+  # It says: unpacking NAME (DIGEST)...done
+  node_ctr images import "$1" | sed -nE 's/^unpacking ([^ ]+) .*/\1/p' >>"$STATE/images/imported"
+  forget_images
+}
+
+KEEP_IMAGES=5
+
+# forget_images removes images of older builds of mre, all but a few, unless a container uses them.
+forget_images() {
+  local name used digest
+  used=$(node_ctr containers ls | awk 'NR > 1 {print $2}')
+  for name in $(tac "$STATE/images/imported" | awk '/^mre.local\/mre:/ && !seen[$0]++' | tail -n +$((KEEP_IMAGES + 1))); do
+    ! grep -qxF "$name" <<<"$used" || continue
+    digest=$(node_ctr images ls "name==$name" | awk 'NR > 1 {print $3}')
+    [ -n "$digest" ] || continue
+    # The kubelet's side of containerd refers to the same image by its configuration's digest.
+    node_ctr images ls | awk -v d="$digest" '$3 == d {print $1}' | xargs -r ctr --address "$CONTAINERD_SOCKET" \
+      --namespace k8s.io images rm >/dev/null
+  done
 }
 
 # make_system_images builds the images of one program each and sets PAUSE_IMAGE and COREDNS_IMAGE.

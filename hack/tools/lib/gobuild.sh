@@ -21,7 +21,7 @@ gobuild_path() {
 gobuild_key() {
   local dir=$1 files=(-name go.mod -o -name go.sum)
   shift
-  [ "${3:0:1}" != . ] || files+=(-o -name '*.go')
+  [ "${3:0:1}" != . ] || files+=(-o -name '*.go' ! -name '*_test.go')
   {
     echo "$GO_TARGET"
     printf '%s\n' "$1" "${@:3}"
