@@ -5,6 +5,7 @@ package ingest
 import (
 	"context"
 	"errors"
+	"os/exec"
 	"strings"
 
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
@@ -39,6 +40,11 @@ var reasons = []struct {
 // classify makes a *SourceError of what FFmpeg says about a source. Other
 // errors stay as they are.
 func classify(err error) error {
+	// A program that was killed says nothing about the source.
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && !exit.Exited() {
+		return err
+	}
 	for _, r := range reasons {
 		if errors.Is(err, r.kind) {
 			return &SourceError{Reason: r.reason, Err: err}

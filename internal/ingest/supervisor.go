@@ -27,7 +27,7 @@ const (
 	// process, is what fails.
 	maxSourceErrors = 3
 	// stopGrace is how long a child may take to end when it is told to.
-	stopGrace = 10 * time.Second
+	stopGrace = 6 * time.Second
 )
 
 // ErrStopped says that ingest was told to stop before the source had ended.

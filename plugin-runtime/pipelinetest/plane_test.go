@@ -191,13 +191,15 @@ func plan(t *testing.T, uid, source string, chunkSeconds int32) api.Plan {
 
 func ptr[T any](v T) *T { return &v }
 
+func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
 // ingest supervises a child of this very program.
 func (p *plane) ingest(ctx context.Context, uid string) error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	return ingest.Supervise(ctx, ingest.Config{Client: p.agent, EventUID: uid, Log: slog.New(slog.DiscardHandler)},
+	return ingest.Supervise(ctx, ingest.Config{Client: p.agent, EventUID: uid, Log: discard()},
 		[]string{"/usr/bin/env", childURL + "=" + p.url, childUID + "=" + uid, childToken + "=" + p.agentToken, self})
 }
 
