@@ -24,7 +24,7 @@ func plan(uid, source string) api.Plan {
 	plugin := func(name string, class api.PlanPluginClass, depends ...string) api.PlanPlugin {
 		return api.PlanPlugin{
 			Name: name, Class: class, MediaType: api.PlanPluginMediaTypeVideo, Builtin: name,
-			Configuration: map[string]any{}, DependsOn: append([]string{}, depends...), Outputs: []string{"Label"},
+			Configuration: map[string]any{}, DependsOn: append([]string{}, depends...), Outputs: []string{"Goal"},
 			TimeoutSeconds: 60, MaxAttempts: 2,
 		}
 	}
@@ -116,7 +116,7 @@ func (p *plane) do(lease api.Lease) api.TaskOutput {
 		return api.TaskOutput{Signals: &signals}
 	case input.Featurer != nil:
 		start := input.Featurer.Chunk.StartMicros
-		return api.TaskOutput{Results: []api.NewResult{{StartMicros: start + 1_000_000, EndMicros: start + 2_000_000, Attributes: map[string]any{"Label": "cut"}}}}
+		return api.TaskOutput{Results: []api.NewResult{{StartMicros: start + 1_000_000, EndMicros: start + 2_000_000, Attributes: map[string]any{"Goal": true}}}}
 	case input.Segmenter != nil:
 		if input.Segmenter.Final {
 			return api.TaskOutput{}

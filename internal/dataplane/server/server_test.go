@@ -63,7 +63,7 @@ func TestMatchFromPlanToDeletion(t *testing.T) {
 	// A Replay of the finished Event.
 	rules := api.ReplayRules{
 		EventUID: matchUID, Namespace: "football", Name: "highlights", Generation: 1, AudioTrack: 1,
-		Features:   []api.FeatureRule{{Plugin: "cuts", Attribute: "Label", Weight: 50}},
+		Features:   []api.FeatureRule{{Plugin: "cuts", Attribute: "Goal", Weight: 50}},
 		ByDuration: api.ByDuration{DurationSeconds: 6, ToleranceSeconds: 3, Distribution: api.ByDurationDistributionByScore}, Resolutions: []string{"1280x720"},
 	}
 	must[*api.PutReplayResponse](t, 200)(admin.PutReplayWithResponse(ctx, replayUID, rules))
@@ -92,7 +92,12 @@ func TestMatchFromPlanToDeletion(t *testing.T) {
 	}
 	must[*api.GetEventResponse](t, 410)(look.GetEventWithResponse(ctx, matchUID))
 	must[*api.PutPlanResponse](t, 410)(admin.PutPlanWithResponse(ctx, matchUID, plan(matchUID, "https://example.com/final.mp4")))
-	must[*api.GetReplayResponse](t, 410)(look.GetReplayWithResponse(ctx, replayUID))
+	must[*api.GetReplayResponse](t, 404)(look.GetReplayWithResponse(ctx, replayUID))
+	must[*api.PutReplayResponse](t, 410)(admin.PutReplayWithResponse(ctx, replayUID, rules))
+	gone := must[*api.DeleteReplayResponse](t, 200)(admin.DeleteReplayWithResponse(ctx, replayUID, &api.DeleteReplayParams{Policy: api.DeletionPolicyDelete})).JSON200
+	if !gone.Done {
+		t.Errorf("the Replay of a deleted Event: %+v", gone)
+	}
 }
 
 // purge repeats the deletion as the manager does, and once more than needed.
@@ -151,7 +156,7 @@ func TestDeletingAReplayTakesItsReels(t *testing.T) {
 			p.playMatch()
 			must[*api.PutReplayResponse](t, 200)(p.as(manager).PutReplayWithResponse(t.Context(), replayUID, api.ReplayRules{
 				EventUID: matchUID, Namespace: "football", Name: "highlights", Generation: 1, AudioTrack: 1,
-				Features:   []api.FeatureRule{{Plugin: "cuts", Attribute: "Label", Weight: 50}},
+				Features:   []api.FeatureRule{{Plugin: "cuts", Attribute: "Goal", Weight: 50}},
 				ByDuration: api.ByDuration{DurationSeconds: 6, ToleranceSeconds: 3, Distribution: api.ByDurationDistributionByScore}, Resolutions: []string{"1280x720"},
 			}))
 			p.work(api.PoolRender)
