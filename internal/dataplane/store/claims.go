@@ -4,6 +4,8 @@ package store
 
 import (
 	"database/sql"
+	"errors"
+	"math"
 
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
 )
@@ -109,13 +111,12 @@ func (e *eventTx) frontierOf(kind api.TaskKind) (int64, error) {
 	}
 	var starts []int64
 	for _, w := range waits {
-		first, err := one[sql.NullInt64](e.ctx, e, `SELECT MIN(chunk) FROM tasks WHERE event_uid = $1 AND kind = $2 AND `+openStates+` AND ($3 = '' OR plugin = $3)`,
-			e.ev.uid, string(w.kind), w.plugin)
+		first, open, err := e.firstOpen(w)
 		if err != nil {
 			return 0, err
 		}
-		if first.Valid {
-			x, err := chunkExtent(e.ctx, e, e.ev.uid, first.Int64)
+		if open {
+			x, err := chunkExtent(e.ctx, e, e.ev.uid, first)
 			if err != nil {
 				return 0, err
 			}
@@ -131,6 +132,18 @@ func (e *eventTx) frontierOf(kind api.TaskKind) (int64, error) {
 		end = x.EndMicros
 	}
 	return frontier(starts, end, ended), nil
+}
+
+// firstOpen is the lowest chunk with a task of a kind and plugin that is not
+// terminal.
+func (e *eventTx) firstOpen(p pattern) (chunk int64, open bool, err error) {
+	p.track, p.last = anyTrack, math.MaxInt64
+	where, args := p.where(e.ev.uid)
+	err = e.QueryRowContext(e.ctx, `SELECT chunk FROM tasks WHERE `+where+` AND `+openStates+` ORDER BY chunk LIMIT 1`, args...).Scan(&chunk)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, false, nil
+	}
+	return chunk, err == nil, err
 }
 
 // finalDone says whether the final pass is over.

@@ -46,26 +46,26 @@ func backoff(attempts int32) int64 {
 // expireLeases takes back the tasks whose holders fell silent. That is no
 // failure of the plugin and does not count as an attempt, unless it happens
 // again and again.
-func (e *eventTx) expireLeases() error {
-	silent, err := collect(e.ctx, e, scanTasks, `SELECT `+taskColumns+` FROM tasks WHERE state = 'leased' AND lease_expires_at <= $2 AND event_uid = $1 ORDER BY id`, e.ev.uid, e.now)
+func (e *eventTx) expireLeases() (int, error) {
+	silent, err := collect(e.ctx, e, scanTasks, `SELECT `+taskColumns+` FROM tasks WHERE event_uid = $1 AND state = 'leased' AND lease_expires_at <= $2 ORDER BY lease_expires_at, id`, e.ev.uid, e.now)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	for _, t := range silent {
 		t.losses++
 		reason := fmt.Sprintf("%s fell silent while it held the task", t.holder)
 		if t.losses < maxLosses {
 			if err := e.giveBack(t, 0, reason); err != nil {
-				return err
+				return 0, err
 			}
 			continue
 		}
 		if _, err := e.exec(`UPDATE tasks SET losses = $2, token = '' WHERE id = $1`, t.id, t.losses); err != nil {
-			return err
+			return 0, err
 		}
 		if err := e.finish(t, api.TaskStateFailed, fmt.Sprintf("lost %d times: whoever took it fell silent, at last %s", t.losses, t.holder)); err != nil {
-			return err
+			return 0, err
 		}
 	}
-	return nil
+	return len(silent), nil
 }

@@ -29,7 +29,7 @@ const (
 )
 
 type harness struct {
-	t     *testing.T
+	t     testing.TB
 	ctx   context.Context
 	s     *Store
 	clock *testclock.FakeClock
@@ -37,7 +37,7 @@ type harness struct {
 	uid   string
 }
 
-func newHarness(t *testing.T) *harness {
+func newHarness(t testing.TB) *harness {
 	t.Helper()
 	h := &harness{t: t, ctx: context.Background(), uid: testEvent,
 		clock: testclock.NewFakeClock(time.Date(2026, 6, 1, 14, 0, 0, 0, time.UTC)), path: filepath.Join(t.TempDir(), "store.db")}
@@ -48,7 +48,7 @@ func newHarness(t *testing.T) *harness {
 
 func (h *harness) open() {
 	h.t.Helper()
-	s, err := Open(h.ctx, h.path, Options{Clock: h.clock, LeaseDuration: 30 * time.Second, Location: func(k string) string { return "s3://bucket/" + k }})
+	s, err := Open(h.ctx, h.path, Options{Clock: h.clock, LeaseDuration: 30 * time.Second, synchronous: "OFF", Location: func(k string) string { return "s3://bucket/" + k }})
 	h.must(err)
 	h.s = s
 }
@@ -211,6 +211,9 @@ func (m match) work(l *api.Lease) api.TaskOutput {
 // where no other moment prolongs it.
 func (m match) segment(in *api.SegmenterInput) []api.SegmentUpdate {
 	var out []api.SegmentUpdate
+	if len(in.Dependencies) == 0 {
+		return nil // the test reports for it
+	}
 	var id *string
 	end, from := in.PreviousEndMicros, int64(-1)
 	if in.Open != nil {

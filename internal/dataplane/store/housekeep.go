@@ -31,11 +31,18 @@ func (s *Store) Housekeep(ctx context.Context) (time.Time, error) {
 			return time.Time{}, fmt.Errorf("housekeep Event %s: %w", uid, err)
 		}
 	}
+	rested, err := one[int64](ctx, s.reader, `SELECT COUNT(*) FROM tasks WHERE state = 'ready' AND due_at > 0 AND due_at <= $1`, now)
+	if err != nil {
+		return time.Time{}, err
+	}
+	if rested > 0 {
+		s.hints.broadcast() // a failed task may be tried again
+	}
 	return s.nextDue(ctx, now)
 }
 
 func (e *eventTx) housekeep() error {
-	if err := e.expireLeases(); err != nil {
+	if _, err := e.expireLeases(); err != nil {
 		return err
 	}
 	if e.ev.state != api.EventStateStateDraining || !e.ev.drainDue.Valid || e.ev.drainDue.Int64 > e.now {

@@ -31,12 +31,22 @@ func (s *Store) Lease(ctx context.Context, uid string, req api.LeaseRequest) (ap
 	}
 	resp := api.LeaseResponse{Outcome: api.LeaseResponseOutcomeIdle}
 	err = s.onEvent(ctx, uid, func(e *eventTx) error {
-		if err := e.expireLeases(); err != nil {
+		expired, err := e.expireLeases()
+		if err != nil {
+			return err
+		}
+		if err := e.settle(); err != nil { // a task that is lost too often wakes others
 			return err
 		}
 		t, err := e.nextReady(req)
-		if err != nil || t == nil {
+		if err != nil {
 			return err
+		}
+		if t == nil && expired == 0 {
+			return errUnchanged // another worker was faster
+		}
+		if t == nil {
+			return nil
 		}
 		if err := e.take(t, req.Holder); err != nil {
 			return err

@@ -67,12 +67,6 @@ func (e *eventTx) publishResults(t *taskRow, results []api.NewResult) error {
 	if err != nil {
 		return err
 	}
-	insert, err := e.PrepareContext(e.ctx, `INSERT INTO results (event_uid, plugin, track, chunk, attempt, ordinal, state, start_frame, start_ticks, start_us,
-		end_frame, end_ticks, end_us, attributes) VALUES ($1, $2, $3, $4, $5, $6, 'published', $7, $8, $9, $10, $11, $12, $13)`)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = insert.Close() }() // it lives no longer than the transaction
 	for i, r := range results {
 		if r.EndMicros < r.StartMicros {
 			return invalid("results[%d] ends at %d µs, before its start at %d µs", i, r.EndMicros, r.StartMicros)
@@ -86,7 +80,8 @@ func (e *eventTx) publishResults(t *taskRow, results []api.NewResult) error {
 			return err
 		}
 		start, end := e.resultMarks(r, chunk.FirstFrame+chunk.Frames)
-		if _, err := insert.ExecContext(e.ctx, e.ev.uid, t.plugin, t.track, t.chunk, t.leases, i,
+		if _, err := e.exec(`INSERT INTO results (event_uid, plugin, track, chunk, attempt, ordinal, state, start_frame, start_ticks, start_us,
+			end_frame, end_ticks, end_us, attributes) VALUES ($1, $2, $3, $4, $5, $6, 'published', $7, $8, $9, $10, $11, $12, $13)`, e.ev.uid, t.plugin, t.track, t.chunk, t.leases, i,
 			start.Frame, start.Ticks, start.Micros, end.Frame, end.Ticks, end.Micros, body); err != nil {
 			return err
 		}

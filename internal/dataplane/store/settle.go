@@ -4,6 +4,7 @@ package store
 
 import (
 	"database/sql"
+	"errors"
 
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
 )
@@ -94,8 +95,9 @@ func (e *eventTx) settleEnd() error {
 		}
 		return e.wake(final)
 	}
-	open, err := one[int64](e.ctx, e, `SELECT count(*) FROM tasks WHERE event_uid = $1 AND `+openStates+` AND kind <> 'reel'`, e.ev.uid)
-	if err != nil || open > 0 {
+	var open int64
+	err = e.QueryRowContext(e.ctx, `SELECT id FROM tasks WHERE event_uid = $1 AND `+openStates+` AND kind <> 'reel' LIMIT 1`, e.ev.uid).Scan(&open)
+	if !errors.Is(err, sql.ErrNoRows) {
 		return err
 	}
 	exported, err := e.taskState(api.TaskKindExport)
@@ -119,7 +121,7 @@ func (e *eventTx) settleEnd() error {
 func (e *eventTx) taskState(kind api.TaskKind) (api.TaskState, error) {
 	var s api.TaskState
 	err := e.QueryRowContext(e.ctx, `SELECT state FROM tasks WHERE event_uid = $1 AND kind = $2 LIMIT 1`, e.ev.uid, string(kind)).Scan(&s)
-	if err == sql.ErrNoRows {
+	if errors.Is(err, sql.ErrNoRows) {
 		return "", nil
 	}
 	return s, err

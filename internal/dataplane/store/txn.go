@@ -23,7 +23,7 @@ type querier interface {
 
 // txn is a writing transaction.
 type txn struct {
-	*sql.Tx
+	*stmtTx
 	store *Store
 	ctx   context.Context
 	now   int64
@@ -31,18 +31,18 @@ type txn struct {
 
 // write runs fn in a writing transaction and hints at it after the commit.
 func (s *Store) write(ctx context.Context, fn func(*txn) error) error {
-	tx, err := s.writer.BeginTx(ctx, nil)
+	tx, err := s.writes.begin(ctx, nil)
 	if err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
-	if err := fn(&txn{Tx: tx, store: s, ctx: ctx, now: s.now()}); err != nil {
-		_ = tx.Rollback() // the error of fn says more
+	if err := fn(&txn{stmtTx: tx, store: s, ctx: ctx, now: s.now()}); err != nil {
+		tx.rollback(ctx)
 		if errors.Is(err, errUnchanged) {
 			return nil
 		}
 		return err
 	}
-	if err := tx.Commit(); err != nil {
+	if err := tx.commit(ctx); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
 	s.hints.broadcast()
@@ -52,11 +52,11 @@ func (s *Store) write(ctx context.Context, fn func(*txn) error) error {
 // read runs fn in one reading transaction, so that what it sees is of one
 // moment.
 func (s *Store) read(ctx context.Context, fn func(q querier) error) error {
-	tx, err := s.reader.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	tx, err := s.reads.begin(ctx, &sql.TxOptions{ReadOnly: true})
 	if err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
-	defer func() { _ = tx.Rollback() }() // nothing was written
+	defer tx.rollback(ctx)
 	return fn(tx)
 }
 

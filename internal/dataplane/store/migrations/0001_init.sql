@@ -106,7 +106,7 @@ CREATE INDEX tasks_ready ON tasks (event_uid, pool, stage, chunk, id) WHERE stat
 CREATE INDEX tasks_ready_chunk ON tasks (event_uid, pool, chunk, stage, id) WHERE state = 'ready';
 CREATE INDEX tasks_open ON tasks (event_uid, kind, chunk, plugin, track) WHERE state IN ('blocked', 'ready', 'leased');
 CREATE INDEX tasks_open_plugin ON tasks (event_uid, kind, plugin, chunk) WHERE state IN ('blocked', 'ready', 'leased');
-CREATE INDEX tasks_leased ON tasks (lease_expires_at) WHERE state = 'leased';
+CREATE INDEX tasks_leased ON tasks (event_uid, lease_expires_at) WHERE state = 'leased';
 CREATE INDEX tasks_due ON tasks (due_at) WHERE state = 'ready' AND due_at > 0;
 CREATE INDEX tasks_export ON tasks (id) WHERE state = 'ready' AND kind = 'export';
 CREATE INDEX tasks_replay ON tasks (replay_uid) WHERE replay_uid <> '';
