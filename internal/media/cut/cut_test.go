@@ -5,6 +5,7 @@ package cut_test
 import (
 	"bytes"
 	"encoding/binary"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -80,23 +81,51 @@ func TestSoundIsExact(t *testing.T) {
 	e := makeEvent(t, ntsc)
 	in, out := e.Units[2].FrameStart, e.Units[2].FrameStart+40
 	for track := 1; track <= 2; track++ {
-		mp4, _ := clip(t, e, in, out, track)
-		source := samplesOf(t, e.Match.Path, track)
-		got := samplesOf(t, mp4, 1)
-		at := e.Clock.SampleOfFrame(in, 48000)
-		best, lag := 0.0, int64(-1<<62)
-		for d := int64(-60); d <= 60; d++ {
-			sum := 0.0
-			for i := int64(0); i < int64(len(got)); i++ {
-				sum += float64(got[i]) * float64(source[at+d+i])
-			}
-			if sum > best {
-				best, lag = sum, d
-			}
+		checkSound(t, e, e.Match.Path, in, out, track, 0)
+	}
+}
+
+// TestSoundOfOtherContainers does the same with sound of 44.1 kHz, and with
+// time stamps that Matroska has rounded to milliseconds.
+func TestSoundOfOtherContainers(t *testing.T) {
+	m := makeEvent(t, pal).Match
+	for _, c := range []struct {
+		name string
+		off  int64
+	}{{"x.mp4", 0}, {"x.mkv", 48}} {
+		source := filepath.Join(t.TempDir(), c.name)
+		if err := ffmpeg.Run(t.Context(), ffmpeg.Cmd{Tool: "ffmpeg", Args: append(ffmpeg.Input(m.Path),
+			"-c:v", "copy", "-c:a", "aac", "-ar", "44100", "-b:a", "192k", source)}); err != nil {
+			t.Fatal(err)
 		}
-		if lag != 0 {
-			t.Errorf("track %d is %d samples off", track, lag)
+		e, err := event.Ingest(t.Context(), t.TempDir(), m, source, 4)
+		if err != nil {
+			t.Fatal(err)
 		}
+		checkSound(t, e, m.Path, 60, 140, 1, c.off)
+	}
+}
+
+// checkSound correlates a clip with the original: the best match must be at
+// the mark-in, give or take off samples, and be nearly perfect.
+func checkSound(t *testing.T, e event.Event, original string, in, out int64, track int, off int64) {
+	t.Helper()
+	mp4, _ := clip(t, e, in, out, track)
+	source, got := samplesOf(t, original, track), samplesOf(t, mp4, 1)
+	at := e.Clock.SampleOfFrame(in, 48000)
+	best, lag := 0.0, int64(-1<<62)
+	for d := int64(-100); d <= 100; d++ {
+		var ab, aa, bb float64
+		for i := range got {
+			a, b := float64(got[i]), float64(source[at+d+int64(i)])
+			ab, aa, bb = ab+a*b, aa+a*a, bb+b*b
+		}
+		if r := ab / math.Sqrt(aa*bb); r > best {
+			best, lag = r, d
+		}
+	}
+	if max(lag, -lag) > off || best < 0.95 {
+		t.Errorf("track %d is %d samples off, correlation %.3f", track, lag, best)
 	}
 }
 

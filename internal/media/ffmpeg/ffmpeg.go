@@ -8,6 +8,7 @@
 package ffmpeg
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -97,10 +98,10 @@ func run(ctx context.Context, c Cmd) error {
 
 // Output runs the program and returns what it wrote to standard output.
 func Output(ctx context.Context, c Cmd) ([]byte, error) {
-	var b strings.Builder
+	var b bytes.Buffer
 	c.Stdout = &b
 	err := Run(ctx, c)
-	return []byte(b.String()), err
+	return b.Bytes(), err
 }
 
 // feeds copies readers into the child's extra pipes.

@@ -17,7 +17,7 @@ const (
 	// track before a unit is closed without waiting for it (12 s: a little
 	// more than FFmpeg itself waits when it interleaves).
 	audioPatience = 12 * timeline.TickRate
-	// jumpFrames in seconds: a longer hole counts as a discontinuity.
+	// jumpSeconds: a longer hole counts as a discontinuity.
 	jumpSeconds = 10
 )
 
@@ -37,6 +37,9 @@ type cutter struct {
 	audio   []mpegts.PES
 	heard   map[uint16]int64
 	newest  int64
+	// oldest is the first picture seen, entry point or not.
+	oldest int64
+	sawAny bool
 	// edge is the start of the first unit that was not emitted yet: audio
 	// before it comes too late.
 	edge          int64
@@ -78,6 +81,9 @@ func (c *cutter) add(ctx context.Context, p mpegts.PES) error {
 }
 
 func (c *cutter) addVideo(ctx context.Context, p mpegts.PES) error {
+	if !c.sawAny {
+		c.sawAny, c.oldest = true, p.PTS
+	}
 	nals := mpegts.ScanNALs(p.Data)
 	if !c.begun {
 		// What comes before the first entry point cannot be decoded.
@@ -220,6 +226,10 @@ func (c *cutter) emit(ctx context.Context, g group) error {
 func (c *cutter) finish(ctx context.Context) error {
 	if !c.begun {
 		return fmt.Errorf("no IDR frame was found: %w", ffmpeg.ErrEmpty)
+	}
+	stored := timeline.MulDiv(c.newest-c.oldest, 1_000_000, timeline.TickRate)
+	if announced := c.cfg.Info.Video.DurationMicros; stored < announced-endToleranceMicros {
+		return fmt.Errorf("%w (%.1f s of %.1f s)", ErrEndedEarly, float64(stored)/1e6, float64(announced)/1e6)
 	}
 	if err := c.closeGroup(-1, 0); err != nil {
 		return err

@@ -72,6 +72,14 @@ type Sink interface {
 // its constant frame rate after the part that was probed.
 var ErrIrregular = errors.New("the source's frame rate or clock is not constant: ingest it through the mezzanine")
 
+// ErrEndedEarly means that the source gave less than its container announces:
+// a connection broke, or the file is cut off. Nothing of the unfinished unit
+// was stored, so another run can go on.
+var ErrEndedEarly = errors.New("the source ended before its announced length: the connection broke or the file is cut off")
+
+// endToleranceMicros is how much shorter than announced a source may be.
+const endToleranceMicros = 2_000_000
+
 // Run ingests the whole source.
 func Run(ctx context.Context, c Config, sink Sink) error {
 	if !c.Decision.Rate.Valid() || c.ChunkSeconds <= 0 {

@@ -221,3 +221,32 @@ func TestRestart(t *testing.T) {
 		}
 	}
 }
+
+// TestCutOffSource ends a file in the middle: no end is declared and no partial
+// unit is stored, so the whole source can still be ingested over it.
+func TestCutOffSource(t *testing.T) {
+	m := generate(t, match.Options{Seconds: 14, Rate: timeline.Rational{Num: 30000, Den: 1001}, Seed: 11, AudioTracks: 1, GOPFrames: 30})
+	whole, err := os.ReadFile(m.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	part := filepath.Join(t.TempDir(), "part.mp4")
+	if err := os.WriteFile(part, whole[:len(whole)*6/10], 0o644); err != nil {
+		t.Fatal(err)
+	}
+	c := config(t, m.Path, probe.Copy)
+	f := &Folder{Dir: t.TempDir()}
+	cutOff := c
+	cutOff.URL = part
+	if err := Run(t.Context(), cutOff, f); !errors.Is(err, ErrEndedEarly) || f.Ended || len(f.Units) == 0 {
+		t.Fatalf("got %v; %d units, ended %v", err, len(f.Units), f.Ended)
+	}
+	before := f.Units
+	if err := Run(t.Context(), c, f); err != nil {
+		t.Fatal(err)
+	}
+	if len(before) == len(f.Units) {
+		t.Error("the second run made nothing")
+	}
+	checkUnits(t, f, m, 1)
+}

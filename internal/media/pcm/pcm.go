@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package pcm decodes audio frames of units into samples whose place in time
-// is known exactly: by each frame's own time stamp, not by counting from a
-// start. What is decoded is therefore the same whatever range is asked for.
+// is known exactly: by the time stamps of the frames, not by counting from a
+// start.
 package pcm
 
 import (
@@ -99,17 +99,56 @@ func decode(ctx context.Context, runs [][]mpegts.PES, rate, channels int) ([]Sou
 	return out, nil
 }
 
+// Placed is a block at its place in time.
+type Placed struct {
+	// At is the first sample's distance, in samples, from a point in time.
+	At      int64
+	Samples []int16
+}
+
+// jitterTicks is how far a time stamp may be off and still follow the block
+// before it (5 ms). Matroska and FLV round to milliseconds.
+const jitterTicks = timeline.TickRate / 200
+
+// Place says where each block lies, counted from the given ticks. Blocks that
+// follow each other are placed without seam, where their time stamps are on
+// average: a container's rounding must not cut the sound to pieces.
+func (s Sound) Place(from int64) []Placed {
+	out := make([]Placed, 0, len(s.Blocks))
+	for i := 0; i < len(s.Blocks); {
+		// offsets are in ticks, summed over the run.
+		length, offsets, n := int64(0), int64(0), int64(0)
+		start := s.Blocks[i].PTS
+		for _, b := range s.Blocks[i:] {
+			off := b.PTS - start - timeline.MulDiv(length, timeline.TickRate, int64(s.Rate))
+			if off > jitterTicks || off < -jitterTicks {
+				break
+			}
+			length += int64(len(b.Samples) / s.Channels)
+			offsets += off
+			n++
+		}
+		// One rounding for the run: mean offset in ticks, to samples.
+		at := timeline.MulDiv((start-from)*n+offsets, int64(s.Rate), timeline.TickRate*n)
+		for _, b := range s.Blocks[i : i+int(n)] {
+			out = append(out, Placed{At: at, Samples: b.Samples})
+			at += int64(len(b.Samples) / s.Channels)
+		}
+		i += int(n)
+	}
+	return out
+}
+
 // Range returns count samples (times channels) from the given ticks on, with
 // silence where there is no sound.
 func (s Sound) Range(from, count int64) []int16 {
 	ch := int64(s.Channels)
 	out := make([]int16, count*ch)
-	for _, b := range s.Blocks {
-		at := timeline.MulDiv(b.PTS-from, int64(s.Rate), timeline.TickRate)
+	for _, b := range s.Place(from) {
 		have := int64(len(b.Samples)) / ch
-		lo, hi := max(at, 0), min(at+have, count)
+		lo, hi := max(b.At, 0), min(b.At+have, count)
 		if lo < hi {
-			copy(out[lo*ch:hi*ch], b.Samples[(lo-at)*ch:])
+			copy(out[lo*ch:hi*ch], b.Samples[(lo-b.At)*ch:])
 		}
 	}
 	return out

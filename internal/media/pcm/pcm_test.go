@@ -8,19 +8,18 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestRange places blocks by their time stamps: around a range, over its ends
-// and with a hole.
+// TestRange places blocks by their time stamps: around a range, over its ends,
+// with a hole, and without seams where the stamps are rounded.
 func TestRange(t *testing.T) {
-	s := Sound{Rate: 90000, Channels: 2, Blocks: []Block{
-		{PTS: 98, Samples: []int16{1, 1, 2, 2, 3, 3}},
-		{PTS: 104, Samples: []int16{4, 4, 5, 5, 6, 6}},
-		{PTS: 300, Samples: []int16{7, 7}},
+	block := func(pts int64, v int16) Block { return Block{PTS: pts, Samples: []int16{v, v, v, v, v, v}} }
+	s := Sound{Rate: 90, Channels: 2, Blocks: []Block{
+		block(-2000, 1), block(1040, 2), block(3980, 3), block(12000, 4),
 	}}
-	want := []int16{3, 3, 0, 0, 0, 0, 0, 0, 4, 4, 5, 5}
-	if d := cmp.Diff(want, s.Range(100, 6)); d != "" {
+	want := []int16{1, 1, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 4}
+	if d := cmp.Diff(want, s.Range(0, 13)); d != "" {
 		t.Error(d)
 	}
-	if d := cmp.Diff([]int16{0, 0}, s.Range(1000, 1)); d != "" {
+	if d := cmp.Diff([]int16{0, 0}, s.Range(900000, 1)); d != "" {
 		t.Error(d)
 	}
 }

@@ -19,7 +19,7 @@ const (
 	Mezzanine Mode = "Mezzanine"
 )
 
-// maxEntryGap is the longest time without an IDR frame that a copied source
+// maxEntryGapMicros is the longest time without an IDR frame that a copied source
 // may have; longer ones would make units, and so latency, too long.
 const maxEntryGapMicros = 6_000_000
 

@@ -44,6 +44,9 @@ type Video struct {
 	Rate timeline.Rational
 	// Variable says that the container announces no constant rate.
 	Variable bool
+	// DurationMicros is how long the container says the video is; 0 when it
+	// does not say.
+	DurationMicros int64
 	// Rotated says that the container asks players to turn the picture.
 	Rotated bool
 }
@@ -113,6 +116,7 @@ type rawStream struct {
 	AverageRate string `json:"avg_frame_rate"`
 	SampleRate  string `json:"sample_rate"`
 	Channels    int    `json:"channels"`
+	Duration    string `json:"duration"`
 	Disposition map[string]int
 	Tags        map[string]string `json:"tags"`
 	SideData    []rawSideData     `json:"side_data_list"`
@@ -159,6 +163,7 @@ func parse(out []byte) (Info, error) {
 func videoOf(s rawStream) Video {
 	v := Video{Index: s.Index, Codec: s.Codec, Profile: s.Profile, PixelFormat: s.PixelFormat,
 		FieldOrder: s.FieldOrder, Width: s.Width, Height: s.Height}
+	v.DurationMicros = durationOf(s)
 	for _, d := range s.SideData {
 		v.Rotated = v.Rotated || d.Rotation != 0
 	}
@@ -176,6 +181,20 @@ func videoOf(s rawStream) Video {
 		v.Rate, v.Variable = timeline.Rational{Num: 25, Den: 1}, true
 	}
 	return v
+}
+
+// durationOf reads a stream's own duration: seconds, or the tag hh:mm:ss.fff
+// of Matroska.
+func durationOf(s rawStream) int64 {
+	if d, err := strconv.ParseFloat(s.Duration, 64); err == nil {
+		return int64(math.Round(d * 1e6))
+	}
+	var h, m int64
+	var sec float64
+	if n, err := fmt.Sscanf(s.Tags["DURATION"], "%d:%d:%f", &h, &m, &sec); n != 3 || err != nil {
+		return 0
+	}
+	return (h*3600+m*60)*1_000_000 + int64(math.Round(sec*1e6))
 }
 
 // usualRates are the rates that sources are meant to have.

@@ -84,7 +84,7 @@ func (m *meter) listen(ctx context.Context) error {
 			if m.windows[r.track] == nil {
 				m.windows[r.track] = map[int64]Window{}
 			}
-			for _, b := range sounds[i].Blocks[r.skip:] {
+			for _, b := range sounds[i].Place(m.tl.OriginTicks)[r.skip:] {
 				m.measure(m.windows[r.track], b, int64(rate))
 			}
 		}
@@ -92,10 +92,9 @@ func (m *meter) listen(ctx context.Context) error {
 	return nil
 }
 
-// measure adds a block to the windows it lies in. The place of a sample is a
-// matter of its block's time stamp alone.
-func (m *meter) measure(windows map[int64]Window, b pcm.Block, rate int64) {
-	first := timeline.MulDiv(b.PTS-m.tl.OriginTicks, rate, timeline.TickRate)
+// measure adds a block to the windows it lies in.
+func (m *meter) measure(windows map[int64]Window, b pcm.Placed, rate int64) {
+	first := b.At
 	for i := 0; i < len(b.Samples); {
 		k := timeline.MulDivFloor(first+int64(i), 1_000_000, rate*WindowMicros)
 		// The first sample of the next window: ceil((k+1) * rate / 10).
