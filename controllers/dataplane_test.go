@@ -68,18 +68,24 @@ func startDataPlane() *dataPlane {
 	return &dataPlane{url: "http://" + listener.Addr().String(), bucket: bucket}
 }
 
-// as is a client with a token of a ServiceAccount.
-func (d *dataPlane) as(namespace, account string, cut *atomic.Bool) *client.Client {
+// token is what a pod of the ServiceAccount would find mounted; without audiences it is for the API server.
+func token(namespace, account string, audiences ...string) string {
 	GinkgoHelper()
 	ctx := context.Background()
 	ensureNamespace(ctx, namespace)
 	sa := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: account}}
 	Expect(k8sclient.IgnoreAlreadyExists(k8s.Create(ctx, sa))).To(Succeed())
 	request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{
-		Audiences: []string{tokenAudience}, ExpirationSeconds: ptr.To[int64](tokenSeconds)}}
+		Audiences: audiences, ExpirationSeconds: ptr.To[int64](tokenSeconds)}}
 	Expect(k8s.SubResource("token").Create(ctx, sa, request)).To(Succeed())
+	return request.Status.Token
+}
+
+// as is a client with a token of a ServiceAccount.
+func (d *dataPlane) as(namespace, account string, cut *atomic.Bool) *client.Client {
+	GinkgoHelper()
 	file := filepath.Join(suite.TempDir(), "token")
-	Expect(os.WriteFile(file, []byte(request.Status.Token), 0o600)).To(Succeed())
+	Expect(os.WriteFile(file, []byte(token(namespace, account, tokenAudience)), 0o600)).To(Succeed())
 	c, err := client.New(client.Options{
 		BaseURL: d.url, TokenFile: file, RetryFor: -1, HTTPClient: &http.Client{Transport: cable{cut}},
 	})

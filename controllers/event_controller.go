@@ -259,10 +259,11 @@ func (r *EventReconciler) applyJobs(ctx context.Context, s *eventScope, plan Job
 	for _, j := range plan.Create {
 		job := buildJob(s.event, j, r.Options)
 		logger.Info("Creating a Job", "event", klog.KObj(s.event), "job", klog.KObj(job))
-		if err := createJob(ctx, r.Client, job); err != nil {
+		made, err := createJob(ctx, r.Client, job)
+		if err != nil {
 			return err
 		}
-		if j.Replaces != nil {
+		if made && j.Replaces != nil {
 			s.say = append(s.say, announcement{Type: corev1.EventTypeWarning, Reason: mrev1.ReasonJobReplaced,
 				Message: fmt.Sprintf("Job %s failed; Job %s takes its place", j.Replaces.Name, job.Name)})
 		}

@@ -142,13 +142,17 @@ func listPods(ctx context.Context, c client.Reader, e *mrev1.Event) ([]corev1.Po
 	return list.Items, nil
 }
 
-// createJob makes a Job. Its name says all about it, so one that is there already is the same one, made
-// by another manager or before the cache knew of it.
-func createJob(ctx context.Context, c client.Client, job *batchv1.Job) error {
-	if err := c.Create(ctx, job); err != nil && !apierrors.IsAlreadyExists(err) {
-		return fmt.Errorf("creating Job %s: %w", job.Name, err)
+// createJob makes a Job and tells whether it was this call that did. A Job's name says all about it, so one
+// that is there already is the same one, made by another manager or before the cache knew of it.
+func createJob(ctx context.Context, c client.Client, job *batchv1.Job) (bool, error) {
+	err := c.Create(ctx, job)
+	if apierrors.IsAlreadyExists(err) {
+		return false, nil
 	}
-	return nil
+	if err != nil {
+		return false, fmt.Errorf("creating Job %s: %w", job.Name, err)
+	}
+	return true, nil
 }
 
 // deleteJob removes a Job and, in the background, its pod.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,14 +14,18 @@ import (
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
+	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+	"sigs.k8s.io/yaml"
 
 	mrev1 "github.com/mre-operator/mre-operator/api/v1alpha1"
 	"github.com/mre-operator/mre-operator/internal/objectstore/storetest"
@@ -68,16 +73,39 @@ var _ = BeforeSuite(func() {
 	k8s, err = client.New(restConfig, client.Options{Scheme: testScheme})
 	Expect(err).NotTo(HaveOccurred())
 
+	ensureNamespace(context.Background(), "mre-system")
+	installRoles()
 	plane = startDataPlane()
+	// Two managers work at once, as they may for a moment when a leader is cut off: nothing depends on
+	// there being one.
+	startManager()
 	startManager()
 })
 
-// startManager runs every reconciler as the manager does, but for leader election.
+// installRoles applies what config/rbac allows the manager, so that the specs show that it is enough.
+func installRoles() {
+	GinkgoHelper()
+	for _, file := range []string{"service_account.yaml", "role.yaml", "role_binding.yaml"} {
+		text, err := os.ReadFile(filepath.Join("..", "config", "rbac", file))
+		Expect(err).NotTo(HaveOccurred())
+		for _, document := range strings.Split(string(text), "\n---\n") {
+			u := &unstructured.Unstructured{}
+			Expect(yaml.Unmarshal([]byte(document), &u.Object)).To(Succeed())
+			Expect(k8s.Create(context.Background(), u)).To(Succeed())
+		}
+	}
+}
+
+// startManager runs every reconciler as the manager does, with its rights, but without leader election.
 func startManager() {
+	GinkgoHelper()
 	selected, err := CacheOptions()
 	Expect(err).NotTo(HaveOccurred())
-	mgr, err := ctrl.NewManager(restConfig, ctrl.Options{
+	account := rest.AnonymousClientConfig(restConfig)
+	account.BearerToken = token("mre-system", "mre-manager")
+	mgr, err := ctrl.NewManager(account, ctrl.Options{
 		Scheme: testScheme, Cache: selected, Metrics: metricsserver.Options{BindAddress: "0"},
+		Controller: config.Controller{SkipNameValidation: ptr.To(true)},
 	})
 	Expect(err).NotTo(HaveOccurred())
 	options := DefaultOptions()
