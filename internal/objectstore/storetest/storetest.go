@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package storetest runs the real embedded object store for tests: once per package, from TestMain, because
-// there can be one in a process. Each test takes a bucket of its own.
+// Package storetest runs the real embedded object store for tests: once per package, from TestMain. It runs as a
+// process of its own, as it does in a cluster, because it changes the working directory of its process and finds
+// its buckets by it. Each test takes a bucket of its own.
 package storetest
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"testing"
 	"time"
 
@@ -21,14 +25,21 @@ const (
 	accessKey = "test-access-key"
 	secretKey = "test-secret-key"
 	region    = "us-east-1"
+
+	// childAddress and childDir tell a test binary that it is to be the store.
+	childAddress = "MRE_STORETEST_ADDRESS"
+	childDir     = "MRE_STORETEST_DIR"
 )
 
 // Endpoint is where the store listens while Main runs.
 var Endpoint string
 
 // Main runs a package's tests beside a store: func TestMain(m *testing.M) { os.Exit(storetest.Main(m)) }.
-// The process's working directory is kept.
+// It sets AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY for the tests.
 func Main(m *testing.M) int {
+	if address := os.Getenv(childAddress); address != "" {
+		return beStore(address, os.Getenv(childDir))
+	}
 	code, err := run(m)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "object store for tests:", err)
@@ -37,16 +48,29 @@ func Main(m *testing.M) int {
 	return code
 }
 
-func run(m *testing.M) (int, error) {
-	wd, err := os.Getwd()
+// beStore serves until standard input ends, so that it never outlives the tests.
+func beStore(address, dir string) int {
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		cancel()
+	}()
+	err := objectstore.Run(ctx, objectstore.Config{
+		DataDir: dir, Listen: address, Region: region, AccessKey: accessKey, SecretKey: secretKey,
+	})
 	if err != nil {
-		return 0, err
+		fmt.Fprintln(os.Stderr, "object store for tests:", err)
+		return 1
 	}
+	return 0
+}
+
+func run(m *testing.M) (code int, err error) {
 	dir, err := os.MkdirTemp("", "mre-storetest-")
 	if err != nil {
 		return 0, err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	for name, value := range map[string]string{"AWS_ACCESS_KEY_ID": accessKey, "AWS_SECRET_ACCESS_KEY": secretKey} {
 		if err := os.Setenv(name, value); err != nil {
 			return 0, err
@@ -56,25 +80,30 @@ func run(m *testing.M) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	Endpoint = "http://" + address
-	ctx, cancel := context.WithCancel(context.Background())
+	self, err := os.Executable()
+	if err != nil {
+		return 0, err
+	}
+	store := exec.Command(self)
+	store.Env = append(os.Environ(), childAddress+"="+address, childDir+"="+dir)
+	store.Stderr = os.Stderr
+	hold, err := store.StdinPipe()
+	if err != nil {
+		return 0, err
+	}
+	if err := store.Start(); err != nil {
+		return 0, err
+	}
 	ended := make(chan error, 1)
-	go func() {
-		ended <- objectstore.Run(ctx, objectstore.Config{
-			DataDir: dir, Listen: address, Region: region, AccessKey: accessKey, SecretKey: secretKey,
-		})
-	}()
+	go func() { ended <- store.Wait() }()
+	Endpoint = "http://" + address
 	if err := waitHealthy(ended); err != nil {
-		cancel()
-		return 0, err
+		return 0, errors.Join(err, hold.Close())
 	}
-	// The gateway resolves its paths against a directory it holds open, so the tests can have theirs back.
-	if err := os.Chdir(wd); err != nil {
-		cancel()
-		return 0, err
+	code = m.Run()
+	if err := hold.Close(); err != nil {
+		return code, err
 	}
-	code := m.Run()
-	cancel()
 	return code, <-ended
 }
 
