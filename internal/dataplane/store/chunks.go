@@ -5,6 +5,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
@@ -96,7 +97,7 @@ func chunkExtent(ctx context.Context, q querier, uid string, number int64) (api.
 func chunkAt(ctx context.Context, q querier, uid string, us int64) (int64, error) {
 	var n int64
 	err := q.QueryRowContext(ctx, `SELECT number FROM chunks WHERE event_uid = $1 AND start_us <= $2 AND closed_at IS NOT NULL ORDER BY start_us DESC, number DESC LIMIT 1`, uid, us).Scan(&n)
-	if err == sql.ErrNoRows {
+	if errors.Is(err, sql.ErrNoRows) {
 		return 0, nil
 	}
 	return n, err

@@ -5,6 +5,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -114,7 +115,7 @@ func anyOpen(ctx context.Context, q querier, eventUID string, p pattern) (bool, 
 	where, args := p.where(eventUID)
 	var id int64
 	err := q.QueryRowContext(ctx, `SELECT id FROM tasks WHERE `+where+` AND `+openStates+` LIMIT 1`, args...).Scan(&id)
-	if err == sql.ErrNoRows {
+	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
 	}
 	return err == nil, err

@@ -21,8 +21,8 @@ const histories = 200
 // back, failures and restarts. Each run must end Complete, with exactly what
 // the orderly run has.
 func TestRandomHistories(t *testing.T) {
-	m := match{moments: []int64{1, 8, 9, 17, 22}}
-	const units = 12
+	m := match{moments: []int64{1, 8, 9, 16}}
+	const units = 9
 	orderly := newHarness(t)
 	orderly.start()
 	orderly.ingest(units)
@@ -31,7 +31,11 @@ func TestRandomHistories(t *testing.T) {
 	if len(want) < 6 {
 		t.Fatalf("the orderly run has too little to compare: %v", want)
 	}
-	for seed := range uint64(histories) {
+	runs := histories
+	if testing.Short() {
+		runs = histories / 10
+	}
+	for seed := range uint64(runs) {
 		h := newHarness(t)
 		h.start(func(p *api.Plan) { p.DrainTimeoutSeconds = 1_000_000 }) // its own test has the time-out
 		r := rand.New(rand.NewPCG(seed, 2026))
@@ -42,7 +46,7 @@ func TestRandomHistories(t *testing.T) {
 		if d := cmp.Diff(want, h.story()); d != "" {
 			t.Fatalf("seed %d: %s", seed, d)
 		}
-		if got := h.rows("signals", "results"); got["signals"] != 4 || got["results"] != 15 {
+		if got := h.rows("signals", "results"); got["signals"] != 3 || got["results"] != 12 {
 			t.Fatalf("seed %d: doubled or lost: %v", seed, got)
 		}
 		h.must(h.s.Close())
@@ -52,7 +56,8 @@ func TestRandomHistories(t *testing.T) {
 func (h *harness) chaos(r *rand.Rand, m match, units int) {
 	order := r.Perm(units)
 	var held []*api.Lease
-	for step := 0; h.event().State != api.EventStateStateComplete; step++ {
+	done := false
+	for step := 0; !done; step++ {
 		if step > 5000 {
 			h.t.Fatalf("no end in sight: %+v", h.event())
 		}
@@ -72,7 +77,7 @@ func (h *harness) chaos(r *rand.Rand, m match, units int) {
 			_, err := h.s.Housekeep(h.ctx)
 			h.must(err)
 		case 4:
-			h.exports()
+			done = h.exports() // the last thing that an Event does
 		case 5:
 			if r.IntN(10) == 0 {
 				h.reopen()

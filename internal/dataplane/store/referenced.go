@@ -5,6 +5,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
 )
@@ -45,7 +46,7 @@ func keptKeys(ctx context.Context, q querier, uid string, policy api.DeletionPol
 		kept = append(kept, list...)
 	}
 	ev, err := scanEvent(q.QueryRowContext(ctx, `SELECT `+eventColumns+` FROM events WHERE uid = $1`, uid))
-	if err == sql.ErrNoRows {
+	if errors.Is(err, sql.ErrNoRows) {
 		return kept, nil // its plan was never stored
 	}
 	if err != nil {

@@ -5,6 +5,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
@@ -85,7 +86,7 @@ func openSegment(ctx context.Context, q querier, uid string) (*segmentRow, error
 func lastEnd(ctx context.Context, q querier, uid string) (int64, error) {
 	var us int64
 	err := q.QueryRowContext(ctx, `SELECT out_us FROM segments WHERE event_uid = $1 AND state = 'Complete' ORDER BY in_us DESC, id DESC LIMIT 1`, uid).Scan(&us)
-	if err == sql.ErrNoRows {
+	if errors.Is(err, sql.ErrNoRows) {
 		return 0, nil
 	}
 	return us, err

@@ -5,6 +5,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
 )
@@ -131,7 +132,7 @@ func (e *eventTx) finish(t *taskRow, state api.TaskState, reason string) error {
 // findTask reads a task of an Event.
 func findTask(ctx context.Context, q querier, eventUID string, id int64) (*taskRow, error) {
 	t, err := scanTask(q.QueryRowContext(ctx, `SELECT `+taskColumns+` FROM tasks WHERE id = $1 AND event_uid = $2`, id, eventUID))
-	if err == sql.ErrNoRows {
+	if errors.Is(err, sql.ErrNoRows) {
 		return nil, notFound("the Event has no task %d", id)
 	}
 	return t, err
