@@ -283,7 +283,7 @@ func (e *eventTx) clipInput(t *taskRow) (*api.ClipInput, error) {
 		u := upload(jpg)
 		in.Jpg = &u
 	}
-	in.Units, err = unitsCovering(e.ctx, e, e.ev.uid, c.in.Frame, c.out.Frame)
+	in.Units, err = unitsToRender(e.ctx, e, e.ev.uid, c.in, c.out)
 	return in, err
 }
 

@@ -274,7 +274,7 @@ func (e *eventTx) reelInput(t *taskRow) (*api.ReelInput, error) {
 		return nil, err
 	}
 	for _, p := range r.parts {
-		units, err := unitsCovering(e.ctx, e, e.ev.uid, p.In.Frame, p.Out.Frame)
+		units, err := unitsToRender(e.ctx, e, e.ev.uid, p.In, p.Out)
 		if err != nil {
 			return nil, err
 		}

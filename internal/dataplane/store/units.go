@@ -149,3 +149,13 @@ func unitsCovering(ctx context.Context, q querier, uid string, from, to int64) (
 	}
 	return out, nil
 }
+
+// soundLead is how many frames before a mark-in are taken along. An AAC frame (1024 samples, 21 ms at 48 kHz)
+// may begin before the mark, and decodes right only after the one before it; four frames are longer than two
+// of AAC at every common frame rate.
+const soundLead = 4
+
+// unitsToRender returns the units that a cut from in to out is decoded from.
+func unitsToRender(ctx context.Context, q querier, uid string, in, out api.Mark) ([]api.UnitRef, error) {
+	return unitsCovering(ctx, q, uid, max(in.Frame-soundLead, 0), out.Frame)
+}
