@@ -5,8 +5,9 @@ SHELL := /usr/bin/env bash
 MAKEFLAGS += --no-print-directory
 
 # Machines that build from an archive, or from a checkout of another user, have no version control to stamp from.
-export GOFLAGS ?= -buildvcs=false
-export CGO_ENABLED = 0
+# The same flags for builds, tests and linters let them share one build cache.
+export GOFLAGS := -buildvcs=false -trimpath
+export CGO_ENABLED := 0
 
 CLUSTER_CMD := hack/cluster/cluster
 TOOL := hack/tools/tool

@@ -6,7 +6,7 @@ build: bin/mre ## Build the static binary, bin/mre
 # Go knows best what has changed; the rule always asks it.
 .PHONY: bin/mre
 bin/mre:
-	go build -trimpath -ldflags '-s -w' -o bin/mre ./cmd/mre
+	go build -ldflags '-s -w' -o bin/mre ./cmd/mre
 
 .PHONY: image
 image: build ## Make the image of bin/mre: bin/image.tar, its name in bin/image.txt
