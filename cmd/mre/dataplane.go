@@ -108,12 +108,13 @@ func runDataplane(ctx context.Context, f dataplaneFlags) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
-	listener, err := net.Listen("tcp", f.listen)
+	var listen net.ListenConfig
+	listener, err := listen.Listen(ctx, "tcp", f.listen)
 	if err != nil {
 		return fmt.Errorf("--listen: %w", err)
 	}
 	defer listener.Close()
-	metrics, err := net.Listen("tcp", f.metricsListen)
+	metrics, err := listen.Listen(ctx, "tcp", f.metricsListen)
 	if err != nil {
 		return fmt.Errorf("--metrics-listen: %w", err)
 	}

@@ -141,7 +141,7 @@ func (b *bench) finish(ctx context.Context, e *mrev1.Event) error {
 		return complete, nil
 	})
 	if err != nil {
-		return fmt.Errorf("Event %s: %w", e.Name, err)
+		return fmt.Errorf("wait for Event %s: %w", e.Name, err)
 	}
 	return nil
 }

@@ -35,7 +35,7 @@ func servePaced(ctx context.Context, ip, path string, seconds float64) (url stri
 		remove()
 		return "", nil, fmt.Errorf("serve the match: %w", err)
 	}
-	listener, err := net.Listen("tcp", net.JoinHostPort(ip, "0"))
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort(ip, "0"))
 	if err != nil {
 		remove()
 		return "", nil, fmt.Errorf("serve the match (--node-ip): %w", err)

@@ -51,12 +51,12 @@ func (b *bench) planOfSamples(ctx context.Context, uid, url string) (api.Plan, e
 func compile(p *mrev1.Plugin) (api.PlanPlugin, error) {
 	b, ok := builtin.Lookup(p.Spec.Runtime.Builtin.Name)
 	if !ok {
-		return api.PlanPlugin{}, fmt.Errorf("Plugin %s: no built-in plugin %q", p.Name, p.Spec.Runtime.Builtin.Name)
+		return api.PlanPlugin{}, fmt.Errorf("compile Plugin %s: no built-in plugin %q", p.Name, p.Spec.Runtime.Builtin.Name)
 	}
 	configuration := map[string]any{}
 	if p.Spec.Configuration != nil {
 		if err := json.Unmarshal(p.Spec.Configuration.Raw, &configuration); err != nil {
-			return api.PlanPlugin{}, fmt.Errorf("Plugin %s: spec.configuration: %w", p.Name, err)
+			return api.PlanPlugin{}, fmt.Errorf("compile Plugin %s: spec.configuration: %w", p.Name, err)
 		}
 	}
 	dependsOn := []string{}

@@ -94,7 +94,7 @@ func task(id int64) api.Lease {
 	return api.Lease{TaskID: id, Kind: api.TaskKindFeaturer, Token: "tok", Attempt: 1, LeaseSeconds: 60, TimeoutSeconds: 60}
 }
 
-func start(t *testing.T, ctx context.Context, p *plane, r runner) error {
+func start(ctx context.Context, t *testing.T, p *plane, r runner) error {
 	t.Helper()
 	srv := httptest.NewServer(p)
 	t.Cleanup(srv.Close)
@@ -108,7 +108,7 @@ func start(t *testing.T, ctx context.Context, p *plane, r runner) error {
 
 func TestEndsAfterSoManyTasks(t *testing.T) {
 	p := &plane{tasks: []api.Lease{task(1), task(2), task(3)}, maxTasks: 2}
-	if err := start(t, t.Context(), p, func(context.Context, api.Lease) (api.TaskOutput, error) {
+	if err := start(t.Context(), t, p, func(context.Context, api.Lease) (api.TaskOutput, error) {
 		return api.TaskOutput{}, nil
 	}); err != nil {
 		t.Fatal(err)
@@ -120,7 +120,7 @@ func TestEndsAfterSoManyTasks(t *testing.T) {
 
 func TestWorksUntilDone(t *testing.T) {
 	p := &plane{tasks: []api.Lease{task(1), task(2)}}
-	if err := start(t, t.Context(), p, func(_ context.Context, l api.Lease) (api.TaskOutput, error) {
+	if err := start(t.Context(), t, p, func(_ context.Context, l api.Lease) (api.TaskOutput, error) {
 		return api.TaskOutput{Results: []api.NewResult{{StartMicros: l.TaskID, Attributes: map[string]any{}}}}, nil
 	}); err != nil {
 		t.Fatal(err)
@@ -156,7 +156,7 @@ func TestFailureCostsAnAttemptNotTheProcess(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			p := &plane{tasks: []api.Lease{task(1)}}
-			if err := start(t, t.Context(), p, tt.run); err != nil {
+			if err := start(t.Context(), t, p, tt.run); err != nil {
 				t.Fatal(err)
 			}
 			said := p.bodies["fail"]
@@ -172,7 +172,7 @@ func TestTimeoutFailsTheAttempt(t *testing.T) {
 	l := task(1)
 	l.TimeoutSeconds = 1
 	p := &plane{tasks: []api.Lease{l}}
-	if err := start(t, t.Context(), p, func(ctx context.Context, _ api.Lease) (api.TaskOutput, error) {
+	if err := start(t.Context(), t, p, func(ctx context.Context, _ api.Lease) (api.TaskOutput, error) {
 		<-ctx.Done()
 		return api.TaskOutput{}, ctx.Err()
 	}); err != nil {
@@ -200,7 +200,7 @@ func TestHeartbeatsAndLostLease(t *testing.T) {
 		return 0
 	}
 	var why error
-	if err := start(t, t.Context(), p, func(ctx context.Context, _ api.Lease) (api.TaskOutput, error) {
+	if err := start(t.Context(), t, p, func(ctx context.Context, _ api.Lease) (api.TaskOutput, error) {
 		<-ctx.Done()
 		why = context.Cause(ctx)
 		return api.TaskOutput{}, ctx.Err()
@@ -215,7 +215,7 @@ func TestHeartbeatsAndLostLease(t *testing.T) {
 func TestStopGivesTheTaskBack(t *testing.T) {
 	p := &plane{tasks: []api.Lease{task(1), task(2)}}
 	ctx, cancel := context.WithCancel(t.Context())
-	err := start(t, ctx, p, func(ctx context.Context, _ api.Lease) (api.TaskOutput, error) {
+	err := start(ctx, t, p, func(ctx context.Context, _ api.Lease) (api.TaskOutput, error) {
 		cancel()
 		<-ctx.Done()
 		return api.TaskOutput{}, ctx.Err()
@@ -231,7 +231,7 @@ func TestStopGivesTheTaskBack(t *testing.T) {
 func TestStopPublishesWorkThatIsDone(t *testing.T) {
 	p := &plane{tasks: []api.Lease{task(1)}}
 	ctx, cancel := context.WithCancel(t.Context())
-	err := start(t, ctx, p, func(context.Context, api.Lease) (api.TaskOutput, error) {
+	err := start(ctx, t, p, func(context.Context, api.Lease) (api.TaskOutput, error) {
 		cancel()
 		return api.TaskOutput{}, nil
 	})
@@ -249,7 +249,7 @@ func TestOutlivesADataPlaneThatComesBack(t *testing.T) {
 		}
 		return 0
 	}
-	if err := start(t, t.Context(), p, func(context.Context, api.Lease) (api.TaskOutput, error) { return api.TaskOutput{}, nil }); err != nil {
+	if err := start(t.Context(), t, p, func(context.Context, api.Lease) (api.TaskOutput, error) { return api.TaskOutput{}, nil }); err != nil {
 		t.Fatal(err)
 	}
 	if p.count("complete") != 2 {
@@ -259,7 +259,7 @@ func TestOutlivesADataPlaneThatComesBack(t *testing.T) {
 
 func TestGivesUpWithoutADataPlane(t *testing.T) {
 	p := &plane{answer: func(string) int { return http.StatusServiceUnavailable }}
-	err := start(t, t.Context(), p, nil)
+	err := start(t.Context(), t, p, nil)
 	if err == nil || errors.Is(err, ErrStopped) || !strings.Contains(err.Error(), "gave up") {
 		t.Fatalf("err = %v", err)
 	}
@@ -267,7 +267,7 @@ func TestGivesUpWithoutADataPlane(t *testing.T) {
 
 func TestDeletedEventEndsTheAgent(t *testing.T) {
 	p := &plane{answer: func(string) int { return http.StatusGone }}
-	if err := start(t, t.Context(), p, nil); err != nil {
+	if err := start(t.Context(), t, p, nil); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -279,7 +279,7 @@ func TestRefusedOutputFailsTheAttempt(t *testing.T) {
 		}
 		return 0
 	}}
-	if err := start(t, t.Context(), p, func(context.Context, api.Lease) (api.TaskOutput, error) { return api.TaskOutput{}, nil }); err != nil {
+	if err := start(t.Context(), t, p, func(context.Context, api.Lease) (api.TaskOutput, error) { return api.TaskOutput{}, nil }); err != nil {
 		t.Fatal(err)
 	}
 	if p.bodies["fail"]["retryable"] != false {

@@ -93,7 +93,7 @@ func levelWindows(in api.FeaturerInput) (levels, error) {
 			}
 			for j, level := range t.Levels {
 				k := t.FirstWindow + int64(j)
-				if k < first || (k >= end && !(last && out.whole)) {
+				if k < first || (k >= end && (!last || !out.whole)) {
 					continue
 				}
 				out.index, out.db = append(out.index, k), append(out.db, float64(level)/100)

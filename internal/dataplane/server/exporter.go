@@ -48,15 +48,17 @@ func (s *Server) runExport(ctx context.Context, task store.ExportTask) error {
 	if err == nil {
 		err = s.store.CompleteExport(ctx, task, written.json, written.edls)
 	}
-	if err == nil || ctx.Err() != nil || errors.Is(err, store.ErrGone) || errors.Is(err, store.ErrLeaseLost) {
-		return nil
-	}
-	if errors.Is(err, objects.ErrUnavailable) {
+	switch {
+	case ctx.Err() != nil, errors.Is(err, store.ErrGone), errors.Is(err, store.ErrLeaseLost):
+		return nil // there is nothing left to export, or somebody else does it
+	case errors.Is(err, objects.ErrUnavailable):
 		return errors.Join(err, s.store.Release(ctx, task.EventUID, task.TaskID, task.Token))
+	case err != nil:
+		return errors.Join(err, s.store.Fail(ctx, task.EventUID, task.TaskID, api.TaskFailure{
+			Token: task.Token, Message: err.Error(), Retryable: true,
+		}))
 	}
-	return errors.Join(err, s.store.Fail(ctx, task.EventUID, task.TaskID, api.TaskFailure{
-		Token: task.Token, Message: err.Error(), Retryable: true,
-	}))
+	return nil
 }
 
 // exported names what an export has written.

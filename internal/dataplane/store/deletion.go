@@ -17,13 +17,13 @@ import (
 type DeletionPhase string
 
 const (
-	// PhaseTombstoned: late calls are refused; nothing is deleted yet.
+	// PhaseTombstoned says: late calls are refused; nothing is deleted yet.
 	PhaseTombstoned DeletionPhase = "Tombstoned"
-	// PhaseRows: it is settled which objects stay; rows are being deleted.
+	// PhaseRows says: it is settled which objects stay; rows are being deleted.
 	PhaseRows DeletionPhase = "Rows"
-	// PhaseObjects: the rows are gone; objects under the prefix are next.
+	// PhaseObjects says: the rows are gone; objects under the prefix are next.
 	PhaseObjects DeletionPhase = "Objects"
-	// PhaseDone: only the tombstone is left.
+	// PhaseDone says: only the tombstone is left.
 	PhaseDone DeletionPhase = "Done"
 )
 

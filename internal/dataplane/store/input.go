@@ -148,12 +148,12 @@ func (e *eventTx) optimizerInput(t *taskRow) (*api.OptimizerInput, error) {
 // claimed themselves. What happened to the one after beyond the horizon is
 // left out.
 func (e *eventTx) neighbours(rows []*segmentRow, horizon int64) ([]api.Segment, error) {
-	out := []api.Segment{}
 	before, err := selectSegments(e.ctx, e, `event_uid = $1 AND id < $2 ORDER BY id DESC LIMIT 1`, e.ev.uid, rows[0].id)
 	if err != nil {
 		return nil, err
 	}
-	if out, err = wireSegments(e.ctx, e, e.ev.uid, before); err != nil {
+	out, err := wireSegments(e.ctx, e, e.ev.uid, before)
+	if err != nil {
 		return nil, err
 	}
 	for i := range out {

@@ -97,7 +97,6 @@ func optionalName(p *string) string {
 	return *p
 }
 
-func (p *plan) chunkMicros() int64      { return int64(p.ChunkSeconds) * microsPerSecond }
 func (p *plan) maxSegmentMicros() int64 { return int64(p.MaxSegmentSeconds) * microsPerSecond }
 
 // featurers are the plugins that run on every chunk, dependencies first.

@@ -42,7 +42,7 @@ func (t *stmtTx) find(ctx context.Context, query string) *sql.Stmt {
 
 // QueryContext queries in the transaction.
 func (t *stmtTx) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	if s := t.find(ctx, query); s != nil {
+	if s := t.find(ctx, query); s != nil { //nolint:sqlclosecheck // the transaction's end closes it
 		return s.QueryContext(ctx, args...)
 	}
 	return t.tx.QueryContext(ctx, query, args...)
@@ -50,7 +50,7 @@ func (t *stmtTx) QueryContext(ctx context.Context, query string, args ...any) (*
 
 // QueryRowContext queries one row in the transaction.
 func (t *stmtTx) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
-	if s := t.find(ctx, query); s != nil {
+	if s := t.find(ctx, query); s != nil { //nolint:sqlclosecheck // the transaction's end closes it
 		return s.QueryRowContext(ctx, args...)
 	}
 	return t.tx.QueryRowContext(ctx, query, args...)
@@ -58,7 +58,7 @@ func (t *stmtTx) QueryRowContext(ctx context.Context, query string, args ...any)
 
 // ExecContext executes in the transaction.
 func (t *stmtTx) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	if s := t.find(ctx, query); s != nil {
+	if s := t.find(ctx, query); s != nil { //nolint:sqlclosecheck // the transaction's end closes it
 		return s.ExecContext(ctx, args...)
 	}
 	return t.tx.ExecContext(ctx, query, args...)
@@ -87,7 +87,7 @@ func (t *stmtTx) prepare(ctx context.Context) {
 			return
 		}
 		if _, twice := t.statements.prepared.LoadOrStore(query, s); twice {
-			_ = s.Close() // another transaction was faster
+			_ = s.Close() //nolint:sqlclosecheck // another transaction was faster; the others stay open
 		}
 	}
 }

@@ -168,15 +168,15 @@ func videoOf(s rawStream) Video {
 		v.Rotated = v.Rotated || d.Rotation != 0
 	}
 	average, errA := timeline.ParseRational(s.AverageRate)
-	real, errR := timeline.ParseRational(s.RealRate)
+	nominal, errR := timeline.ParseRational(s.RealRate)
 	switch {
 	case errA == nil:
 		v.Rate = SnapRate(average)
 		// r_frame_rate of interlaced H.264 may be the field rate, and of TS
 		// the average is a guess; a real difference means a varying rate.
-		v.Variable = errR == nil && SnapRate(real) != v.Rate
+		v.Variable = errR == nil && SnapRate(nominal) != v.Rate
 	case errR == nil:
-		v.Rate = SnapRate(real)
+		v.Rate = SnapRate(nominal)
 	default:
 		v.Rate, v.Variable = timeline.Rational{Num: 25, Den: 1}, true
 	}
