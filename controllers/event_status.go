@@ -54,8 +54,8 @@ func setEventStatus(s *eventScope) {
 func setSourceReady(c conditions, state *api.EventState) {
 	switch {
 	case state.Timeline != nil:
-		c.set(mrev1.ConditionSourceReady, metav1.ConditionTrue, mrev1.ReasonSourceOpened, "The source was opened: "+
-			string(state.Timeline.Ingest)+", "+or(state.Timeline.IngestReason, "no reason given"))
+		c.set(mrev1.ConditionSourceReady, metav1.ConditionTrue, mrev1.ReasonSourceOpened, "The source was opened ("+
+			string(state.Timeline.Ingest)+"): "+or(state.Timeline.IngestReason, "no reason given"))
 	case state.State == api.EventStateStateFailed:
 		c.set(mrev1.ConditionSourceReady, metav1.ConditionFalse,
 			or(ptr.Deref(state.Reason, ""), mrev1.ReasonIngestFailed), or(ptr.Deref(state.Message, ""), "The source was not opened"))
