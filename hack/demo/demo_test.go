@@ -13,7 +13,7 @@ import (
 )
 
 func TestClock(t *testing.T) {
-	for micros, want := range map[int64]string{0: "00:00.000", 59_999_900: "00:59.999", 61_033_333: "01:01.033", 3_600_000_000: "60:00.000"} {
+	for micros, want := range map[int64]string{0: "00:00.000", 59_999_400: "00:59.999", 61_033_333: "01:01.033", 3_600_000_000: "60:00.000"} {
 		if got := clock(micros); got != want {
 			t.Errorf("%d: got %s, want %s", micros, got, want)
 		}

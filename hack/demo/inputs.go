@@ -31,7 +31,7 @@ const (
 
 // catalogue is what every Event of the demo needs.
 func catalogue() []string {
-	return []string{samples + "/plugins.yaml", samples + "/model.yaml", samples + "/profile.yaml", own + "/profile-shorts.yaml"}
+	return []string{samples + "/plugins.yaml", samples + "/model.yaml", samples + "/profile.yaml", own + "/plugins.yaml"}
 }
 
 // prepareInputs makes or finds the videos and brings them to where the cluster can read them.

@@ -110,7 +110,7 @@ func splitLocation(location string) (below, rest string) {
 
 // clock writes microseconds as MM:SS.mmm.
 func clock(micros int64) string {
-	ms := micros / 1000
+	ms := (micros + 500) / 1000
 	return fmt.Sprintf("%02d:%02d.%03d", ms/60000, ms/1000%60, ms%1000)
 }
 
