@@ -92,8 +92,8 @@ func makeProfile(change ...func(*mrev1.Profile)) *mrev1.Profile {
 		Spec: mrev1.ProfileSpec{
 			ChunkSeconds: 20, MaxSegmentSeconds: 120,
 			Segmenter:  use(moment),
-			Optimizer:  ptr.To(use(snapTo)),
-			Labeler:    ptr.To(use(label)),
+			Optimizer:  new(use(snapTo)),
+			Labeler:    new(use(label)),
 			Processing: mrev1.ProcessingSpec{MinWorkers: 2, MinRenderers: 1, DrainTimeoutSeconds: 1800},
 		},
 	}

@@ -51,7 +51,7 @@ func (f *ChangeFeed) Events() <-chan event.TypedGenericEvent[*mrev1.Event] { ret
 // Replays is what the Replay reconciler listens to.
 func (f *ChangeFeed) Replays() <-chan event.TypedGenericEvent[*mrev1.Replay] { return f.replays }
 
-// NeedLeaderElection: a standby has nobody to wake up.
+// NeedLeaderElection keeps it to the leader: a standby has nobody to wake up.
 func (f *ChangeFeed) NeedLeaderElection() bool { return true }
 
 // Start follows the feed until the context ends. After an outage everything is looked at once, as the feed

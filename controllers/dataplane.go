@@ -6,10 +6,9 @@ import (
 	"context"
 	"time"
 
+	mrev1 "github.com/mre-operator/mre-operator/api/v1alpha1"
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
 	"github.com/mre-operator/mre-operator/internal/dataplane/client"
-
-	mrev1 "github.com/mre-operator/mre-operator/api/v1alpha1"
 )
 
 // DataPlane is the part of the data plane's client that the manager uses. A call is tried once: the

@@ -113,7 +113,7 @@ func sourceStatus(t *api.Timeline) *mrev1.SourceStatus {
 		Reason:      cut(t.IngestReason, 1024),
 		Resolution:  fmt.Sprintf("%dx%d", t.Width, t.Height),
 		FrameRate:   rate,
-		AudioTracks: ptr.To(int32(len(t.AudioTracks))),
+		AudioTracks: new(int32(len(t.AudioTracks))),
 	}
 }
 

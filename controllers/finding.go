@@ -12,9 +12,9 @@ import (
 type Next int
 
 const (
-	// Wait: the world may change by itself, as when a referenced object is applied later.
+	// Wait means that the world may change by itself, as when a referenced object is applied later.
 	Wait Next = iota
-	// Stall: somebody has to change something.
+	// Stall means that somebody has to change something.
 	Stall
 )
 

@@ -94,7 +94,7 @@ func TestPlanHash(t *testing.T) {
 		t.Error("the order of keys changes the hash")
 	}
 	for name, other := range map[string]string{
-		"start": compile(makeEvent(func(e *mrev1.Event) { e.Spec.Start = ptr.To(metav1.NewTime(now0.Add(time.Hour))) }), makeProfile(), usualPlugins()),
+		"start": compile(makeEvent(func(e *mrev1.Event) { e.Spec.Start = new(metav1.NewTime(now0.Add(time.Hour))) }), makeProfile(), usualPlugins()),
 		"chunk": compile(makeEvent(), makeProfile(func(p *mrev1.Profile) { p.Spec.ChunkSeconds = 6 }), usualPlugins()),
 		"clips": compile(makeEvent(func(e *mrev1.Event) { e.Spec.Clips.Original = mrev1.Skip }), makeProfile(), usualPlugins()),
 		"event": compile(makeEvent(func(e *mrev1.Event) { e.UID = "other" }), makeProfile(), usualPlugins()),

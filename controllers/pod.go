@@ -32,11 +32,11 @@ func podSpec(e *mrev1.Event, j NewJob, o Options) corev1.PodSpec {
 	return corev1.PodSpec{
 		RestartPolicy:                 corev1.RestartPolicyNever,
 		ServiceAccountName:            o.AgentServiceAccount,
-		AutomountServiceAccountToken:  ptr.To(false),
-		EnableServiceLinks:            ptr.To(false),
+		AutomountServiceAccountToken:  new(false),
+		EnableServiceLinks:            new(false),
 		TerminationGracePeriodSeconds: ptr.To[int64](gracePeriodSeconds),
 		SecurityContext: &corev1.PodSecurityContext{
-			RunAsNonRoot:   ptr.To(true),
+			RunAsNonRoot:   new(true),
 			RunAsUser:      ptr.To[int64](agentUser),
 			RunAsGroup:     ptr.To[int64](agentUser),
 			FSGroup:        ptr.To[int64](agentUser),
@@ -62,8 +62,8 @@ func podSpec(e *mrev1.Event, j NewJob, o Options) corev1.PodSpec {
 			},
 			Resources: o.Resources,
 			SecurityContext: &corev1.SecurityContext{
-				AllowPrivilegeEscalation: ptr.To(false),
-				ReadOnlyRootFilesystem:   ptr.To(true),
+				AllowPrivilegeEscalation: new(false),
+				ReadOnlyRootFilesystem:   new(true),
 				Capabilities:             &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
 			},
 			// What an agent says last ends up in the pod's status, so that a failed Job explains itself.
@@ -79,7 +79,7 @@ func podSpec(e *mrev1.Event, j NewJob, o Options) corev1.PodSpec {
 					Audience: tokenAudience, ExpirationSeconds: ptr.To[int64](tokenSeconds), Path: tokenFile}}},
 			}}},
 			{Name: "scratch", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{
-				SizeLimit: ptr.To(o.ScratchSize)}}},
+				SizeLimit: new(o.ScratchSize)}}},
 		},
 	}
 }

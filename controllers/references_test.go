@@ -4,6 +4,7 @@ package controllers
 
 import (
 	"context"
+	"slices"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -74,8 +75,8 @@ var _ = Describe("References", func() {
 
 		plugins := usualPlugins()
 		plugins[0].Spec.Models = references("m")
-		for i := len(plugins) - 1; i >= 0; i-- {
-			Expect(k8s.Create(ctx, in(ns, plugins[i]))).To(Succeed())
+		for _, plugin := range slices.Backward(plugins) {
+			Expect(k8s.Create(ctx, in(ns, plugin))).To(Succeed())
 		}
 		Eventually(conditionOf(ctx, plugins[0], mrev1.ConditionReady)).Should(is("False", mrev1.ReasonReferenceNotFound, "spec.models: Model m"))
 		Eventually(conditionOf(ctx, plugins[2], mrev1.ConditionReady)).Should(is("True", mrev1.ReasonAccepted))

@@ -68,10 +68,10 @@ func (r *ReplayReconciler) reconcile(ctx context.Context, replay *mrev1.Replay) 
 	c := r.conditions(replay)
 	var e mrev1.Event
 	err := r.Client.Get(ctx, client.ObjectKey{Namespace: replay.Namespace, Name: replay.Spec.EventRef.Name}, &e)
-	if err != nil && !apierrors.IsNotFound(err) {
+	if client.IgnoreNotFound(err) != nil {
 		return 0, fmt.Errorf("reading Event %s: %w", replay.Spec.EventRef.Name, err)
 	}
-	if err != nil || !e.DeletionTimestamp.IsZero() {
+	if apierrors.IsNotFound(err) || !e.DeletionTimestamp.IsZero() {
 		f := waiting(mrev1.ReasonEventNotFound, "spec.eventRef: Event %s not found", replay.Spec.EventRef.Name)
 		unselected(c, *f)
 		return 0, nil

@@ -37,8 +37,8 @@ func setReplayStatus(r *mrev1.Replay, c conditions, s api.ReplayState) {
 	st.PlanHash = ptr.Deref(s.PlanHash, "")
 	st.Selected, st.DurationMilliseconds, st.Outputs = nil, nil, nil
 	if st.PlanHash != "" {
-		st.Selected = ptr.To(s.Selected)
-		st.DurationMilliseconds = ptr.To(s.DurationMicros / 1000)
+		st.Selected = new(s.Selected)
+		st.DurationMilliseconds = new(s.DurationMicros / 1000)
 	}
 	rendered := 0
 	for _, o := range s.Outputs {
@@ -46,7 +46,7 @@ func setReplayStatus(r *mrev1.Replay, c conditions, s api.ReplayState) {
 			Resolution: o.Resolution, MP4: ptr.Deref(o.Location, ""), Thumbnail: ptr.Deref(o.Thumbnail, ""),
 		}
 		if o.Proof != nil {
-			out.Frames = ptr.To(o.Proof.Frames)
+			out.Frames = new(o.Proof.Frames)
 		}
 		if o.State == api.ReelStateStateRendered {
 			rendered++

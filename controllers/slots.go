@@ -7,9 +7,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/mre-operator/mre-operator/internal/dataplane/api"
-
 	mrev1 "github.com/mre-operator/mre-operator/api/v1alpha1"
+	"github.com/mre-operator/mre-operator/internal/dataplane/api"
 )
 
 // Role is what a Job of an Event does. It is the name of the mre subcommand, too.

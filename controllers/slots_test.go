@@ -28,12 +28,12 @@ func TestWantedJobs(t *testing.T) {
 	}{
 		"pending":        {api.EventState{State: api.EventStateStatePending}, map[Role]int32{RoleIngest: 1, RoleWorker: 2, RoleRender: 3}},
 		"active":         {api.EventState{State: api.EventStateStateActive}, map[Role]int32{RoleIngest: 1, RoleWorker: 2, RoleRender: 3}},
-		"source ended":   {api.EventState{State: api.EventStateStateDraining, SourceEnded: ptr.To(true), Backlog: api.Backlog{Work: busy}}, map[Role]int32{RoleWorker: 2, RoleRender: 3}},
-		"clips are left": {api.EventState{State: api.EventStateStateDraining, SourceEnded: ptr.To(true), Backlog: api.Backlog{Render: api.PoolBacklog{Leased: 1}}}, map[Role]int32{RoleRender: 3}},
+		"source ended":   {api.EventState{State: api.EventStateStateDraining, SourceEnded: new(true), Backlog: api.Backlog{Work: busy}}, map[Role]int32{RoleWorker: 2, RoleRender: 3}},
+		"clips are left": {api.EventState{State: api.EventStateStateDraining, SourceEnded: new(true), Backlog: api.Backlog{Render: api.PoolBacklog{Leased: 1}}}, map[Role]int32{RoleRender: 3}},
 		"only the export is left": {
-			api.EventState{State: api.EventStateStateDraining, SourceEnded: ptr.To(true)}, map[Role]int32{}},
-		"complete":             {api.EventState{State: api.EventStateStateComplete, SourceEnded: ptr.To(true)}, map[Role]int32{}},
-		"a reel for later":     {api.EventState{State: api.EventStateStateComplete, SourceEnded: ptr.To(true), Backlog: api.Backlog{Render: busy}}, map[Role]int32{RoleRender: 3}},
+			api.EventState{State: api.EventStateStateDraining, SourceEnded: new(true)}, map[Role]int32{}},
+		"complete":             {api.EventState{State: api.EventStateStateComplete, SourceEnded: new(true)}, map[Role]int32{}},
+		"a reel for later":     {api.EventState{State: api.EventStateStateComplete, SourceEnded: new(true), Backlog: api.Backlog{Render: busy}}, map[Role]int32{RoleRender: 3}},
 		"failed":               {api.EventState{State: api.EventStateStateFailed, Backlog: api.Backlog{Work: busy, Render: busy}}, map[Role]int32{}},
 		"complete, end unsaid": {api.EventState{State: api.EventStateStateComplete}, map[Role]int32{}},
 	} {

@@ -108,12 +108,12 @@ func TestEventStatus(t *testing.T) {
 				"ReferencesResolved": "True:Resolved", "Complete": "False:Progressing", "Failed": "False:Progressing"},
 		},
 		"complete, with work given up": {
-			state: api.EventState{State: api.EventStateStateComplete, PlanHash: "h", Timeline: timeline, Reason: ptr.To("DrainTimedOut"), Message: ptr.To("2 clips")},
+			state: api.EventState{State: api.EventStateStateComplete, PlanHash: "h", Timeline: timeline, Reason: new("DrainTimedOut"), Message: new("2 clips")},
 			want: map[string]string{"Ready": "True:DrainTimedOut", "SourceReady": "True:SourceOpened", "ReferencesResolved": "True:Resolved",
 				"Complete": "True:DrainTimedOut", "Failed": "False:Completed"},
 		},
 		"failed": {
-			state: api.EventState{State: api.EventStateStateFailed, PlanHash: "h", Reason: ptr.To("SourceNotFound"), Message: ptr.To("404")},
+			state: api.EventState{State: api.EventStateStateFailed, PlanHash: "h", Reason: new("SourceNotFound"), Message: new("404")},
 			want: map[string]string{"Ready": "False:SourceNotFound", "Stalled": "True:SourceNotFound", "SourceReady": "False:SourceNotFound",
 				"ReferencesResolved": "True:Resolved", "Complete": "False:SourceNotFound", "Failed": "True:SourceNotFound"},
 		},
@@ -157,7 +157,7 @@ func TestTheEndIsFinal(t *testing.T) {
 
 func TestReplayStatus(t *testing.T) {
 	reel := func(resolution string, state api.ReelStateState) api.ReelState {
-		return api.ReelState{Resolution: resolution, State: state, Location: ptr.To("s3://b/" + resolution), Error: ptr.To("no room")}
+		return api.ReelState{Resolution: resolution, State: state, Location: new("s3://b/" + resolution), Error: new("no room")}
 	}
 	for name, tc := range map[string]struct {
 		state api.ReplayState
@@ -166,14 +166,14 @@ func TestReplayStatus(t *testing.T) {
 	}{
 		"waiting": {api.ReplayState{State: api.ReplayStateStateWaiting},
 			map[string]string{"Ready": "True:WaitingForEvent", "Selected": "False:WaitingForEvent", "Rendered": "False:WaitingForEvent"}, "being processed"},
-		"rendering": {api.ReplayState{State: api.ReplayStateStateRendering, PlanHash: ptr.To("p"), Selected: 3,
+		"rendering": {api.ReplayState{State: api.ReplayStateStateRendering, PlanHash: new("p"), Selected: 3,
 			Outputs: []api.ReelState{reel("640x360", api.ReelStateStateRendered), reel("360x640", api.ReelStateStatePending)}},
 			map[string]string{"Ready": "True:Rendering", "Selected": "True:Planned", "Rendered": "False:Rendering"}, "1 of 2"},
-		"rendered": {api.ReplayState{State: api.ReplayStateStateRendered, PlanHash: ptr.To("p"), Outputs: []api.ReelState{reel("640x360", api.ReelStateStateRendered)}},
+		"rendered": {api.ReplayState{State: api.ReplayStateStateRendered, PlanHash: new("p"), Outputs: []api.ReelState{reel("640x360", api.ReelStateStateRendered)}},
 			map[string]string{"Ready": "True:Rendered", "Selected": "True:Planned", "Rendered": "True:Rendered"}, "Every output"},
 		"no match": {api.ReplayState{State: api.ReplayStateStateNoMatch},
 			map[string]string{"Ready": "False:NoMatch", "Stalled": "True:NoMatch", "Selected": "False:NoMatch", "Rendered": "False:NoMatch"}, "no segment"},
-		"failed": {api.ReplayState{State: api.ReplayStateStateFailed, PlanHash: ptr.To("p"), Outputs: []api.ReelState{reel("640x360", api.ReelStateStateFailed)}},
+		"failed": {api.ReplayState{State: api.ReplayStateStateFailed, PlanHash: new("p"), Outputs: []api.ReelState{reel("640x360", api.ReelStateStateFailed)}},
 			map[string]string{"Ready": "False:RenderFailed", "Stalled": "True:RenderFailed", "Selected": "True:Planned", "Rendered": "False:RenderFailed"}, "output 640x360: no room"},
 		"event failed": {api.ReplayState{State: api.ReplayStateStateEventFailed},
 			map[string]string{"Ready": "False:EventFailed", "Stalled": "True:EventFailed", "Selected": "False:EventFailed", "Rendered": "False:EventFailed"}, "Event failed"},

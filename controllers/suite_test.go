@@ -88,7 +88,7 @@ func installRoles() {
 	for _, file := range []string{"service_account.yaml", "role.yaml", "role_binding.yaml"} {
 		text, err := os.ReadFile(filepath.Join("..", "config", "rbac", file))
 		Expect(err).NotTo(HaveOccurred())
-		for _, document := range strings.Split(string(text), "\n---\n") {
+		for document := range strings.SplitSeq(string(text), "\n---\n") {
 			u := &unstructured.Unstructured{}
 			Expect(yaml.Unmarshal([]byte(document), &u.Object)).To(Succeed())
 			Expect(k8s.Create(context.Background(), u)).To(Succeed())
@@ -105,7 +105,7 @@ func startManager() {
 	account.BearerToken = token("mre-system", "mre-manager")
 	mgr, err := ctrl.NewManager(account, ctrl.Options{
 		Scheme: testScheme, Cache: selected, Metrics: metricsserver.Options{BindAddress: "0"},
-		Controller: config.Controller{SkipNameValidation: ptr.To(true)},
+		Controller: config.Controller{SkipNameValidation: new(true)},
 	})
 	Expect(err).NotTo(HaveOccurred())
 	options := DefaultOptions()

@@ -114,7 +114,7 @@ func runManager(ctx context.Context, f managerFlags) error {
 		LeaderElectionReleaseOnCancel: true,
 		GracefulShutdownTimeout:       ptr.To(10 * time.Second),
 		// A standby fills its caches beforehand, so that a takeover costs no listing.
-		Controller: config.Controller{EnableWarmup: ptr.To(true)},
+		Controller: config.Controller{EnableWarmup: new(true)},
 	})
 	if err != nil {
 		return fmt.Errorf("make the manager: %w", err)

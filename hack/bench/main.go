@@ -17,6 +17,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"syscall"
 	"time"
 
@@ -109,12 +110,7 @@ func run(ctx context.Context, o options) error {
 }
 
 func matchesAny(pattern *regexp.Regexp, names []string) bool {
-	for _, name := range names {
-		if pattern.MatchString(name) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(names, pattern.MatchString)
 }
 
 // fixture is the match that every benchmark uses: 1080p30, an IDR frame each second.

@@ -8,8 +8,8 @@ import (
 	"fmt"
 
 	mrev1 "github.com/mre-operator/mre-operator/api/v1alpha1"
-	"github.com/mre-operator/mre-operator/internal/dataplane/client"
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
+	"github.com/mre-operator/mre-operator/internal/dataplane/client"
 )
 
 // measureLatency delivers the match as fast as it plays, and measures from the registration of the chunk that

@@ -43,7 +43,7 @@ func measurePipeline(ctx context.Context, b *bench) ([]Result, error) {
 		say("  warm workers %.1f s, a Job per step %.1f s (%d Jobs)", warm, steps, jobs)
 		ours, peer = append(ours, warm), append(peer, steps)
 	}
-	return []Result{against("pipeline-vs-job-per-step", "s", median(ours), median(peer), ptr.To(0.3), runs)}, nil
+	return []Result{against("pipeline-vs-job-per-step", "s", median(ours), median(peer), new(0.3), runs)}, nil
 }
 
 // chunkToSegment is the time from the first chunk's registration to the completion of the last segment, in seconds.

@@ -31,8 +31,8 @@ func (b *bench) planOfSamples(ctx context.Context, uid, url string) (api.Plan, e
 		MaxSegmentSeconds:   60,
 		DrainTimeoutSeconds: 1800,
 		Segmenter:           "segment-key-moment",
-		Optimizer:           ptr.To("optimize-snap"),
-		Labeler:             ptr.To("label-template"),
+		Optimizer:           new("optimize-snap"),
+		Labeler:             new("label-template"),
 	}
 	for _, name := range []string{"detect-scene-change", "detect-audio-peaks", plan.Segmenter, *plan.Optimizer, *plan.Labeler} {
 		var p mrev1.Plugin

@@ -35,7 +35,7 @@ func TestMarks(t *testing.T) {
 }
 
 func TestApply(t *testing.T) {
-	make := func() object {
+	fresh := func() object {
 		return object{"kind": "Deployment", "spec": map[string]any{"containers": []any{
 			map[string]any{"name": "a", "image": "x"}, map[string]any{"name": "b", "image": "y"}}}}
 	}
@@ -46,13 +46,13 @@ func TestApply(t *testing.T) {
 		"spec.volumes.0":                 "no spec.volumes",
 		"kind.of":                        "neither a map nor a list",
 	} {
-		o := make()
+		o := fresh()
 		err := edit{object: "Deployment/x", field: field, make: func(*marks, any) any { return "z" }}.apply(o, &marks{})
 		if want == "" {
 			if err != nil {
 				t.Errorf("%s: %v", field, err)
 			}
-			if cmp.Equal(o, make()) {
+			if cmp.Equal(o, fresh()) {
 				t.Errorf("%s changed nothing", field)
 			}
 			continue

@@ -39,7 +39,7 @@ func (m *marks) line(lines ...string) string { return m.add(mark{lines: lines}) 
 // replace puts the expressions where their marks are.
 func (m *marks) replace(text string) string {
 	var out []string
-	for _, line := range strings.Split(text, "\n") {
+	for line := range strings.SplitSeq(text, "\n") {
 		out = append(out, m.replaceIn(line)...)
 	}
 	return strings.Join(out, "\n")

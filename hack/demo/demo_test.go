@@ -72,7 +72,7 @@ func TestSpent(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	all := times{parts: f.parts}
+	all := times(f)
 	want := map[string]float64{"cluster": 12, "image": 3, "total": 15}
 	if diff := cmp.Diff(want, all.seconds()); diff != "" {
 		t.Error(diff)

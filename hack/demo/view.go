@@ -5,6 +5,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/jedib0t/go-pretty/v6/progress"
@@ -117,12 +118,13 @@ func (p *plain) show() {
 	}
 	p.last = time.Now()
 	for _, r := range p.runs {
-		line := fmt.Sprintf("%4ds  %-10s", int(time.Since(p.began).Seconds()), r.name)
+		var line strings.Builder
+		line.WriteString(fmt.Sprintf("%4ds  %-10s", int(time.Since(p.began).Seconds()), r.name))
 		for _, stage := range stages {
 			done, of := stage.count(r)
-			line += fmt.Sprintf("  %s %d/%d", stage.name, done, of)
+			line.WriteString(fmt.Sprintf("  %s %d/%d", stage.name, done, of))
 		}
-		say("%s", line)
+		say("%s", line.String())
 	}
 }
 

@@ -81,7 +81,7 @@ func (s *tokenSource) token(ctx context.Context) (string, error) {
 	}
 	const lifetime = time.Hour
 	request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{
-		Audiences: []string{audience}, ExpirationSeconds: ptr.To(int64(lifetime.Seconds())),
+		Audiences: []string{audience}, ExpirationSeconds: new(int64(lifetime.Seconds())),
 	}}
 	answer, err := s.cluster.Kube.CoreV1().ServiceAccounts(s.namespace).
 		CreateToken(ctx, s.serviceAccount, request, metav1.CreateOptions{})

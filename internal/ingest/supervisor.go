@@ -52,8 +52,7 @@ func (r *Reporter) Registered() { r.write(report{Registered: true}) }
 // Failed says why the child ends.
 func (r *Reporter) Failed(err error) {
 	out := report{Error: err.Error()}
-	var source *SourceError
-	if errors.As(err, &source) {
+	if source, ok := errors.AsType[*SourceError](err); ok {
 		out.Reason = source.Reason
 	}
 	r.write(out)

@@ -135,8 +135,7 @@ func (b *Bucket) EnsureBucket(ctx context.Context) error {
 		input.CreateBucketConfiguration = &types.CreateBucketConfiguration{LocationConstraint: types.BucketLocationConstraint(region)}
 	}
 	if _, err = b.client.CreateBucket(ctx, input); err != nil {
-		var owned *types.BucketAlreadyOwnedByYou
-		if errors.As(err, &owned) {
+		if _, ok := errors.AsType[*types.BucketAlreadyOwnedByYou](err); ok {
 			return nil
 		}
 		return fmt.Errorf("create bucket %s: %w: %w", b.name, ErrUnavailable, err)

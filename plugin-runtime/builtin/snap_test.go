@@ -3,6 +3,7 @@
 package builtin
 
 import (
+	"maps"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -89,9 +90,7 @@ func TestSnap(t *testing.T) {
 			}
 			dep.Results = append(dep.Results, resultAt(20*s+400_000, 20*s+400_000, map[string]any{"Other": true}))
 			config := map[string]any{"attributes": []any{"SceneChange"}}
-			for k, v := range tt.config {
-				config[k] = v
-			}
+			maps.Copy(config, tt.config)
 			marks, err := snap{}.Optimize(api.OptimizerInput{Plugin: api.PlanPlugin{Configuration: config}, Timeline: endedTimeline(),
 				Segments: tt.segments, Neighbours: tt.neighbours, Dependencies: []api.PluginResults{dep}})
 			if err != nil {

@@ -5,6 +5,7 @@ package builtin
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"text/template"
 	"text/template/parse"
@@ -126,10 +127,8 @@ func loops(n parse.Node) bool {
 		if n == nil {
 			return false
 		}
-		for _, child := range n.Nodes {
-			if loops(child) {
-				return true
-			}
+		if slices.ContainsFunc(n.Nodes, loops) {
+			return true
 		}
 	case *parse.IfNode:
 		return loops(n.List) || loops(n.ElseList)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"sort"
 	"testing"
 
@@ -135,7 +136,7 @@ func (p *plane) compareWithTruth(uid string, truth match.Truth) {
 	for _, r := range results {
 		cuts = append(cuts, r.Result.Start.Frame)
 	}
-	sort.Slice(cuts, func(i, j int) bool { return cuts[i] < cuts[j] })
+	slices.Sort(cuts)
 	if diff := cmp.Diff(truth.Shots[1:], cuts); diff != "" {
 		p.t.Errorf("cuts (-truth +found):\n%s", diff)
 	}

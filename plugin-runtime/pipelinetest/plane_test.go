@@ -193,7 +193,7 @@ func plan(t *testing.T, uid, source string, chunkSeconds int32) api.Plan {
 		ChunkSeconds: chunkSeconds, UnitMicros: int64(chunkSeconds) * 1_000_000 / int64(units),
 		MaxSegmentSeconds: 60, DrainTimeoutSeconds: 600,
 		Clips:     api.PlanClips{Original: true, Optimized: true, Thumbnails: true},
-		Segmenter: "moments", Optimizer: ptr("cutter"), Labeler: ptr("namer"),
+		Segmenter: "moments", Optimizer: new("cutter"), Labeler: new("namer"),
 		Plugins: []api.PlanPlugin{
 			plugin("cuts", "scene-change", video, map[string]any{}),
 			plugin("peaks", "audio-peaks", audio, map[string]any{}),
@@ -204,7 +204,8 @@ func plan(t *testing.T, uid, source string, chunkSeconds int32) api.Plan {
 	}
 }
 
-func ptr[T any](v T) *T { return &v }
+//go:fix inline
+func ptr[T any](v T) *T { return new(v) }
 
 func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
 

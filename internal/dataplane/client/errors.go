@@ -31,8 +31,7 @@ func (e *Error) Error() string {
 // Code is the Problem's code in an error, or "" when the error is none of the
 // data plane's answers: then it could not be reached.
 func Code(err error) api.ProblemCode {
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Problem.Code
 	}
 	return ""
@@ -84,8 +83,7 @@ func refusal(resp *http.Response, body []byte) *Error {
 
 // failed names the call in an error.
 func failed(call string, err error) error {
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		e.Call = call
 		return e
 	}

@@ -84,8 +84,7 @@ func (g *gate) admit(w http.ResponseWriter, r *http.Request, route *routers.Rout
 		},
 	})
 	// The validator wraps what reading the body gave.
-	var tooLarge *http.MaxBytesError
-	if errors.As(err, &tooLarge) {
+	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return tooLarge
 	}
 	return err

@@ -27,7 +27,7 @@ func TestPlans(t *testing.T) {
 		{"chunkSeconds", func(p *api.Plan) { p.ChunkSeconds = 0 }},
 		{"event.uid", func(p *api.Plan) { p.Event.UID = "x" }},
 		{"segmenter names", func(p *api.Plan) { p.Segmenter = "scene" }},
-		{"optimizer names", func(p *api.Plan) { p.Optimizer = ptr("nothing") }},
+		{"optimizer names", func(p *api.Plan) { p.Optimizer = new("nothing") }},
 		{"\"scene\" depends on \"nothing\"", func(p *api.Plan) { p.Plugins[0].DependsOn = []string{"nothing"} }},
 		{"dependencies come first", func(p *api.Plan) { p.Plugins[0].DependsOn = []string{"peaks"} }},
 		{"a name twice", func(p *api.Plan) { p.Plugins[0].Name = "peaks" }},

@@ -74,7 +74,8 @@ func (h *harness) wantErr(err, kind error, words string) {
 	}
 }
 
-func ptr[T any](v T) *T { return &v }
+//go:fix inline
+func ptr[T any](v T) *T { return new(v) }
 
 // testPlan has a video and an audio featurer, one that depends on another,
 // and every other class.
@@ -89,7 +90,7 @@ func testPlan(uid string) api.Plan {
 		Source:       api.PlanSource{FileURL: "s3://in/match.mp4"},
 		ChunkSeconds: 6, UnitMicros: 2 * second, MaxSegmentSeconds: 60, DrainTimeoutSeconds: 600,
 		Clips:     api.PlanClips{Original: true, Optimized: true, Thumbnails: true},
-		Segmenter: "segment", Optimizer: ptr("snap"), Labeler: ptr("name"),
+		Segmenter: "segment", Optimizer: new("snap"), Labeler: new("name"),
 		Plugins: []api.PlanPlugin{
 			plugin("scene", api.PlanPluginClassFeaturer, api.PlanPluginMediaTypeVideo),
 			plugin("peaks", api.PlanPluginClassFeaturer, api.PlanPluginMediaTypeAudio),

@@ -157,7 +157,7 @@ func TestLeasePrefersTheChunkInHand(t *testing.T) {
 	h := newHarness(t)
 	h.start()
 	h.ingest(9)
-	r, err := h.s.Lease(h.ctx, h.uid, api.LeaseRequest{Pool: api.PoolWork, Holder: "pod-1", Chunk: ptr(int64(2))})
+	r, err := h.s.Lease(h.ctx, h.uid, api.LeaseRequest{Pool: api.PoolWork, Holder: "pod-1", Chunk: new(int64(2))})
 	h.must(err)
 	if f := r.Lease.Input.Framer; f == nil || f.Chunk.Number != 2 || len(f.Units) != 3 || f.PreviousUnit == nil || f.PreviousUnit.FirstFrame != 100 {
 		t.Fatalf("%+v", r.Lease.Input.Framer)

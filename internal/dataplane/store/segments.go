@@ -4,6 +4,7 @@ package store
 
 import (
 	"fmt"
+	"maps"
 
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
 )
@@ -79,9 +80,7 @@ func (e *eventTx) continueSegment(i int, open *segmentRow, u api.SegmentUpdate) 
 	if err := fromJSON(open.attributes, &attributes); err != nil {
 		return err
 	}
-	for k, v := range u.Attributes {
-		attributes[k] = v
-	}
+	maps.Copy(attributes, u.Attributes)
 	body, err := toJSON(attributes)
 	if err != nil {
 		return err

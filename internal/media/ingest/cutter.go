@@ -5,6 +5,7 @@ package ingest
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sort"
 
 	"github.com/mre-operator/mre-operator/internal/media/ffmpeg"
@@ -155,7 +156,7 @@ func (c *cutter) frames(g group) []int64 {
 	for _, p := range g.video {
 		out = append(out, c.tl.FrameOfTicks(p.PTS))
 	}
-	sort.Slice(out, func(i, j int) bool { return out[i] < out[j] })
+	slices.Sort(out)
 	return out
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sort"
 	"strconv"
 
@@ -93,8 +94,8 @@ func scanPackets(ctx context.Context, source string, v Video) (Scan, error) {
 }
 
 func summarize(scan Scan, stamps, entries []int64, rate timeline.Rational) Scan {
-	sort.Slice(stamps, func(i, j int) bool { return stamps[i] < stamps[j] })
-	sort.Slice(entries, func(i, j int) bool { return entries[i] < entries[j] })
+	slices.Sort(stamps)
+	slices.Sort(entries)
 	scan.Frames, scan.Entries = int64(len(stamps)), int64(len(entries))
 
 	edges := append(append([]int64{stamps[0]}, entries...), stamps[len(stamps)-1])

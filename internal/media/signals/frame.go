@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"sort"
 
 	"github.com/mre-operator/mre-operator/internal/media/ffmpeg"
@@ -51,7 +52,7 @@ func Frame(ctx context.Context, units []UnitFile, prev *UnitFile, tl timeline.Ti
 	if len(frames) == 0 {
 		return Signals{}, errors.New("the chunk's units have no video")
 	}
-	sort.Slice(frames, func(i, j int) bool { return frames[i] < frames[j] })
+	slices.Sort(frames)
 	heard := make(chan error, 1)
 	go func() { heard <- levels.listen(ctx) }()
 	err := s.decode(ctx, units, frames)

@@ -94,7 +94,7 @@ func TestSnapClamps(t *testing.T) {
 func TestSamplesAddUp(t *testing.T) {
 	tl := Timeline{Rate: Rational{30000, 1001}}
 	var sum int64
-	for f := int64(0); f < 1000; f++ {
+	for f := range int64(1000) {
 		sum += tl.SamplesAt(f, f+1, 48000)
 	}
 	if want := tl.SamplesAt(0, 1000, 48000); sum != want {
