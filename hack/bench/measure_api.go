@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"time"
 
-	"k8s.io/utils/ptr"
-
 	mrev1 "github.com/mre-operator/mre-operator/api/v1alpha1"
 )
 
