@@ -89,6 +89,8 @@ var signs = []struct {
 	{"No space left on device", ErrNoSpace},
 	{"matches no streams", ErrNoVideo},
 	{"does not contain any stream", ErrNoVideo},
+	// A read beyond the end of what the server has: the file is cut off, or it has no first byte.
+	{"HTTP error 416", ErrCorrupt},
 	{"moov atom not found", ErrCorrupt},
 	{"Invalid data found when processing input", ErrCorrupt},
 	{"End of file", ErrEmpty},
