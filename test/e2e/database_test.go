@@ -13,9 +13,8 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
-
 	_ "modernc.org/sqlite" // the data plane's database
+	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
 // rowsWith counts the rows that hold one of the values in any column, by table. Tombstones are left out: they are
