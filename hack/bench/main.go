@@ -63,7 +63,7 @@ func main() {
 	flag.StringVar(&o.namespace, "namespace", "mre-system", "namespace of the operator")
 	flag.StringVar(&o.events, "events-namespace", "mre-bench", "namespace of the Events; what is in it is replaced")
 	flag.StringVar(&o.out, "out", "bench/out", "folder of the results")
-	flag.StringVar(&o.auditLog, "audit-log", "/var/lib/mre-cluster/log/audit.log", "the API server's audit log")
+	flag.StringVar(&o.auditLog, "audit-log", os.Getenv("MRE_AUDIT_LOG"), "the API server's audit log")
 	flag.StringVar(&o.nodeIP, "node-ip", "10.97.0.1", "the node's address, for a source that is delivered in real time")
 	flag.StringVar(&only, "only", "", "regular expression of the benchmarks to run")
 	flag.IntVar(&o.long, "long-chunks", 60, "chunks of the longer of the two Events of api-writes-per-chunk")

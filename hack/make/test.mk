@@ -24,7 +24,7 @@ e2e-short: test-tools image-load ## Run the short end-to-end test
 
 .PHONY: bench
 bench: test-tools image-load ## Measure against the goals; writes bench/out/results.json
-	$(IN_CLUSTER) go run ./hack/bench
+	$(IN_CLUSTER) go run ./hack/bench --image "$$(cat bin/image.txt)"
 
 .PHONY: demo
 demo: test-tools ## From nothing to a highlight reel (VIDEO=file or URL for one of your own)

@@ -14,7 +14,7 @@ import (
 )
 
 // histories is how many random runs are compared with the orderly one.
-const histories = 200
+const histories = 80
 
 // TestRandomHistories runs the same Event again and again with units out of
 // order, workers that vanish, answers that get lost, stale workers that come
