@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -15,6 +16,8 @@ import (
 	. "github.com/onsi/gomega"
 
 	mrev1alpha1 "github.com/mre-operator/mre-operator/api/v1alpha1"
+	"github.com/mre-operator/mre-operator/internal/dataplane/api"
+	dpclient "github.com/mre-operator/mre-operator/internal/dataplane/client"
 	"github.com/mre-operator/mre-operator/test/support/frames"
 )
 
@@ -32,14 +35,14 @@ func TestKills(t *testing.T) {
 	e, r := a.begin("calm", location)
 	a.finished(e, r, 8*time.Minute)
 	calm := a.fingerprint(a.readRun(e, r))
+	slow := a.serveSlowly(m.Path, 15*time.Second)
 
 	for _, part := range parts {
 		name := "kill-" + part
-		e, r := a.begin(name, location)
+		e, r := a.begin(name, slow)
 		// A part is killed when it has begun to work, and its successor once more.
-		for range 2 {
-			a.killWhenBusy(part, e)
-		}
+		first := a.killWhenBusy(part, e, nil)
+		a.killWhenBusy(part, e, first)
 		a.checkUndisturbed(e, r, calm)
 	}
 
@@ -47,7 +50,7 @@ func TestKills(t *testing.T) {
 	random := rand.New(rand.NewPCG(seed, 0))
 	until := time.Now().Add(randomKills)
 	for round := 1; time.Now().Before(until); round++ {
-		e, r := a.begin(fmt.Sprintf("random-%d", round), location)
+		e, r := a.begin(fmt.Sprintf("random-%d", round), slow)
 		a.killAtRandom(random, until, r)
 		a.checkUndisturbed(e, r, calm)
 	}
@@ -72,24 +75,50 @@ func (a *area) begin(name, location string) (*mrev1alpha1.Event, *mrev1alpha1.Re
 	return a.event(name, location, mrev1alpha1.DeletionDelete), a.replay(name+"-reel", name)
 }
 
-// killWhenBusy waits until a part runs for the Event, lets it work for a moment and kills it.
-func (a *area) killWhenBusy(part string, e *mrev1alpha1.Event) {
+// killWhenBusy waits until a part works for the Event and kills it.
+func (a *area) killWhenBusy(part string, e *mrev1alpha1.Event, not []int) []int {
 	a.Helper()
 	var pids []int
-	a.Eventually(func() ([]int, error) {
-		// A part that has done its work already cannot be disturbed any more.
-		if state, err := a.condition(e, mrev1alpha1.ConditionComplete)(); err != nil || state[:4] == "true" {
-			return []int{0}, err
-		}
+	a.Eventually(func() (bool, error) {
 		running, err := processes()
-		if err != nil || len(running[part]) == 0 {
-			return nil, err
+		if err != nil || len(running[part]) == 0 || slices.Equal(running[part], not) {
+			return false, err
 		}
-		time.Sleep(time.Second)
+		if busy, err := a.busy(part, e); err != nil || !busy {
+			return false, err
+		}
 		pids, err = kill(part)
-		return pids, err
-	}, 3*time.Minute, 100*time.Millisecond).ShouldNot(BeEmpty(), "no process of %s to kill", part)
+		return len(pids) > 0, err
+	}, 3*time.Minute, 50*time.Millisecond).Should(BeTrue(), "%s has nothing to do, or no process to kill", part)
 	a.Logf("killed %s: %v", part, pids)
+	return pids
+}
+
+// busy tells whether a part is in the middle of something for the Event.
+func (a *area) busy(part string, e *mrev1alpha1.Event) (bool, error) {
+	if part == "manager" || part == "dataplane" {
+		return true, nil
+	}
+	if part == "ingest" {
+		units, err := dataPlane.Units(a.ctx, string(e.UID))
+		return len(units) > 0, orNotYet(err)
+	}
+	tasks, err := dataPlane.Tasks(a.ctx, string(e.UID))
+	for _, t := range tasks {
+		rendering := t.Kind == api.TaskKindClip || t.Kind == api.TaskKindReel
+		if t.State == api.TaskStateLeased && rendering == (part == "render") {
+			return true, nil
+		}
+	}
+	return false, orNotYet(err)
+}
+
+// orNotYet forgives that the data plane does not know the Event yet.
+func orNotYet(err error) error {
+	if dpclient.Is(err, api.ProblemCodeNotFound) {
+		return nil
+	}
+	return err
 }
 
 // killAtRandom kills something every few seconds until the time is up or the Replay is rendered.
