@@ -48,7 +48,7 @@ func newDataplaneCommand() *cobra.Command {
 	flags.StringVar(&f.listen, "listen", ":8080", "Address of the API and of /healthz.")
 	flags.StringVar(&f.metricsListen, "metrics-listen", ":8081", "Address of /metrics.")
 	flags.StringVar(&f.database, "database", "/var/lib/mre/dataplane.db", "File of the SQLite database; only one process may have it open.")
-	flags.DurationVar(&f.lease, "lease-duration", time.Minute, "How long a task stays with a worker that is silent.")
+	flags.DurationVar(&f.lease, "lease-duration", 20*time.Second, "How long a task stays with a worker that is silent. It heartbeats three times as often.")
 	flags.StringVar(&f.bucket.Bucket, "bucket", "mre", "Bucket of all media; it is made when it does not exist.")
 	flags.StringVar(&f.bucket.Prefix, "bucket-prefix", "", "What stands before every key in the bucket; ends with a slash.")
 	flags.StringVar(&f.bucket.Endpoint, "object-store-endpoint", "", "URL of the object store for this process and the Jobs; empty for AWS S3.")
