@@ -6,10 +6,12 @@ package e2e
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -121,16 +123,22 @@ func orNotYet(err error) error {
 	return err
 }
 
-// killAtRandom kills something every few seconds until the time is up or the Replay is rendered.
+// killAtRandom kills something that runs, every few seconds, until the time is up or the Replay is rendered.
 func (a *area) killAtRandom(random *rand.Rand, until time.Time, r *mrev1alpha1.Replay) {
 	a.Helper()
 	for time.Now().Before(until) {
 		time.Sleep(time.Duration(1000+random.IntN(5000)) * time.Millisecond)
-		part := parts[random.IntN(len(parts))]
+		running, err := processes()
+		a.Expect(err).NotTo(HaveOccurred())
+		if len(running) == 0 {
+			continue // all of them wait for the kubelet to start them again
+		}
+		there := slices.Sorted(maps.Keys(running))
+		part := there[random.IntN(len(there))]
 		pids, err := kill(part)
 		a.Expect(err).NotTo(HaveOccurred())
 		a.Logf("killed %s: %v", part, pids)
-		if state, err := a.condition(r, mrev1alpha1.ConditionRendered)(); err == nil && state[:4] == "true" {
+		if state, err := a.condition(r, mrev1alpha1.ConditionRendered)(); err == nil && strings.HasPrefix(state, "true") {
 			return
 		}
 	}
