@@ -65,12 +65,14 @@ func countAudit(path string, from, to time.Time, fits func(auditEntry) bool) (n 
 	}
 }
 
-// ourWrite tells whether a part of MRE Operator wrote to the API server. The Leases of leader election and
-// the TokenReviews of the data plane go by the clock, not by chunks, and are set aside.
+// ourWrite tells whether a part of MRE Operator wrote to the API server for our Events. The Leases of leader
+// election and the TokenReviews of the data plane go by the clock, not by chunks, and are set aside; so are other
+// Events on the cluster.
 func (b *bench) ourWrite(e auditEntry) bool {
 	ours := strings.HasPrefix(e.User.Username, "system:serviceaccount:"+b.namespace+":") ||
 		strings.HasPrefix(e.User.Username, "system:serviceaccount:"+b.events+":")
-	return ours && e.isWrite() && e.ObjectRef.Resource != "leases" && e.ObjectRef.Resource != "tokenreviews"
+	aside := e.ObjectRef.Namespace != "" && e.ObjectRef.Namespace != b.events && e.ObjectRef.Namespace != b.namespace
+	return ours && !aside && e.isWrite() && e.ObjectRef.Resource != "leases" && e.ObjectRef.Resource != "tokenreviews"
 }
 
 // podCreated tells whether a pod of an Event was made.
