@@ -119,10 +119,10 @@ func (p *plain) show() {
 	p.last = time.Now()
 	for _, r := range p.runs {
 		var line strings.Builder
-		line.WriteString(fmt.Sprintf("%4ds  %-10s", int(time.Since(p.began).Seconds()), r.name))
+		fmt.Fprintf(&line, "%4ds  %-10s", int(time.Since(p.began).Seconds()), r.name)
 		for _, stage := range stages {
 			done, of := stage.count(r)
-			line.WriteString(fmt.Sprintf("  %s %d/%d", stage.name, done, of))
+			fmt.Fprintf(&line, "  %s %d/%d", stage.name, done, of)
 		}
 		say("%s", line.String())
 	}

@@ -204,9 +204,6 @@ func plan(t *testing.T, uid, source string, chunkSeconds int32) api.Plan {
 	}
 }
 
-//go:fix inline
-func ptr[T any](v T) *T { return new(v) }
-
 func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 // ingest supervises a child of this very program.

@@ -74,9 +74,6 @@ func (h *harness) wantErr(err, kind error, words string) {
 	}
 }
 
-//go:fix inline
-func ptr[T any](v T) *T { return new(v) }
-
 // testPlan has a video and an audio featurer, one that depends on another,
 // and every other class.
 func testPlan(uid string) api.Plan {
