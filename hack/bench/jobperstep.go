@@ -60,7 +60,8 @@ func (b *bench) jobPerStep(ctx context.Context) (seconds float64, jobs int, err 
 
 // driveSteps makes a Job for each task that is ready, until the Event is at its end.
 func (b *bench) driveSteps(ctx context.Context, d *dpclient.Client, uid string) (jobs int, err error) {
-	started := map[int64]bool{}
+	// A task that comes back, because its attempt failed or its lease ran out, gets another Job.
+	started := map[string]bool{}
 	for {
 		state, err := d.Event(ctx, uid)
 		if err != nil {
@@ -77,12 +78,13 @@ func (b *bench) driveSteps(ctx context.Context, d *dpclient.Client, uid string) 
 			return jobs, err
 		}
 		for _, t := range tasks {
-			if t.State != api.TaskStateReady || t.Kind == api.TaskKindExport || started[t.ID] {
+			step := fmt.Sprintf("step-%d-%d", t.ID, t.Attempts+t.Losses)
+			if t.State != api.TaskStateReady || t.Kind == api.TaskKindExport || started[step] {
 				continue
 			}
-			started[t.ID] = true
+			started[step] = true
 			jobs++
-			if err := b.stepJob(ctx, uid, fmt.Sprintf("step-%d", t.ID), "worker", "--max-tasks=1"); err != nil {
+			if err := b.stepJob(ctx, uid, step, "worker", "--max-tasks=1"); err != nil {
 				return jobs, err
 			}
 		}

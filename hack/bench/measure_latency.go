@@ -40,7 +40,7 @@ func measureLatency(ctx context.Context, b *bench) ([]Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	say("  %d clips", len(latencies))
+	say("  %d clips, %.0f ms", len(latencies), median(latencies))
 	return []Result{{
 		Name: "chunk-to-clip-ms-p50", Unit: "ms", Ours: median(latencies), Runs: 1,
 	}}, b.remove(ctx, e)
