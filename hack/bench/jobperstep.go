@@ -58,10 +58,9 @@ func (b *bench) jobPerStep(ctx context.Context) (seconds float64, jobs int, err 
 	return seconds, jobs, b.removeSteps(ctx, manager, uid)
 }
 
-// driveSteps makes a Job for each task that is ready, until the Event is at its end.
+// driveSteps keeps as many Jobs as there are steps to run, until the Event is at its end. A Job takes whichever
+// step is ready when its pod has started, so Jobs are counted, not matched with tasks.
 func (b *bench) driveSteps(ctx context.Context, d *dpclient.Client, uid string) (jobs int, err error) {
-	// A task that comes back, because its attempt failed or its lease ran out, gets another Job.
-	started := map[string]bool{}
 	for {
 		state, err := d.Event(ctx, uid)
 		if err != nil {
@@ -77,14 +76,8 @@ func (b *bench) driveSteps(ctx context.Context, d *dpclient.Client, uid string) 
 		if err != nil {
 			return jobs, err
 		}
-		for _, t := range tasks {
-			step := fmt.Sprintf("step-%d-%d", t.ID, t.Attempts+t.Losses)
-			if t.State != api.TaskStateReady || t.Kind == api.TaskKindExport || started[step] {
-				continue
-			}
-			started[step] = true
-			jobs++
-			if err := b.stepJob(ctx, uid, step, "worker", "--max-tasks=1"); err != nil {
+		for wanted := runsOf(tasks); jobs < wanted; jobs++ {
+			if err := b.stepJob(ctx, uid, fmt.Sprintf("step-%d", jobs), "worker", "--max-tasks=1"); err != nil {
 				return jobs, err
 			}
 		}
@@ -92,6 +85,21 @@ func (b *bench) driveSteps(ctx context.Context, d *dpclient.Client, uid string) 
 			return jobs, err
 		}
 	}
+}
+
+// runsOf is how many runs the tasks have had, have now, or are ready for.
+func runsOf(tasks []api.Task) (runs int) {
+	for _, t := range tasks {
+		if t.Kind == api.TaskKindExport {
+			continue // the data plane does it itself
+		}
+		runs += int(t.Attempts + t.Losses)
+		switch t.State {
+		case api.TaskStateReady, api.TaskStateLeased, api.TaskStateDone:
+			runs++
+		}
+	}
+	return runs
 }
 
 // stepJob makes a Job of one pod, with the same image and resources as the manager's Jobs.

@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -128,10 +129,11 @@ func TestIngestSurvivesKills(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		kills := make(chan int, 1)
+		store := childrenOf(os.Getpid())
 		go func() {
 			n := 0
 			if name == "killed" {
-				n = killChildren(ctx, 6)
+				n = killChildren(ctx, 6, store)
 			}
 			kills <- n
 		}()
@@ -188,13 +190,13 @@ func (w *throttled) ReadFrom(r io.Reader) (int64, error) {
 }
 
 // killChildren kills this process's child or grandchild (FFmpeg), in turn, at
-// random moments.
-func killChildren(ctx context.Context, times int) int {
+// random moments; the object store is a child too, and spared.
+func killChildren(ctx context.Context, times int, spared []int) int {
 	rng := rand.New(rand.NewPCG(1, 2))
 	hits := 0
 	for i := 0; i < times && ctx.Err() == nil; {
 		time.Sleep(time.Duration(300+rng.IntN(900)) * time.Millisecond)
-		victims := childrenOf(os.Getpid())
+		victims := slices.DeleteFunc(childrenOf(os.Getpid()), func(pid int) bool { return slices.Contains(spared, pid) })
 		if i%2 == 1 {
 			var next []int
 			for _, v := range victims {
