@@ -50,22 +50,7 @@ func TestMain(m *testing.M) {
 	if url := os.Getenv(childURL); url != "" {
 		os.Exit(ingestChild(url))
 	}
-	os.Exit(run(m))
-}
-
-// run keeps the store's objects out of the source tree: the gateway writes
-// them relative to the working directory.
-func run(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "mre-pipelinetest-")
-	if err == nil {
-		err = os.Chdir(dir)
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "a folder for the tests:", err)
-		return 1
-	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	return storetest.Main(m)
+	os.Exit(storetest.Main(m))
 }
 
 func ingestChild(url string) int {
