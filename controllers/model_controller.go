@@ -5,7 +5,6 @@ package controllers
 import (
 	"context"
 
-	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -40,11 +39,8 @@ func (r *ModelReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl
 	m.Status.ObservedGeneration = m.Generation
 	conditions{list: &m.Status.Conditions, generation: m.Generation, now: r.Clock.Now()}.
 		verdict(nil, "The Model can be used by Plugins")
-	if equality.Semantic.DeepEqual(before.Status, m.Status) {
-		return ctrl.Result{}, nil
-	}
-	return settle(ctrl.Result{}, patchStatus(ctx, r.Client, r.Recorder, before, &m,
-		transitions(before.Status.Conditions, m.Status.Conditions)))
+	return settle(ctrl.Result{}, patchChange(ctx, r.Client, r.Recorder, before, &m,
+		before.Status.Conditions, m.Status.Conditions))
 }
 
 // SetupWithManager wires the reconciler.

@@ -5,7 +5,6 @@ package controllers
 import (
 	"context"
 
-	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
@@ -46,11 +45,8 @@ func (r *PluginReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctr
 	p.Status.ObservedGeneration = p.Generation
 	conditions{list: &p.Status.Conditions, generation: p.Generation, now: r.Clock.Now()}.
 		verdict(cat.checkPlugin(&p), "The Plugin can be used in Profiles")
-	if equality.Semantic.DeepEqual(before.Status, p.Status) {
-		return ctrl.Result{}, nil
-	}
-	return settle(ctrl.Result{}, patchStatus(ctx, r.Client, r.Recorder, before, &p,
-		transitions(before.Status.Conditions, p.Status.Conditions)))
+	return settle(ctrl.Result{}, patchChange(ctx, r.Client, r.Recorder, before, &p,
+		before.Status.Conditions, p.Status.Conditions))
 }
 
 // SetupWithManager wires the reconciler.

@@ -5,7 +5,6 @@ package controllers
 import (
 	"context"
 
-	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/klog/v2"
@@ -45,11 +44,8 @@ func (r *ProfileReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ct
 	}
 	before := p.DeepCopy()
 	setProfileStatus(&p, cat, conditions{list: &p.Status.Conditions, generation: p.Generation, now: r.Clock.Now()})
-	if equality.Semantic.DeepEqual(before.Status, p.Status) {
-		return ctrl.Result{}, nil
-	}
-	return settle(ctrl.Result{}, patchStatus(ctx, r.Client, r.Recorder, before, &p,
-		transitions(before.Status.Conditions, p.Status.Conditions)))
+	return settle(ctrl.Result{}, patchChange(ctx, r.Client, r.Recorder, before, &p,
+		before.Status.Conditions, p.Status.Conditions))
 }
 
 // setProfileStatus is the whole status of a Profile, from what is there.

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/client-go/tools/events"
@@ -161,10 +160,7 @@ func (r *ReplayReconciler) conditions(replay *mrev1.Replay) conditions {
 
 func (r *ReplayReconciler) writeStatus(ctx context.Context, before, after *mrev1.Replay) error {
 	after.Status.ObservedGeneration = after.Generation
-	if equality.Semantic.DeepEqual(before.Status, after.Status) {
-		return nil
-	}
-	return patchStatus(ctx, r.Client, r.Recorder, before, after, transitions(before.Status.Conditions, after.Status.Conditions))
+	return patchChange(ctx, r.Client, r.Recorder, before, after, before.Status.Conditions, after.Status.Conditions)
 }
 
 // SetupWithManager wires the reconciler.

@@ -7,7 +7,9 @@ import (
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
@@ -29,6 +31,14 @@ func patchStatus(ctx context.Context, c client.Client, recorder events.EventReco
 		announce(recorder, after, a)
 	}
 	return nil
+}
+
+// patchChange writes a status that differs from the one before, and tells of the transitions of its conditions.
+func patchChange(ctx context.Context, c client.Client, recorder events.EventRecorder, before, after client.Object, was, is []metav1.Condition) error {
+	if equality.Semantic.DeepEqual(before, after) {
+		return nil
+	}
+	return patchStatus(ctx, c, recorder, before, after, transitions(was, is))
 }
 
 func announce(recorder events.EventRecorder, about client.Object, a announcement) {
