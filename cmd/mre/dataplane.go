@@ -45,7 +45,7 @@ func newDataplaneCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return runDataplane(cmd.Context(), f) },
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.listen, "listen", ":8080", "Address of the API and of /healthz.")
+	flags.StringVar(&f.listen, "listen", ":8080", "Address of the API, /healthz and /readyz.")
 	flags.StringVar(&f.metricsListen, "metrics-listen", ":8081", "Address of /metrics.")
 	flags.StringVar(&f.database, "database", "/var/lib/mre/dataplane.db", "File of the SQLite database; only one process may have it open.")
 	flags.DurationVar(&f.lease, "lease-duration", 20*time.Second, "How long a task stays with a worker that is silent. It heartbeats three times as often.")

@@ -1548,6 +1548,11 @@ type ClientInterface interface {
 	// Corresponds with GET /healthz (the `GetHealth` operationId).
 	GetHealth(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// GetReadiness Whether the store answers and the bucket was seen since the start; 503 until then.
+	//
+	// Corresponds with GET /readyz (the `GetReadiness` operationId).
+	GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListChanges What changed after a sequence number. Waits when there is nothing. A hint; the state is the truth.
 	//
 	// Corresponds with GET /v1/changes (the `ListChanges` operationId).
@@ -1799,6 +1804,21 @@ type ClientInterface interface {
 // Corresponds with GET /healthz (the `GetHealth` operationId).
 func (c *Client) GetHealth(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetHealthRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetReadiness Whether the store answers and the bucket was seen since the start; 503 until then.
+//
+// Corresponds with GET /readyz (the `GetReadiness` operationId).
+func (c *Client) GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetReadinessRequest(c.Server)
 	if err != nil {
 		return nil, err
 	}
@@ -2464,6 +2484,33 @@ func NewGetHealthRequest(server string) (*http.Request, error) {
 	}
 
 	operationPath := fmt.Sprintf("/healthz")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetReadinessRequest constructs an http.Request for the GetReadiness method
+func NewGetReadinessRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/readyz")
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -4002,6 +4049,13 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /healthz (the `GetHealth` operationId).
 	GetHealthWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetHealthResponse, error)
 
+	// GetReadinessWithResponse Whether the store answers and the bucket was seen since the start; 503 until then.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /readyz (the `GetReadiness` operationId).
+	GetReadinessWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetReadinessResponse, error)
+
 	// ListChangesWithResponse What changed after a sequence number. Waits when there is nothing. A hint; the state is the truth.
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -4311,6 +4365,47 @@ func (r GetHealthResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetHealthResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetReadinessResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetReadinessResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetReadinessResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetReadinessResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetReadinessResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetReadinessResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -5563,6 +5658,19 @@ func (c *ClientWithResponses) GetHealthWithResponse(ctx context.Context, reqEdit
 	return ParseGetHealthResponse(rsp)
 }
 
+// GetReadinessWithResponse Whether the store answers and the bucket was seen since the start; 503 until then.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /readyz (the `GetReadiness` operationId).
+func (c *ClientWithResponses) GetReadinessWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetReadinessResponse, error) {
+	rsp, err := c.GetReadiness(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetReadinessResponse(rsp)
+}
+
 // ListChangesWithResponse What changed after a sequence number. Waits when there is nothing. A hint; the state is the truth.
 //
 // Returns a wrapper object for the known response body format(s).
@@ -6085,6 +6193,35 @@ func ParseGetHealthResponse(rsp *http.Response) (*GetHealthResponse, error) {
 	}
 
 	response := &GetHealthResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetReadinessResponse parses an HTTP response from a GetReadinessWithResponse call
+func ParseGetReadinessResponse(rsp *http.Response) (*GetReadinessResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetReadinessResponse{
 		Body:         bodyBytes,
 		HTTPResponse: rsp,
 	}
@@ -6962,6 +7099,9 @@ type ServerInterface interface {
 	// GetHealth Whether the store answers.
 	// (GET /healthz)
 	GetHealth(w http.ResponseWriter, r *http.Request)
+	// GetReadiness Whether the store answers and the bucket was seen since the start; 503 until then.
+	// (GET /readyz)
+	GetReadiness(w http.ResponseWriter, r *http.Request)
 	// ListChanges What changed after a sequence number. Waits when there is nothing. A hint; the state is the truth.
 	// (GET /v1/changes)
 	ListChanges(w http.ResponseWriter, r *http.Request, params ListChangesParams)
@@ -7062,6 +7202,20 @@ func (siw *ServerInterfaceWrapper) GetHealth(w http.ResponseWriter, r *http.Requ
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.GetHealth(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetReadiness operation middleware
+func (siw *ServerInterfaceWrapper) GetReadiness(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetReadiness(w, r)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -8198,6 +8352,7 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	}
 
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/healthz", wrapper.GetHealth)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/readyz", wrapper.GetReadiness)
 	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/v1/events/{eventUID}/plan", wrapper.PutPlan)
 	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/v1/events/{eventUID}", wrapper.DeleteEvent)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/events/{eventUID}", wrapper.GetEvent)
@@ -8252,6 +8407,38 @@ type GetHealthdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetHealthdefaultApplicationProblemPlusJSONResponse) VisitGetHealthResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetReadinessRequestObject struct {
+}
+
+type GetReadinessResponseObject interface {
+	VisitGetReadinessResponse(w http.ResponseWriter) error
+}
+
+type GetReadiness200Response struct {
+}
+
+func (response GetReadiness200Response) VisitGetReadinessResponse(w http.ResponseWriter) error {
+	w.WriteHeader(200)
+	return nil
+}
+
+type GetReadinessdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetReadinessdefaultApplicationProblemPlusJSONResponse) VisitGetReadinessResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -9296,6 +9483,9 @@ type StrictServerInterface interface {
 	// GetHealth Whether the store answers.
 	// (GET /healthz)
 	GetHealth(ctx context.Context, request GetHealthRequestObject) (GetHealthResponseObject, error)
+	// GetReadiness Whether the store answers and the bucket was seen since the start; 503 until then.
+	// (GET /readyz)
+	GetReadiness(ctx context.Context, request GetReadinessRequestObject) (GetReadinessResponseObject, error)
 	// ListChanges What changed after a sequence number. Waits when there is nothing. A hint; the state is the truth.
 	// (GET /v1/changes)
 	ListChanges(ctx context.Context, request ListChangesRequestObject) (ListChangesResponseObject, error)
@@ -9438,6 +9628,30 @@ func (sh *strictHandler) GetHealth(w http.ResponseWriter, r *http.Request) {
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(GetHealthResponseObject); ok {
 		if err := validResponse.VisitGetHealthResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetReadiness operation middleware
+func (sh *strictHandler) GetReadiness(w http.ResponseWriter, r *http.Request) {
+	var request GetReadinessRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetReadiness(ctx, request.(GetReadinessRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetReadiness")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetReadinessResponseObject); ok {
+		if err := validResponse.VisitGetReadinessResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
@@ -10256,132 +10470,133 @@ func (sh *strictHandler) PutReplay(w http.ResponseWriter, r *http.Request, repla
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"5H1rc9s22uhfwfDsTLaztOw0aXdrf3Idp/HWaT22szlzmpwJRD6SsCYBBgCtKBn/93dwI0EKpEhZStN5",
-	"+6WRSeLy3PDc8SVKWF4wClSK6PhLVGCOc5DA9a8zRiWhJah/pyASTgpJGI2Oo9sFoA+JffwBsRmSC0AF",
-	"ngOawoxxmERxRNSbH0vgqyiOKM4hOo7cN1EciWQBOVZj5/jTJdC5XETH3//wYxzJVaHeFZITOo8eHuLo",
-	"/B6ofHPxQr2thy2wXNSjgnscRxw+loRDGh1LXkLHLD8+j6OcUPfzaazGk8DVyP//j9OD/4cPPh8d/HTw",
-	"/h9/i0LLuSQ5kdVaWlvM9EN/5hRmuMxkdPzD0VEczRjPsYyOI0Lls++jWC2M5GUeHT89Us9zQu3PampC",
-	"JcyB67mvocjwqhsWvHr+lYBxi8Vd52qkedi3FB8ePz6PNgDgQQ0lCkYFaBq94myaQa7+qWgLqMYLLoqM",
-	"JFhR62Fh3vjHf4Ui3S/ezH/jMIuOo/9zWDPBoXkqDt24esYm8b9dYImWQCVackbnCNMULdXfJEMpQ3+/",
-	"fnmGfnr+wz+/m2j42BHVhKdlStgtx8mdZjbOCuCSmI0kC0wpZKINEk0ibTDEUcJSSNS7LYTEUYbpvMRz",
-	"CD4UOC8yuMYSBs4jJAecX9AUPoXFgII6JhT4E4GIek2x/oCBpQNDc8inB1MsIEXsHrgWKljBDJlliEFj",
-	"P/jU9oedqLkTB78GQOIaB++rUdn0v5BIteCfcXKXsXkACljcCSQVBWAOiDKJJPCcUJzFaLpCBWPZBClY",
-	"5ZjiOXAkyGcQenf/ZlOBZpzliEi1uSZNcKAp8I2kyljmFvcQR0vG70Z90oKX/j52cwchsXpRcmx23ybj",
-	"lChim5buKVDFyX9EP69uEsYVkM8/ljjzxq2JM7Wj3kDCaBrmhD7hEEeSZcAxTWDQEEcbaae9osAMcXPL",
-	"IXidLTA1/NiE1R2hqQ8jfcpFTsQHQWTE6pfwA1HgpIPt4WNQ1K5DsCRpYIQWWNRwsVm++cKf3y6yGxCX",
-	"RMiw/JubfxIJudhEwhaoD9U0mHO80qCAT3KdS98ugIMS0XOGGG0LkiA0Wrt2K7QzhDdY0pBsz5iA9FQ2",
-	"cJBiCQeS5BAF8Ayf3FHWD4OS3p2bVx+08EhACPAxOGUsA0yNKLdif+OQN/pNRQ2USDGIclqwsut3k7qR",
-	"/DV2wu+82nsTikDT1yThTAwk5RnhQr7klmOGfKDeHTo6LfOpkc0DXhYSczli8S1o2rma48QeQBqbrTbS",
-	"CeEODvTU/TWCrHhyIHMqPljjzda2zFCdq7whc4qNQtQWFZbLRvCGqAcLaHPqKNZA486W0XOgopSIlfpk",
-	"/nQwZwd2oUqVnFzj5WsQQmla65JCLbCetHuLjiXdEcAKoEoR0QJDoTgv5EqfWUIoTITOhLOMFAFu4Zzx",
-	"MCrpJti9xlxjL2NJdcw3oSaeHR8eOli9vno+CQmxHPO7/wAXdoQBSiEr5dC1FZyx2caXISX4Sr/54FSa",
-	"cYJYwDwHKo2Bs/60jb8roKl6pg5xM1kURy8xyRoCrx5ALsp8SjHJNoD431fnvwRhXKnRA6B7jznBA06V",
-	"jBT/sa+un/wOHPVwcaVi+wivRT9RPxRmg2yQkeKCFmVAHg2n0/8W802vvikyhtPtqDIvng8ffgQJ99NW",
-	"gzTWT3NFsBmhGw/0W/det811hJYLoJrOtAqKFlggyozpNdCcqzSFQefDG0rkNcxC2ttXJtKKOD2I1tpK",
-	"jQNDBV0UvP8DVcn4R5ynHrT804aTuTJTFQgKSXLyuUNMvYCEiKC9N5xJRzAGB2ydNesSV1uRA7Wufv7C",
-	"d0BDvNVDTeYbt4pqoSGQv4AMFH9dsYwkKx/q1yAxob+Xsig1kek3QR8Z6kEHAsxolcLQsroZhbCY4JBj",
+	"5H1rc9s22uhfwfDsTLaztOw0aXdrf3Idp/HWaT22szlz2pwpRD6SsCYBBgCtKBn/93dwI0EKpEhZctN5",
+	"+6WRSeLy3PDc8SVKWF4wClSK6PhLVGCOc5DA9a8zRiWhJah/pyASTgpJGI2Oo9sFoD8S+/gPxGZILgAV",
+	"eA5oCjPGYRLFEVFvfiyBr6I4ojiH6Dhy30RxJJIF5FiNneNPl0DnchEdf/vd93EkV4V6V0hO6Dx6eIij",
+	"83ug8t3FK/W2HrbAclGPCu5xHHH4WBIOaXQseQkds3z/Mo5yQt3P57EaTwJXI///304P/h8++Hx08MPB",
+	"h3/8LQot55LkRFZraW0x0w/9mVOY4TKT0fF3R0dxNGM8xzI6jgiVL76NYrUwkpd5dPz8SD3PCbU/q6kJ",
+	"lTAHrue+hiLDq25Y8Or5EwHjFou7ztVI87BvKT48vn8ZbQDAgxpKFIwK0DR6xdk0g1z9U9EWUI0XXBQZ",
+	"SbCi1sPCvPGP/wpFul+8mf/GYRYdR//nsGaCQ/NUHLpx9YxN4n+/wBItgUq05IzOEaYpWqq/SYZShv5+",
+	"/foM/fDyu39+M9HwsSOqCU/LlLBbjpM7zWycFcAlMRtJFphSyEQbJJpE2mCIo4SlkKh3WwiJowzTeYnn",
+	"EHwocF5kcI0lDJxHSA44v6ApfAqLAQV1TCjwZwIR9Zpi/QEDSweG5pDPD6ZYQIrYPXAtVLCCGTLLEIPG",
+	"fvCp7Tc7UXMnDn4NgMQ1Dj5Uo7LpfyGRasE/4uQuY/MAFLC4E0gqCsAcEGUSSeA5oTiL0XSFCsayCVKw",
+	"yjHFc+BIkM8g9O7+zaYCzTjLEZFqc02a4EBT4BtJlbHMLe4hjpaM3436pAUv/X3s5g5CYvWq5Njsvk3G",
+	"KVHENi3dU6CKk3+LflzdJIwrIJ9/LHHmjVsTZ2pHvYGE0TTMCX3CIY4ky4BjmsCgIY420k57RYEZ4uaW",
+	"Q/A6W2Bq+LEJqztCUx9G+pSLnIgPgsiI1S/hB6LASQfbw8egqF2HYEnSwAgtsKjhYrN884U/v11kNyAu",
+	"iZBh+Tc3/yQScrGJhC1QH6ppMOd4pUEBn+Q6l75fAAcloucMMdoWJEFotHbtVmhnCG+wpCHZnjEB6als",
+	"4CDFEg4kySEK4Bk+uaOsHwYlvTs3rz5o4ZGAEOBjcMpYBpgaUW7F/sYhb/SbihookWIQ5bRgZdfvJnUj",
+	"+WvshN95tfcmFIGmb0nCmRhIyjPChXzNLccM+UC9O3R0WuZTI5sHvCwk5nLE4lvQtHM1x4k9gDQ2W22k",
+	"E8IdHOip+2sEWfHkQOZUfLDGm61tmaE6V3lD5hQbhagtKiyXjeANUQ8W0ObUUayBxp0to+dARSkRK/XJ",
+	"/Olgzg7sQpUqObnGy7cghNK01iWFWmA9afcWHUu6I4AVQJUiogWGQnFeyJU+s4RQmAidCWcZKQLcwjnj",
+	"YVTSTbB7i7nGXsaS6phvQk28OD48dLB6e/VyEhJiOeZ3/wEu7AgDlEJWyqFrKzhjs40vQ0rwlX7zwak0",
+	"4wSxgHkOVBoDZ/1pG39XQFP1TB3iZrIojl5jkjUEXj2AXJT5lGKSbQDxv6/OfwrCuFKjB0D3HnOCB5wq",
+	"GSn+Y19dP/kdOOrh4krF9hFei36ifijMBtkgI8UFLcqAPBpOp/8t5ptefVdkDKfbUWVevBw+/AgS7qet",
+	"Bmmsn+aKYDNCNx7ot+69bpvrCC0XQDWdaRUULbBAlBnTa6A5V2kKg86Hd5TIa5iFtLcnJtKKOD2I1tpK",
+	"jQNDBV0UvP8DVcn4R5ynHrT804aTuTJTFQgKSXLyuUNMvYKEiKC9N5xJRzAGB2ydNesSV1uRA7Wufv7C",
+	"d0BDvNVDTeYbt4pqoSGQv4IMFH9dsYwkKx/q1yAxob+Wsig1kek3QR8Z6kEHAsxolcLQsroZhbCY4JBj",
 	"QtUoYc2HCJTBTGpOQEvGUzGJjmmZZfEGG1BP6Y8fAoIWJx1rntb+lD6a8DwbkGaXViNpcs46bltCBT4V",
-	"jMtLT51ZV1asLtdlXG9hdRcZpq+wWIQfcjbnIMQAR6R5r8EXTUyeooTRlKhfyLyDZowjjPQRbFxTRGjP",
-	"1AJwJheroC4hWMkTOKfpRguyOb1Veo7VmaEkJ1qBnKDTRJJ7ONbHihkZ8ZKKCXrBDcUcI2KOGqUppbGi",
+	"jMtLT51ZV1asLtdlXG9hdRcZpm+wWIQfcjbnIMQAR6R5r8EXTUyeooTRlKhfyLyDZowjjPQRbFxTRGjP",
+	"1AJwJheroC4hWMkTOKfpRguyOb1Veo7VmaEkJ1qBnKDTRJJ7ONbHihkZ8ZKKCXrFDcUcI2KOGqUppbGi",
 	"vjtHjxN0xvJC8YV2rxoNSrvXnGttog2gttZlJlVMZSeJ4siNtEET2+I8DTtL4ui+Vi+akLomAgRaErlA",
-	"cA98hYxPYRtvRIfbpVa7KurzaC2uuK5eZIhvFZxKHmBaj0v8qM3R838FQFqTq0PUjaaD35h8yUrtPDJ/",
-	"eEM54GSBpxlUfzu3lo/5dcY4Lwslpn5j/yEpsCiOLugchOxEaQtedjE1owf3DViWHK7LLLB3LI2br4vZ",
+	"cA98hYxPYRtvRIfbpVa7KurzaC2uuK5eZIhvFZxKHmBaj0v8qM3Ry38FQFqTq0PUjaaDX5h8zUrtPDJ/",
+	"eEc54GSBpxlUfzu3lo/5dcY4Lwslpn5h/yEpsCiOLugchOxEaQtedjE1owf3DViWHK7LLLB3LI2br4vZ",
 	"yzkJi5YlkPlChn2RXuxnY+jH346dLvZWVU3UszPeoWtvY1KnUCjOpQkZ4ba70uu+BlFmUoREdQ3H/mEw",
-	"NUP1Gvc/r6whbzwosRZGvKRPBGJLap9lWMgThO2v5YKJyhkwM3LHCiXnChjuAnEujMA+H6W/j42BVNTi",
+	"NUP1Gvc/rqwhbzwosRZGvKTPBGJLap9lWMgThO2v5YKJyhkwM3LHCiXnChjuAnEujMA+H6W/j42BVNTi",
 	"lGDnofB0XgfEFmKDxKShs0NSKjjcE1YKZReMsR22kdm7MVQ6PD5rNkQIfEZw3RQmgBeAXl/0Yl3NBXdg",
-	"rwfnzLn7RB+xiBl6LjlYZQDSE8UQ1e8FoXMTxPTUg0eanAoKo7y24/HzK6xCDFbyrCsK8PJlXsBcqUqp",
-	"8PSTE1RwUGwAqdafjAfGPBOTaNMJoyZsbDhuYtNhqo80LvEUsk7W+oYkrjGKhq/ixnywG0nYKd08aeYW",
-	"OECcXQIW4fMe8kIO5ELiUNa7BSzuDG4f4ir8t+mDX9V7D3GUqWWOEw2yys0YwHkKeqyUI2dgTSu6gzeq",
+	"rwfnzLn7TB+xiBl6LjlYZQDSE8UQ1e8FoXMTxPTUg0eanAoKo7y24/HzM6xCDFbyrCsK8Pp1XsBcqUqp",
+	"8PSTE1RwUGwAqdafjAfGPBOTaNMJoyZsbDhuYtNhqo80LvEUsk7W+ookrjGKhq/ixnywG0nYKd08aeYW",
+	"OECcXQIW4fMe8kIO5ELiUNa7BSzuDG4f4ir8t+mDn9V7D3GUqWWOEw2yys0YwHkKeqyUI2dgTSu6gzeq",
 	"PBAbNDSfxRWMW7tbW4yDbyf6ruFjCaLvOFozmbzjXjOk8fvjLAOOFixLxQnSf9XhfWV6FBxmwDmkg/T1",
-	"OFKDmBBRWwgxJPEdCGUA/V1nTrH0iUBKgf/uBImF0k0kQwWwItPGQSND6lk7X2ddF2UsG5ICoJVTTHpR",
-	"Xmmoz45Ghc71GioYNOfpwaJJ7VlHY+Z4tG9PhpGNrylhecBUfcEoaDtVYdU414nQGRpoSbIMqa8QpiuU",
+	"OFKDmBBRWwgxJPEdCGUA/V1nTrH0mUBKgf/mBImF0k0kQwWwItPGQSND6kU7X2ddF2UsG5ICoJVTTHpR",
+	"XmmoL45Ghc71GioYNOfpwaJJ7VlHY+Z4tG9PhpGNrylhecBUfcUoaDtVYdU414nQGRpoSbIMqa8QpiuU",
 	"Mw4nPkUATYVvcyrOVEZIqm0WNe5mG8Qtq3P/t46bmpsfymT6teDgnuejBdfOEM8ptQege8XFIrRTp02V",
-	"IQuwtbxqqtAKtesvrMNIzKWaGxutPEYCkxTJBQdAS7wS63kzsxFB33yMciJJchcwM97QJcdFASn66Qjd",
-	"vfqMrm5vtrHpZzZ+a6ap1haEVx3ZCjv2llggF/CKERYoYSWVypgxnv4ZMaKldeaVKWE3OidqKEymKzn4",
-	"XZdPMy6OPyYsv+i2tddfvoNVhy9QLlja9NkCTVgKQdeRef2622ldhRF+7ZhwSVK52MawUzuoIOTGqaDg",
-	"kLMG+GqLrcWHKO03WBrlsccjYn6lxgWJsyvvLZPuuTZqI5mjSb7nn5KsFOQeThB8LHGmjkJZCQLj2CwY",
-	"oVKTMslh4HH8yCSM7twLDwwhAP7uQitKxolgXsuZIq0QYYzNedkYruayc67HwseLk3TDql5CXG28D2hf",
-	"1xSiim+mrOQBsrQWjLAZ7tovjWfSpqkmGSY5pIhRsLmgOg8cLdgSzTBHucI9yrHSLO5hsBepx2z665lt",
-	"u3RghU09D38D7D4Fm66k5rzQnr8rztRBqdUPajUfdCFRysDEU4wDHy0X6q06gq4jHWun60bnTn92a5KR",
-	"QgxB+Jl+UZ23HBN6u9mu659Xl1cMmdcksKpT2Ea9essMApnr2vmxjpLfcA5VkYmmBMti6gPRkXv0ydLu",
-	"9vt2MfERK3KfhBdl3gwdeToY5A+kCChGPgkjneI3WHI0GT/Hny7MV0+//9c6L1sWGrNTx3U9kcQhSzTh",
-	"nXVP4TpPzjlR4lWxWrKwFruyypNSKkMdpeSepDatXjNaUC0YEWJZmOAZ2Kxsu6c1p17D4bdOdmEmdMzs",
-	"g76mjy5hdeYEQFOs1LkbwahtleURziNyuqkYkAsRTBhpjNG19PP7YE7vtpF1I5a7A+s471Zxhif/DUqG",
-	"7wzEuoXUy3UL6ALSVXWkt1IlSpLJjuBikmEhfFPFRfqi2Kks+t+VQhVVXuagMZMwOiNzr75jlFpvBJb4",
-	"nY7Lz5gDBd7hh/ileubE0JUnhpbasjWn9UA7IGPsboqTOx2DCgibV2yJckxXCDDPCHAjTcQTZCNkCCvp",
-	"jChAKgZmx+X406nxdA71q+bKvr/Vf65R6yLfuo4sbIqyFAJhj9M05SBEndzMBFD0Wr0clN+dbMls1tIo",
-	"7G7hWG4nwBuOMrTuAyeueKNNuT4t1usOOJZ93KwRR4M0u9j2pjrtWm4oksGb68vNIsS9GJ7At1nW5uhJ",
-	"O+D1N4M0BmvlhxDYlTeqjHF16rJtCvPWdHq34CAYrEvbsUJXlVq9fb/GbV2iZiy5MwfmEIkBWAx+mQNO",
-	"V9sY0G5Nbohq3iA86rrXdtJpCqFwh5B4moFO8dNos6dTw6d9Qe9xpo+zNxSXcgFUkgRLk8TO+JSkqY7a",
-	"eAk8Z4zOMpIoBUl7sC+ZUP/+xWQH3jJ2ifkczIj3mGQ2x+dCnUq0qw4QZDPtuZlwXw6OTREZ1BHabnP9",
-	"WjW2qQ3tAnqVsxew7ITNRRpGJ+YTkwsw8qPXthpkzDdXfnHYkK+UrjluQ+qLquxhxDdvMZUj2AuysbPo",
-	"b0bN4qybKndw3Ge/F0BHf+Ip8QOjtRmhsL3DrkWA64QSN8m6TX2t7QaAFtpdE+dtqmnS3doum6hsE0OI",
-	"Za+x0V1DHkQ6uv2ALvsb37RgrZpPaydhheIaIOvweY6KbYyriRlZ4WKXt26kcxAs05XQMXp78eL21adX",
-	"5xe/vLoNu0MwH6WeQHalrKegL7Qn05r7HTN2kvc7puhq69CO38jDy+W10A/EegKuUQNhg19DEl0kd2UN",
-	"469Q3dEfo9hPfp4fnPBKfroTsRRMOgoXuisrs74Cg60KFh03fYXqw03p09VS3MRhsCmivS5t+DgQXL4d",
-	"wTvTRqOJ3iqR+k3nsO5i+JnxjwynMT8pvOFK/fH5Jk/GkDry7TxgNT42GOP1cn/awCNeF6WAN8vbWOxj",
-	"0gNoA2HNJXbTSldFk604C1ZsrxDgZOFc0NoHpCuzEOPjE7Wr2rbAubJVvkIv9Y2mj766pJA3ZtMRWvV2",
-	"GHWGCsggGaE+hwuF3mIideFPHSgTkmSZLQz6jb3GMlkc+7nIxsCfmLeNKNN1QxTugZucrSn4Nqydo5KB",
-	"a/LQzlJLRlum1iMnR/iBPSZqcIyryqkAGcjJqJ1UNfWHGcelY7Qi1CwHAzjsQjUzZabHiHnVvU8EchpC",
-	"IP/nURkdgzUA54bf/HIoCcOkDmxOvDBw2ntt7o1kHNIu79ngGl0Xat9llo3uI9GTmGT6TFRda4YY7Na2",
-	"G9VEgQTKE5TNqEjVpOFiXZ+Qmp5ZokwWCAt0pP7758FR0HgY0cUCTyHraJU2hawzH2aL9hUF0HHgbITu",
-	"xmRk1AZ1QJSPUcbbOqS15SsbfmNSqxZ7zV4PHhgaTNqMGhq8+FhowryHSS4dSnfHKV1U0E09fXZMj/mR",
-	"mJ263W+QYW7DexdiXYk+Y+VXw481PNFtP5Zmb75bXzcMbpJ5qgwQlDF2BynCcvt4h7PPPftzaDache2b",
-	"Ig0qy7s7IZwUeAHSqSmvq5QGm7tTVejqaqaQvjQsuRNPhdbeq9Qpp88TgZQI0YlWOV6hjACaworRtG7U",
-	"JNAdZUuKBEMzzAdGfklHmZyarZpdmoZQRCANG1Et1GSeUli6V8OpL7vMMh0mHPZa1dsqYDchOlQWJitX",
-	"QUkf4CYnSC3ecImCVZUc6cP3ibCJvBkIgZ6inNBSQtz8IMNCeh8ATZuvj8iC2pDxOXOZMV3Fk3WHAq2k",
-	"UKZLQ5CNVdZVIyeNXZrUJMnQFAwZpeGSyjpfaJSJyWx8YaBE3yZV1JXknvfwslLaZjXCnG7ogHCC6s5C",
-	"rsiUDs3W3l1VYKA2dw3sjhBC+x6QSXqji0ZtrL/Jg7YMdXPpaHBcJ2gDyQVVVUQTKS+NdLR4WS5Y5ih5",
-	"64qUjj37Zk+36BmA6o05DCMyF3ZeIW9XEIKALgHrKhsd3Mh5jPHFAY80vbqd1TNCiViMG62uaOyw8QZs",
-	"Yquy11GrzJgQMBT+vcSH09WoZoFDOqyqvVVOOFEaagofQFYjUeeO7WOmz0ndxEI7T2NUZJga61k7jx7Z",
-	"IzBk2tmKXWfhOb5YYxi3lbjmgAoVXdwzss/M86Offgz2mZF8pRNLwhmuY6ona4erP27X+iu9q63k4kRm",
-	"K42oHPJp3VZUYnH3RCAFU3UeCpDo7/rk0WpGlQusHnwXqB+wnT43dYqrSsxnLhd0WIiD1x/qDh8bP/P6",
-	"gDTz93urdP0eB+00+74PWzVBNrFjiNO7+qCR6D5Ae6rmeuiggF9bPbwt4DzQN1O8mZeG6+BVKx8awXZb",
-	"rmtZ0MJSU+/dJ6DPt+0dAurz36tcgVbZsa7cCHgFZwgjC5exRVLGKRTQ8XW66LjIa8Mvt75EWnsGBq+y",
-	"VQYYWKeXsBmAiiOowRPWhZsPnRUfXZPVksieN0ZIFViIsWixTovQGrraNv1eFXvzja2X48dXx9cnssfI",
-	"ndmYsWt9KO5IUeg/zLpDR7eeGdMVDR/Okd4FIqEuh+FGQNZfQoRB4ok+dabmdEqxxFqHgLB9usHKENoG",
-	"sE6YnoF3XbhNdNKaj64zVigcvYbPnzElNFyobT7riYeY+pbbTVX+V7c37kDXRVkODhpaA/fLB6iKVfLa",
-	"Qxxpt+NZ560vW6cZ+Vu2qwrkFlmAt0AYN4g4xFquoVcr+3pMywAi7JFG5Gp4R6xxEfuCJYvRd4Vsc8OA",
-	"+qAir8f1PujPUyQpf1l9W8mWIX6XllDp6pFQ4FXGcHrz6vT7H37sr/X08mR25ic1KGtANLbdEMZdkuCD",
-	"qk1t7V26fgpdlG7bO7SiHo8hruG0shk+Xaveux6phcD2eqTL8QvU1/yJ7De8m0iwEd1V1Wnul/Pbzb3l",
-	"DGWbDnMNkh9674dN3w3kFOPUXvcXjht9CdVnNMrlzAj1BVh2X5imKC+FRFNAohktqZe1AWbDgeL2sb53",
-	"rewmJSdydaMI0mxKAL8nCZwmui1OdS+cVn8AG7vNDrSQsjD3wBE6YyG9gEgR2yrB2PQLi10CjtXp4yow",
-	"ECOd4a7Bo9PXlSahE3OEvi3MpEW9uXgxeUdPs0zn6gjEaNV/wMvf0eC2FIhMsyBT1uauFBMB/eQE6fZC",
-	"6tt3tAx1LkKnul2F0hitGu6CNicI60cHrNRhOnDRvMk7eqb7ZAmF6xRhdNMAMNLat+l87G51A5oA+pBz",
-	"mGgD7VCpjFpj/DB5p3SLjCRge4HZ2wRPC5ws4OD7yZHFu0GOOD48XC6XE6wfTxifH9pvxeHlxdn5bzfn",
-	"+pu6JCh6fX2Ofi+AY8m4p6t6bZGPo/unLtSCCxIdR88mR5Nn+kyQC01Dh6aZ9mf17zlIU4ptU74uUl26",
-	"Kl/pV6LWrYXfHx2t05FtKzExLGavjAxL1mow757Cmsyj4z/ex5Eo8xzzlWl6KRc2sqYpAWEqlsBN7T6e",
-	"C9sfOY3eq2EO758eerdxBXemzoyz6j4s/9rQP8K3YurY3pb3QAabzYWn8bvMBa/g7L2Ac2OLu/dhPHbc",
-	"PDnuxknvcrTApZO6K4kF+Nb04VEEdq1LXBMbZfN/LDVPmmbJE/QWKwnSjuDpDEMlIxaEyhPXmUnqp9rF",
-	"yUu58CkLpzmhNWnpDElx+MVlSj4Y/LgqqyadmbsR3MV4A+isMNct9BFafzJw49aGTjorSm5dxF2zrHVS",
-	"2CftNK+HCJDPK9uGSJvm9mXtctb9CB9PUAZPojqkkJBQqONM/b/RR5FDAdhrtolKKkmGPqRMCX59TaY5",
-	"s/TDDPC9GhZJlk+FZBTid1Qw1/5FmjFEozXhE2Gu1ZyDRM+fHk3QW3XqfNAo+2D6bern6vCcMwrfIc6W",
-	"5kA2OoNAc4YkY+YYapNx3CnrHZnuDc3edRodIkK4wNIj8enopcKno5XAkbHGl6EJ61cOq8ucH953iYTD",
-	"pOrN0HP82Ar9cbObu5sVX294sbr9es9S393HF8Co2aJiI3sD4LaI/RoYc71puhFmO978tfHlbnsKoUsr",
-	"9kroGV0/dlFbLVukc9t+qxhM2ZIqI/Gg5NnabfCjpoijgokAFbwmVL6ws7y5vrTnJwj5MzMtE3aCoqrZ",
-	"7UPTYFQn9MMeSaNOAuoQzvrRo0Xzqdel/pfzW5OWSO3RtdajN6zeryMf0qyTec91HPL8xeUwFaxKCFjX",
-	"vp/G43qwDWBlCZ/kYZFh0sJU23UQxEimOfnRKLn1VI86AVCpLWev/y969uPREYKUSOTKevS8X+kktUHk",
-	"DbjdhebS9LtsujE1iA+72B1iBBGKXl+fPxF2bGTW+5WAX8epunTGCxdY2ZtY8m4b6YC67qWzI6PS7Fir",
-	"i/omkViffUt7A5n1Q+FMx1R9JFhI7QcNVfP4nZ9opmu7aQW/l7PMv9vgK59nzY78Ado51b5OnZJ2kWYm",
-	"h1s3wt8B/+rrEdRJRuGT1De1rLye/Za59YxL7aVQp6BNLnYkpR2xfWdeYfu/PoYqygBRXJVSt5bdD0no",
-	"ob8yKfQbniYTeAdY1wNZ10B/B94U8oJJnWOOkXF6m1RI7WHGlGmH5wKLhRI7HGalgNQ8fH700xjv1KGX",
-	"ldNp2rgCg2EuKpc5WcPej50+C8SC/mpWkld5G6CXq3Ka6dTjVpBE546QR/ijvsKJ7udNdZLDTd2R+i9t",
-	"7PrFhyG+rzqir0x46JtGnK6BOLBV6jtXBM5peuMaBO9D6teVIINE//NAI2cmIZ3sSLdu10adeFVAuh7M",
-	"1M4Zx0eli+tOyMIX30EVcBMOZ17W+K7x+BKTbK+IdCnv3xIaE0wp04F6xYAnHsYUqEXzvCVzapR4HTaq",
-	"2WocKo1y1idEb/Ubf3EJWuVph0wvfbHYdIVI+i0LTo2pwy/mBreHw8TriLjtZJuxc2vui+vmU9efYI+2",
-	"l5e/vi2zVprOLhjWDabDYaaOxClO2sa2N8oJJMokASEYFzEiVJlFSHJMBU7Usibo1Abh6nQMgXMwKRrv",
-	"qP4aUnNNNSslgtkMEqVoW63apHLIBTZNZbRx/UQE9exGAG2jPdaitJltTPYnUpkS1numsG/mPLiGgnHp",
-	"8rgoslVc9g5kXYxPBJKcKNk/x4TayG19McQTgbxm2pNHoH4BmMspYPkn4/+VW8e+XTzm4r9taUBX76e7",
-	"IQMzlpIxmrEnio9NDgjRBJCxput6LGo5PNobtwPEXptVfNto/YXcA0VTnNztArFqNHd06EEV/ypujqsU",
-	"H2TqezWfsyxFkiEhWTEO3X7By+4da7d1Ef9eJHLdTWA7nBlfmK2a4lC7uneRY5Nk2PnHqhZu6CVnn4Ga",
-	"jE+pEMlofVab6g61HG5TtPp8YZvV9pISud/48BtK5P5iw9V94V/Xf+qaJ4fjL2XVWnl3oeEYmWYBB4xm",
-	"K3T15tZ5yPXNSeORvh+EX8OcCAlcVwjsD+Nbc7Nb35442g2vxLINjWnsePa21uAxXSHGdR/MW6et6wIP",
-	"rfibdLmr25uG8/sdtbUrQaZHNrWo3exIJ83JBRBu7722t8UaA8EzIhqa/UASOsxITzBUmck6lf6vbvNX",
-	"NTUBdtcbVDZ/AH3fjhPANJcQh1+qHuQDknRNO98/J0v3f0duLTIgVnZ/mYEwzT+8ShJlo4kqh1VIrKQG",
-	"mjNXk2ug3uV+3ZzfWmF4j3GjuiX0njNcb7XZiqm5WdxMXOcq+LdnqzfILtJ1rquO/n0argfl3Z+Gfn/2",
-	"r6wDbcDtPoLImk18BLcjxwsyV1py3anZ9NVJNLdlbAlrSQVVuLhZb7NeUPbHe4Vk+1mou0+OKZ6bBgeu",
-	"RkaPrc6x9bdtXs2/2bQRCa8/tmfw+tdvGb8DbqWEomid/e59aUy69Q/1paRTlq7QcsFMI0bG7rwPNRs8",
-	"vH/4nwAAAP//",
+	"IQuwtbxqqtAKtesvrMNIzKWaGxutPEYCkxTJBQdAS7wS63kzsxFB33yMciJJchcwM97RJcdFASn64Qjd",
+	"vfmMrm5vtrHpZzZ+a6ap1haEVx3ZCjv2llggF/CKERYoYSWVypgxnv4ZMaKldeaVKWE3OidqKEymKzn4",
+	"XZdPMy6OPyYsv+i2tddfvoNVhy9QLlja9NkCTVgKQdeRef2622ldhRF+7phwSVK52MawUzuoIOTGqaDg",
+	"kLMG+GqLrcWHKO0XWBrlsccjYn6lxgWJsyvvLZPuuTZqI5mjSb7nn5KsFOQeThB8LHGmjkJZCQLj2CwY",
+	"oVKTMslh4HH8yCSM7twLDwwhAP7qQitKxolgXsuZIq0QYYzNedkYruayc67HwseLk3TDql5CXG28D2hP",
+	"awpRxTdTVvIAWVoLRtgMd+2XxjNp01STDJMcUsQo2FxQnQeOFmyJZpijXOEe5VhpFvcw2IvUYzb99cy2",
+	"XTqwwqaeh78Bdp+CTVdSc15oz98VZ+qg1OoHtZoPupAoZWDiKcaBj5YL9VYdQdeRjrXTdaNzpz+7NclI",
+	"IYYg/Ey/qM5bjgm93WzX9c+ryyuGzGsSWNUpbKNevWUGgcx17fxYR8kvOIeqyERTgmUx9YHoyD36ZGl3",
+	"+327mPiIFblPwosyb4aOPB0M8gdSBBQjn4SRTvEbLDmajJ/jTxfmq+ff/mudly0Ljdmp47qeSOKQJZrw",
+	"zrqncJ0n55wo8apYLVlYi11Z5UkplaGOUnJPUptWrxktqBaMCLEsTPAMbFa23dOaU6/h8FsnuzATOmb2",
+	"QV/TR5ewOnMCoClW6tyNYNS2yvII5xE53VQMyIUIJow0xuha+vl9MKd328i6EcvdgXWcd6s4w5P/BiXD",
+	"dwZi3ULq5boFdAHpqjrSW6kSJclkR3AxybAQvqniIn1R7FQW/e9KoYoqL3PQmEkYnZG5V98xSq03Akv8",
+	"SsflZ8yBAu/wQ/xUPXNi6MoTQ0tt2ZrTeqAdkDF2N8XJnY5BBYTNG7ZEOaYrBJhnBLiRJuIZshEyhJV0",
+	"RhQgFQOz43L86dR4Oof6VXNl39/qP9eodZFvXUcWNkVZCoGwx2machCiTm5mAih6q14Oyu9OtmQ2a2kU",
+	"drdwLLcT4A1HGVr3gRNXvNGmXJ8W63UHHMs+btaIo0GaXWx7U512LTcUyeDd9eVmEeJeDE/g2yxrc/Sk",
+	"HfD6m0Eag7XyQwjsyhtVxrg6ddk2hXlrOr1bcBAM1qXtWKGrSq3evl/jti5RM5bcmQNziMQALAa/zAGn",
+	"q20MaLcmN0Q1bxAedd1rO+k0hVC4Q0g8zUCn+Gm02dOp4dO+oPc408fZO4pLuQAqSYKlSWJnfErSVEdt",
+	"vASeM0ZnGUmUgqQ92JdMqH//ZLIDbxm7xHwOZsR7TDKb43OhTiXaVQcIspn23Ey4LwfHpogM6ghtt7l+",
+	"rRrb1IZ2Ab3K2QtYdsLmIg2jE/OJyQUY+dFbWw0y5psrvzhsyFdK1xy3IfVFVfYw4pv3mMoR7AXZ2Fn0",
+	"N6NmcdZNlTs47rNfC6CjP/GU+IHR2oxQ2N5h1yLAdUKJm2Tdpr7WdgNAC+2uifM21TTpbm2XTVS2iSHE",
+	"stfY6K4hDyId3X5Al/2Nb1qwVs2ntZOwQnENkHX4PEfFNsbVxIyscLHLWzfSOQiW6UroGL2/eHX75tOb",
+	"84uf3tyG3SGYj1JPILtS1lPQF9qTac39jhk7yfsdU3S1dWjHb+Th5fJa6AdiPQHXqIGwwa8hiS6Su7KG",
+	"8RNUd/THKPaTn+cHJ7ySn+5ELAWTjsKF7srKrK/AYKuCRcdNT1B9uCl9ulqKmzgMNkW016UNHweCy7cj",
+	"eGfaaDTRWyVSv+kc1l0MPzP+keE05ieFN1yp37/c5MkYUke+nQesxscGY7xe7g8beMTrohTwZnkbi31M",
+	"egBtIKy5xG5a6aposhVnwYrtFQKcLJwLWvuAdGUWYnx8onZV2xY4V7bKV+ilvtH00VeXFPLGbDpCq94O",
+	"o85QARkkI9TncKHQe0ykLvypA2VCkiyzhUG/sLdYJotjPxfZGPgT87YRZbpuiMI9cJOzNQXfhrVzVDJw",
+	"TR7aWWrJaMvUeuTkCD+wx0QNjnFVORUgAzkZtZOqpv4w47h0jFaEmuVgAIddqGamzPQYMa+695lATkMI",
+	"5P88KqNjsAbg3PCbXw4lYZjUgc2JFwZOe6/NvZGMQ9rlPRtco+tC7bvMstF9JHoSk0yfiaprzRCD3dp2",
+	"o5ookEB5grIZFamaNFys6xNS0zNLlMkCYYGO1H//PDgKGg8juljgKWQdrdKmkHXmw2zRvqIAOg6cjdDd",
+	"mIyM2qAOiPIxynhbh7S2fGXDb0xq1WKv2evBA0ODSZtRQ4MXHwtNmPcwyaVD6e44pYsKuqmnz47pMT8S",
+	"s1O3+w0yzG1470KsK9FnrPxq+LGGJ7rtx9LszXfr64bBTTJPlQGCMsbuIEVYbh/vcPa5Z38OzYazsH1X",
+	"pEFleXcnhJMCr0A6NeVtldJgc3eqCl1dzRTSl4Yld+Kp0Np7lTrl9HkikBIhOtEqxyuUEUBTWDGa1o2a",
+	"BLqjbEmRYGiG+cDIL+kok1OzVbNL0xCKCKRhI6qFmsxTCkv3ajj1ZZdZpsOEw16relsF7CZEh8rCZOUq",
+	"KOkD3OQEqcUbLlGwqpIjffg+EzaRNwMh0HOUE1pKiJsfZFhI7wOgafP1EVlQGzI+Zy4zpqt4su5QoJUU",
+	"ynRpCLKxyrpq5KSxS5OaJBmagiGjNFxSWecLjTIxmY0vDJTo26SKupLc8x5eVkrbrEaY0w0dEE5Q3VnI",
+	"FZnSodnau6sKDNTmroHdEUJo3wMySW900aiN9Td50Jahbi4dDY7rBG0guaCqimgi5bWRjhYvywXLHCVv",
+	"XZHSsWff7OkWPQNQvTGHYUTmws4r5O0KQhDQJWBdZaODGzmPMb444JGmV7ezekYoEYtxo9UVjR023oBN",
+	"bFX2OmqVGRMChsK/l/hwuhrVLHBIh1W1t8oJJ0pDTeEDyGok6tyxfcz0OambWGjnaYyKDFNjPWvn0SN7",
+	"BIZMO1ux6yw8xxdrDOO2EtccUKGii3tG9pl5efTD98E+M5KvdGJJOMN1TPVk7XD1x+1af6V3tZVcnMhs",
+	"pRGVQz6t24pKLO6eCaRgqs5DARL9XZ88Ws2ocoHVg28C9QO20+emTnFVifnM5YIOC3Hw+kPd4WPjZ14f",
+	"kGb+fm+Vrt/joJ1m3/dhqybIJnYMcXpXHzQS3QdoT9VcDx0U8HOrh7cFnAf6Zoo389JwHbxq5UMj2G7L",
+	"dS0LWlhq6r37BPT5tr1DQH3+a5Ur0Co71pUbAa/gDGFk4TK2SMo4hQI6vk4XHRd5bfjl1pdIa8/A4FW2",
+	"ygAD6/QSNgNQcQQ1eMK6cPOhs+Kja7JaEtnzxgipAgsxFi3WaRFaQ1fbpl+rYm++sfVy/Pjq+PpE9hi5",
+	"Mxszdq0PxR0pCv2HWXfo6NYzY7qi4cM50rtAJNTlMNwIyPpLiDBIPNGnztScTimWWOsQELZPN1gZQtsA",
+	"1gnTM/CuC7eJTlrz0XXGCoWjt/D5M6aEhgu1zWc98RBT33K7qcr/6vbGHei6KMvBQUNr4H75AFWxSl57",
+	"iCPtdjzrvPVl6zQjf8t2VYHcIgvwFgjjBhGHWMs19GplX49pGUCEPdKIXA3viDUuYl+wZDH6rpBtbhhQ",
+	"H1Tk9bjeB/15iiTlr6tvK9kyxO/SEipdPRIKvMoYTm/enH773ff9tZ5enszO/KQGZQ2IxrYbwrhLEnxQ",
+	"tamtvUvXT6GL0m17h1bU4zHENZxWNsOna9V71yO1ENhej3Q5foH6mj+R/YZ3Ewk2oruqOs39dH67ubec",
+	"oWzTYa5B8kPv/bDpu4GcYpza6/7CcaMvofqMRrmcGaG+AMvuC9MU5aWQaApINKMl9bI2wGw4UNw+1veu",
+	"ld2k5ESubhRBmk0J4PckgdNEt8Wp7oXT6g9gY7fZgRZSFuYeOEJnLKQXECliWyUYm35hsUvAsTp9XAUG",
+	"YqQz3DV4dPq60iR0Yo7Qt4WZtKh3F68mv9PTLNO5OgIxWvUf8PJ3NLgtBSLTLMiUtbkrxURAPzlBur2Q",
+	"+vZ3WoY6F6FT3a5CaYxWDXdBmxOE9aMDVuowHbho3uR3eqb7ZAmF6xRhdNMAMNLat+l87G51A5oA+iPn",
+	"MNEG2qFSGbXG+Mfkd6VbZCQB2wvM3iZ4WuBkAQffTo4s3g1yxPHh4XK5nGD9eML4/NB+Kw4vL87Of7k5",
+	"19/UJUHR2+tz9GsBHEvGPV3Va4t8HN0/d6EWXJDoOHoxOZq80GeCXGgaOjTNtD+rf89BmlJsm/J1kerS",
+	"VflGvxK1bi389uhonY5sW4mJYTF7ZWRYslaDefcU1mQeHf/2IY5EmeeYr0zTS7mwkTVNCQhTsQRuavfx",
+	"XNj+yGn0QQ1zqA2e3l1dA04JNR2lN2/sRyYXT7grzVrqr9MyuQOTHioAKBJEUVzVSugEfXf0ApVUkkz9",
+	"kXZA4/75oXc3WRAi6gQ9q24H8y9R/S18R6iOdG55K2aw9V54Gr/nXvBC0t7rSDc2/PsQRn7HPZzj7t/0",
+	"rooLXMGpe7RYgG9NVx4lYdfIxbX0wUjAx1JLKNM6eoLeYyVP2/FMnW+pJOaCUHniiEvqp9rhy0tF/DVl",
+	"4TQntCYtnS8qDr+4vNEHgx9Xc9akM3NThLsmcACdFebyiT5C60+Nbtxh0UlnRcmtw7xrlrW+EvukneZl",
+	"GQHyeWObMmlHhX1ZO+B1d8bHE5TBk6iObCQkFOpwV/9vdJXkUAD2Wo9acfRHytQxqC8NNSe4fpgBvlfD",
+	"IsnyqZCMQvw7Fcw1w5FmDNFo1PhMmEtG5yDRy+dHE/RencF/aJT9YbqP6udKlZgzCt8gzpZGhhoNSqA5",
+	"Q5Ixcyi3yTjuPCMcme4Nzd7lIh0iQrgw2yPx6eilwqejlcCRscaXoQnrVw6rq60fPnSJhMOk6lTRc/zY",
+	"fgXjZjc3WSu+3vBidRf4nqW+u50wgFGzRcVG9j7EbRH7FBhznXq6EWb7//y18eXuvgqhS5s5SugZyyd2",
+	"MWyjnzkn9teKwZQtqTKZD0qerd2NP2qKOCqYCFDBW0LlKzvLu+tLe36CkD8y00BiJyiqWv8+NM1ndUI/",
+	"7JE06pSoDuGsHz1aNJ96Pft/Or81SZrUHl1rHYvD6v068iHNOpn3XEdlz19dDlPBqvSIde37eTyuI90A",
+	"VpbwSR4WGSYtTLUdKUGMZJqTH42SW0/1qNMhldpy9vb/ohffHx0hSIlErshJz/tEJ6kNqW/A7S40l6YX",
+	"atP9sUF82MXuECOIUPT2+vyZsGMjs94nAn4dtevSGS9cmGlvYsm7e6UD6rqz0I6MSrNjrS7qe1ViffYt",
+	"7X1s1iuHM+1w8ZFgIbUfNFSt9Hd+opke9qYx/l7OMv+mhyc+z5r3EwRo51R7fnWC3kWamYx2fS3ADvhX",
+	"XxahTjIKn6S+t2bl3WBgmVvPuNReCnUK2lRrR1LaLd135hW2G+5jqKIMEMVVKXWj3f2QhB76iUmh3/A0",
+	"edE7wLoeyLoG+vsRp5AXTOqMe4xMCMAkhmp/O6ZMO0oXWCyU2OEwKwWk5uHLox/GeKcOvRylTtPGlVsM",
+	"c1G5PNIa9n4k+UUgMvZXs5K8OuQAvVyV00wnYrdCRjqThjzCH/UEJ7qfRdZJDjd1f+6/tLHrl2KG+L7q",
+	"D78y8YWvGnG6IuTA1uzvXBE4p+mNa5e8D6lf18UMEv0vA22tmYR0siPdul0pduLVROnqOFNJWAWmjC6u",
+	"+0ILX3wHVcBNOJx5OfS7xuNrTLK9ItIVAHxNaEwwpUynLSgGPPEwpkAtmuctmVOjxOuwUc1W41BplLM+",
+	"IXqr3/iLS9Aqaz1keulr1qYrRNKvWXBqTB1+MffZPRwmXn/IbSfbjJ1bc3teN5+6bg17tL28bP5tmbXS",
+	"dHbBsG4wHQ4zVTVOcdI2tr1fTyBRJgkIwbiIEaHKLEKSYypwopY1Qac2CFcnpwicg0lY+Z3qryE1l3az",
+	"UiKYzSBRirbVqk1ii1xg02JHG9fPRFDPbgTQNtpjLUqb2TZtfyKVKWG9Zwr7as6DaygYly6rjSJb02Zv",
+	"hNatCYhAkhMl++eY0DqRxOrxzwTyWotPHoH6BWAup4Dln4z/N24d+3bxmGsQt6UB3csg3Q0ZmLGUjNGM",
+	"PVF8bHJAiCaAjDVd12NRy+HR3rgdIPbarOLrRutP5B4omuLkbheIVaO5o0MPqvhXcXNcpfggU+2s+Zxl",
+	"KZIMCcmKcej2y39271i7rVsa7EUi170VtsOZ8YXZGjIOtat7Fzk2SYadf6xqaIdec/YZqMl/lQqRjNZn",
+	"tal1UcvhNkWrzxe2WW0vKZH7jQ+/o0TuLzZc3Z7+tP5T10o6HH8pq0bTuwsNx8i0TjhgNFuhq3e3zkOu",
+	"75Eaj/T9IPwa5kRI4LpeYn8Y35qb3fr2xNFueCWWbWhMY8ezt7UGj+kKMa67gt46bV2Xu2jF36TLXd3e",
+	"NJzfv1NbyRNkemRTi9qtn3TSnFwA4fYWcHt3rjEQPCOiodkPJKHDjPQEQ5WZrAsL/uo2f1VhFGB3vUFl",
+	"8wfQ9/U4AUyrDXH4perIPiBJ1zQ3/nOydP935NYiA2Jl95cZCNMKxaurUTaaqHJYhcRKaqA5cxXKBupd",
+	"7tfN+a0VhvcYN6obZO85w/VWm62YmnvWzcR1roJ/l7h6g+wiXee6ut+gT8P1oLz709DvVv/EOtAG3O4j",
+	"iKzZxEdwO3K8IHOlJdd9q02XoURzW8aWsJZUUIWLm3U66+V1v31QSLafhXod5ZjiuWn34Gpk9NjqHFt/",
+	"2+bV/JtNG5Hw+mN7Bq9//Z7xO+BWSiiK1tnv3pfGpFv/UF/ROmXpCi0XzLSlZOzO+1CzwcOHh/8JAAD/",
+	"/w==",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

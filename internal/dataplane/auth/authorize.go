@@ -29,7 +29,8 @@ const (
 // required is the one place that says who may call what, by operation as the generated code writes it. The
 // manager may call everything.
 var required = map[string]Role{
-	"GetHealth": Anybody,
+	"GetHealth":    Anybody,
+	"GetReadiness": Anybody,
 
 	"PutPlan":      Manager,
 	"DeleteEvent":  Manager,

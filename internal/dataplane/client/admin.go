@@ -9,14 +9,6 @@ import (
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
 )
 
-// Health says whether the store answers.
-func (c *Client) Health(ctx context.Context) error {
-	if _, err := c.raw.GetHealthWithResponse(ctx); err != nil {
-		return failed("getHealth", err)
-	}
-	return nil
-}
-
 // PutPlan stores the compiled Profile of an Event.
 func (c *Client) PutPlan(ctx context.Context, uid string, plan api.Plan) (api.EventState, error) {
 	r, err := c.raw.PutPlanWithResponse(ctx, uid, plan)

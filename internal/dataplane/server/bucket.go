@@ -9,14 +9,18 @@ import (
 )
 
 // bucketRetry is the pause between two attempts to reach the object store.
-const bucketRetry = 2 * time.Second
+const bucketRetry = time.Second
 
 // ensureBucket makes the bucket when the object store is there; both may start in any order. Rows can be read
-// and written before that.
+// and written before that; readiness waits for it.
 func (s *Server) ensureBucket(ctx context.Context) {
 	for {
 		err := s.objects.EnsureBucket(ctx)
-		if err == nil || ctx.Err() != nil {
+		if err == nil {
+			s.bucketSeen.Store(true)
+			return
+		}
+		if ctx.Err() != nil {
 			return
 		}
 		s.metrics.ran("bucket", err)

@@ -4,8 +4,10 @@ package server
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
+	"github.com/mre-operator/mre-operator/internal/objects"
 )
 
 // pageSize is how many rows a list holds when the caller does not say.
@@ -41,6 +43,15 @@ func list[T any](items []T) []T {
 // GetHealth says whether the database answers.
 func (s *Server) GetHealth(ctx context.Context, _ api.GetHealthRequestObject) (api.GetHealthResponseObject, error) {
 	return api.GetHealth200Response{}, s.store.Ping(ctx)
+}
+
+// GetReadiness says whether work can begin: what is sent here before the bucket exists could not be stored.
+// A bucket that goes away later does not count, as rows can be read and written without it.
+func (s *Server) GetReadiness(ctx context.Context, _ api.GetReadinessRequestObject) (api.GetReadinessResponseObject, error) {
+	if !s.bucketSeen.Load() {
+		return nil, fmt.Errorf("%w: the bucket %s was not reached yet", objects.ErrUnavailable, s.objects.Location(""))
+	}
+	return api.GetReadiness200Response{}, s.store.Ping(ctx)
 }
 
 // GetEvent tells how far an Event has come.

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
 	"github.com/mre-operator/mre-operator/internal/dataplane/auth"
@@ -163,6 +164,25 @@ func TestAStoreThatIsDownIsNoFaultOfTheCaller(t *testing.T) {
 	status, problem := send(t, "POST", p.url+"/v1/events/"+matchUID+"/download-urls", viewer, `{"location":"`+broken.Location(keys.EventExport("football", matchUID))+`"}`)
 	if status != http.StatusServiceUnavailable || problem.Code != api.ProblemCodeUnavailable {
 		t.Errorf("%d %+v", status, problem)
+	}
+	if status, _ := send(t, "GET", p.url+"/healthz", nobody, ""); status != http.StatusOK {
+		t.Errorf("alive: %d", status)
+	}
+	if status, problem := send(t, "GET", p.url+"/readyz", nobody, ""); status != http.StatusServiceUnavailable || problem.Code != api.ProblemCodeUnavailable {
+		t.Errorf("ready: %d %+v", status, problem)
+	}
+}
+
+func TestReadyOnceTheBucketIsThere(t *testing.T) {
+	p := start(t)
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		status, problem := send(t, "GET", p.url+"/readyz", nobody, "")
+		if status == http.StatusOK {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d %+v", status, problem)
+		}
 	}
 }
 

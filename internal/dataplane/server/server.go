@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -72,6 +73,8 @@ type Server struct {
 	sweeper  *sweep.Sweeper
 	metrics  *metrics
 	registry *prometheus.Registry
+	// bucketSeen is set when the bucket was reached for the first time.
+	bucketSeen atomic.Bool
 	// draining is closed when the server stops, so that long polls end at once.
 	draining chan struct{}
 }
