@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"strings"
 
 	. "github.com/onsi/gomega"
 
@@ -74,8 +75,10 @@ func (a *area) checkExports(r run) {
 	}
 }
 
-// decimal writes microseconds as MRE's export does: seconds with three decimals.
+// decimal writes microseconds as the export does: seconds with three decimals, as MRE has them, or as many as
+// the time needs.
 func decimal(micros int64) string {
-	ms := (micros + 500) / 1000
-	return fmt.Sprintf("%d.%03d", ms/1000, ms%1000)
+	whole := fmt.Sprintf("%d.%06d", micros/1_000_000, micros%1_000_000)
+	milliseconds := len(whole) - 3
+	return whole[:milliseconds] + strings.TrimRight(whole[milliseconds:], "0")
 }

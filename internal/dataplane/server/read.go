@@ -49,7 +49,9 @@ func (s *Server) GetHealth(ctx context.Context, _ api.GetHealthRequestObject) (a
 // A bucket that goes away later does not count, as rows can be read and written without it.
 func (s *Server) GetReadiness(ctx context.Context, _ api.GetReadinessRequestObject) (api.GetReadinessResponseObject, error) {
 	if !s.bucketSeen.Load() {
-		return nil, fmt.Errorf("%w: the bucket %s was not reached yet", objects.ErrUnavailable, s.objects.Location(""))
+		// No error: the kubelet asks every second, and the loop that waits for the bucket logs why it does.
+		waits := problemOf(fmt.Errorf("%w: the bucket %s was not reached yet", objects.ErrUnavailable, s.objects.Location("")))
+		return api.GetReadinessdefaultApplicationProblemPlusJSONResponse{Body: waits, StatusCode: int(waits.Status)}, nil
 	}
 	return api.GetReadiness200Response{}, s.store.Ping(ctx)
 }
