@@ -24,7 +24,14 @@ const (
 	// mints is how often a new URL is asked for when an upload is refused: a
 	// URL may have expired while the store was away.
 	mints = 3
+	// maxEpochs bounds how many broken objects a unit steps aside for.
+	maxEpochs = 16
+	// maxUnitBytes is far more than 6 s of video have.
+	maxUnitBytes = 1 << 30
 )
+
+// errTaken says that another payload is stored under a unit's key.
+var errTaken = errors.New("another object has the unit's key")
 
 // sink stores units: uploads run beside each other, registrations follow in
 // order, so that the data plane never sees a hole that is about to be filled.
@@ -49,9 +56,7 @@ func newSink(ctx context.Context, c Config, uploads *upload.Client, spec api.Ing
 	s.ctx, s.cancel = context.WithCancelCause(ctx)
 	close(s.last)
 	for _, u := range spec.Units {
-		if u.Epoch == 0 {
-			s.stored[u.FirstTicks] = true
-		}
+		s.stored[u.FirstTicks] = true
 	}
 	return s
 }
@@ -123,7 +128,7 @@ func (s *sink) flush() error {
 
 // store uploads a unit and registers it after the one before.
 func (s *sink) store(u ingest.Unit, before <-chan struct{}) error {
-	key, err := s.put(u)
+	key, err := s.putSomewhere(&u)
 	if err != nil {
 		return err
 	}
@@ -149,10 +154,24 @@ func (s *sink) store(u ingest.Unit, before <-chan struct{}) error {
 	return nil
 }
 
+// putSomewhere uploads a unit and returns its key. Where an object with
+// another payload is in the way, the unit goes into the next epoch.
+func (s *sink) putSomewhere(u *ingest.Unit) (string, error) {
+	for range maxEpochs {
+		key, err := s.put(*u)
+		if !errors.Is(err, errTaken) {
+			return key, err
+		}
+		s.config.Log.Warn("what is stored under the unit's key is not the unit; storing it in a new epoch", "unit", u.FirstTicks, "epoch", u.Epoch+1)
+		u.Epoch++
+	}
+	return "", fmt.Errorf("store unit %d: %w in %d epochs", u.FirstTicks, errTaken, maxEpochs)
+}
+
 // put uploads a unit and returns its key. An object that is there was stored
-// by an earlier process that died before it could register it: the cut does
-// not depend on the process, so it holds the same payload, and the
-// registration goes by our hash.
+// by an earlier process that died before it could register it. The cut does
+// not depend on the process, so it should be a twin; but a store may also keep
+// what came of an upload whose process was killed. So the payloads decide.
 func (s *sink) put(u ingest.Unit) (string, error) {
 	for try := 1; ; try++ {
 		to, err := s.config.Client.MintUnitURL(s.ctx, s.config.EventUID, api.UnitKey{Epoch: int32(u.Epoch), FirstTicks: u.FirstTicks})
@@ -160,9 +179,12 @@ func (s *sink) put(u ingest.Unit) (string, error) {
 			return "", err
 		}
 		err = s.uploads.Put(s.ctx, to, bytes.NewReader(u.Data), int64(len(u.Data)))
+		if errors.Is(err, upload.ErrExists) {
+			err = s.compare(u, to)
+		}
 		switch {
-		case err == nil, errors.Is(err, upload.ErrExists):
-			return to.Key, nil
+		case err == nil, errors.Is(err, errTaken):
+			return to.Key, err
 		case s.ctx.Err() != nil:
 			return "", context.Cause(s.ctx)
 		case try == mints:
@@ -170,4 +192,18 @@ func (s *sink) put(u ingest.Unit) (string, error) {
 		}
 		s.config.Log.Warn("upload", "unit", u.FirstTicks, "error", err)
 	}
+}
+
+// compare says whether the object under a unit's key is its twin; errTaken
+// when it is not.
+func (s *sink) compare(u ingest.Unit, to api.Upload) error {
+	body, err := s.uploads.Get(s.ctx, *to.Existing, maxUnitBytes)
+	if err != nil {
+		return fmt.Errorf("compare with what is stored at %s: %w", to.Key, err)
+	}
+	there, err := mpegts.ReadUnit(bytes.NewReader(body), u.FirstTicks)
+	if err != nil || mpegts.PayloadSHA256(there.Streams, there.Packets) != u.PayloadSHA256 {
+		return errTaken
+	}
+	return nil
 }

@@ -58,7 +58,7 @@ func Run(ctx context.Context, c Config) error {
 		return err
 	}
 	slog.Info("object store listens", "address", c.Listen, "directory", dir)
-	err = embedgw.RunVersityGW(ctx, backend, &embedgw.Config{
+	err = embedgw.RunVersityGW(ctx, wholeBodies{backend}, &embedgw.Config{
 		RootUserAccess:    c.AccessKey,
 		RootUserSecret:    c.SecretKey,
 		Region:            c.Region,

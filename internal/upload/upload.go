@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package upload sends bytes to presigned, create-only PUT URLs.
+// Package upload sends bytes to presigned, create-only PUT URLs, and reads back what is in their way.
 package upload
 
 import (
@@ -93,6 +93,40 @@ func (c *Client) once(ctx context.Context, to api.Upload, body io.ReaderAt, size
 		return err
 	}
 	return backoff.Permanent(err)
+}
+
+// Get reads an object of at most limit bytes from a presigned URL.
+func (c *Client) Get(ctx context.Context, url string, limit int64) ([]byte, error) {
+	steps := backoff.NewExponentialBackOff()
+	steps.InitialInterval, steps.MaxInterval = 200*time.Millisecond, 5*time.Second
+	return backoff.Retry(ctx, func() ([]byte, error) { return c.read(ctx, url, limit) },
+		backoff.WithBackOff(steps), backoff.WithMaxElapsedTime(retryFor))
+}
+
+func (c *Client) read(ctx context.Context, url string, limit int64) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return nil, backoff.Permanent(errors.New("the URL to read from is not one"))
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, errors.New(ffmpeg.Redact(err.Error()))
+	}
+	defer func() { _ = resp.Body.Close() }()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
+	switch {
+	case err != nil:
+		return nil, errors.New(ffmpeg.Redact(err.Error()))
+	case resp.StatusCode == http.StatusOK && int64(len(body)) <= limit:
+		return body, nil
+	case resp.StatusCode == http.StatusOK:
+		return nil, backoff.Permanent(fmt.Errorf("the object has more than %d bytes", limit))
+	}
+	err = fmt.Errorf("the store answered %s%s", resp.Status, codeOf(body))
+	if resp.StatusCode >= 500 || resp.StatusCode == http.StatusTooManyRequests {
+		return nil, err
+	}
+	return nil, backoff.Permanent(err)
 }
 
 // codeOf is the code in an S3 error document, such as AccessDenied.

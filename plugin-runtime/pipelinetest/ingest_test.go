@@ -24,6 +24,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
+	"github.com/mre-operator/mre-operator/internal/dataplane/keys"
 	"github.com/mre-operator/mre-operator/internal/ingest"
 	"github.com/mre-operator/mre-operator/test/fixtures/match"
 )
@@ -162,6 +163,57 @@ func TestIngestSurvivesKills(t *testing.T) {
 	}
 	if diff := cmp.Diff(units["calm"], units["killed"]); diff != "" || len(units["calm"]) < 8 {
 		t.Fatalf("units differ (-calm +killed), %d of them:\n%s", len(units["calm"]), diff)
+	}
+}
+
+// What a process that was killed left under a unit's key is kept when it is the
+// unit's twin, and stepped aside for when it is not.
+func TestIngestComparesWhatIsStored(t *testing.T) {
+	m, err := match.Generate(t.Context(), match.Options{Seconds: 20, Seed: 5})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := start(t)
+	base := serve(t, filepath.Dir(m.Path))
+	ingested := func(uid string, before func()) []api.Unit {
+		if _, err := p.manager.PutPlan(t.Context(), uid, plan(t, uid, base+"/"+filepath.Base(m.Path), 6)); err != nil {
+			t.Fatal(err)
+		}
+		before()
+		if err := p.ingest(t.Context(), uid); err != nil {
+			t.Fatal(err)
+		}
+		units, err := p.manager.Units(t.Context(), uid)
+		if err != nil {
+			t.Fatal(err)
+		}
+		slices.SortFunc(units, func(a, b api.Unit) int { return int(a.FirstTicks - b.FirstTicks) })
+		return units
+	}
+	calm := ingested("calm", func() {})
+	disturbed := ingested("disturbed", func() {
+		for i, n := range map[int]int64{0: calm[0].Bytes, 1: calm[1].Bytes / 2} { // a twin, and a torso
+			body, err := p.bucket.Get(t.Context(), calm[i].Key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			part, err := io.ReadAll(io.LimitReader(body, n))
+			body.Close()
+			if err == nil {
+				err = p.bucket.Put(t.Context(), strings.Replace(calm[i].Key, "calm", "disturbed", 1), "video/mp2t", part)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+	want := slices.Clone(calm)
+	want[1].Epoch = 1
+	for i := range want {
+		want[i].Key = keys.Unit("football", "disturbed", want[i].Epoch, want[i].FirstTicks)
+	}
+	if diff := cmp.Diff(want, disturbed); diff != "" {
+		t.Fatalf("(-want +got)\n%s", diff)
 	}
 }
 

@@ -73,11 +73,15 @@ func (s *Server) MintUnitURL(ctx context.Context, r api.MintUnitURLRequestObject
 	if err != nil {
 		return nil, err
 	}
-	return api.MintUnitURL200JSONResponse{Key: key, URL: upload.URL, Headers: upload.Headers}, nil
+	existing, err := s.objects.PresignGet(ctx, key, s.options.URLLifetime)
+	if err != nil {
+		return nil, err
+	}
+	return api.MintUnitURL200JSONResponse{Key: key, URL: upload.URL, Headers: upload.Headers, Existing: &existing}, nil
 }
 
 // RegisterUnit registers a unit that is in the bucket. Its size is not compared: after a restart of ingest the
-// object can be the twin of what ingest made again, with the same payload in other packets.
+// object can be the twin of what ingest made again, with the same payload in other packets, which ingest checks.
 func (s *Server) RegisterUnit(ctx context.Context, r api.RegisterUnitRequestObject) (api.RegisterUnitResponseObject, error) {
 	if err := s.mustBeStored(ctx, r.EventUID, r.Body.Key, nil); err != nil {
 		return nil, err

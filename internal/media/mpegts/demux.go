@@ -229,15 +229,17 @@ func (f UnitFile) Read() (Unit, error) {
 		return Unit{}, fmt.Errorf("open unit: %w", err)
 	}
 	defer file.Close()
-	u, err := readAll(file, timeline.NewUnwrapper(f.FirstTicks))
+	u, err := ReadUnit(file, f.FirstTicks)
 	if err != nil {
 		return Unit{}, fmt.Errorf("read unit %s: %w", f.Path, err)
 	}
 	return u, nil
 }
 
-func readAll(r io.Reader, clock *timeline.Unwrapper) (Unit, error) {
-	d := NewDemuxer(r, clock)
+// ReadUnit reads a whole unit; the unwrapped PTS of its first frame anchors
+// its time stamps.
+func ReadUnit(r io.Reader, firstTicks int64) (Unit, error) {
+	d := NewDemuxer(r, timeline.NewUnwrapper(firstTicks))
 	var u Unit
 	for {
 		p, err := d.Next()

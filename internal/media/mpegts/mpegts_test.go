@@ -38,7 +38,7 @@ func TestRoundTrip(t *testing.T) {
 			t.Fatal(err)
 		}
 		checkCounters(t, append(append([]byte(nil), data...), data...))
-		got, err := readAll(bytes.NewReader(data), timeline.NewUnwrapper(first))
+		got, err := ReadUnit(bytes.NewReader(data), first)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -92,7 +92,7 @@ func TestAgainstFFmpeg(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	u, err := readAll(f, &timeline.Unwrapper{})
+	u, err := ReadUnit(f, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
