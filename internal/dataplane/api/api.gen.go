@@ -203,9 +203,10 @@ func (e FailureReason) Valid() bool {
 
 // Defines values for LeaseResponseOutcome.
 const (
-	LeaseResponseOutcomeDone LeaseResponseOutcome = "Done"
-	LeaseResponseOutcomeIdle LeaseResponseOutcome = "Idle"
-	LeaseResponseOutcomeTask LeaseResponseOutcome = "Task"
+	LeaseResponseOutcomeDone   LeaseResponseOutcome = "Done"
+	LeaseResponseOutcomeIdle   LeaseResponseOutcome = "Idle"
+	LeaseResponseOutcomeRetire LeaseResponseOutcome = "Retire"
+	LeaseResponseOutcomeTask   LeaseResponseOutcome = "Task"
 )
 
 // Valid indicates whether the value is a known member of the LeaseResponseOutcome enum.
@@ -214,6 +215,8 @@ func (e LeaseResponseOutcome) Valid() bool {
 	case LeaseResponseOutcomeDone:
 		return true
 	case LeaseResponseOutcomeIdle:
+		return true
+	case LeaseResponseOutcomeRetire:
 		return true
 	case LeaseResponseOutcomeTask:
 		return true
@@ -273,6 +276,27 @@ func (e PlanPluginMediaType) Valid() bool {
 	case PlanPluginMediaTypeAudio:
 		return true
 	case PlanPluginMediaTypeVideo:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for PlanPluginOnFailure.
+const (
+	PlanPluginOnFailureFailChunk PlanPluginOnFailure = "FailChunk"
+	PlanPluginOnFailureFailEvent PlanPluginOnFailure = "FailEvent"
+	PlanPluginOnFailureSkip      PlanPluginOnFailure = "Skip"
+)
+
+// Valid indicates whether the value is a known member of the PlanPluginOnFailure enum.
+func (e PlanPluginOnFailure) Valid() bool {
+	switch e {
+	case PlanPluginOnFailureFailChunk:
+		return true
+	case PlanPluginOnFailureFailEvent:
+		return true
+	case PlanPluginOnFailureSkip:
 		return true
 	default:
 		return false
@@ -516,6 +540,27 @@ func (e TimelineIngest) Valid() bool {
 	}
 }
 
+// Defines values for TryOutcome.
+const (
+	TryOutcomeFailed   TryOutcome = "Failed"
+	TryOutcomeLost     TryOutcome = "Lost"
+	TryOutcomeReleased TryOutcome = "Released"
+)
+
+// Valid indicates whether the value is a known member of the TryOutcome enum.
+func (e TryOutcome) Valid() bool {
+	switch e {
+	case TryOutcomeFailed:
+		return true
+	case TryOutcomeLost:
+		return true
+	case TryOutcomeReleased:
+		return true
+	default:
+		return false
+	}
+}
+
 // AudioTrack defines model for AudioTrack.
 type AudioTrack struct {
 	Channels   int32   `json:"channels"`
@@ -568,11 +613,22 @@ type ChangeList struct {
 
 // Chunk defines model for Chunk.
 type Chunk struct {
-	ClosedAt  *time.Time  `json:"closedAt,omitempty"`
-	Extent    ChunkExtent `json:"extent"`
-	Processed bool        `json:"processed"`
-	State     ChunkState  `json:"state"`
-	Units     int64       `json:"units"`
+	ClosedAt    *time.Time  `json:"closedAt,omitempty"`
+	Extent      ChunkExtent `json:"extent"`
+	FailedTasks int64       `json:"failedTasks"`
+
+	// Late It came after it had been declared missing.
+	Late      bool       `json:"late"`
+	Processed bool       `json:"processed"`
+	State     ChunkState `json:"state"`
+	Units     int64      `json:"units"`
+}
+
+// ChunkDetail defines model for ChunkDetail.
+type ChunkDetail struct {
+	Chunk Chunk        `json:"chunk"`
+	Tasks []TaskDetail `json:"tasks"`
+	Units []Unit       `json:"units"`
 }
 
 // ChunkExtent defines model for ChunkExtent.
@@ -686,7 +742,10 @@ type DeletionState struct {
 // EventState defines model for EventState.
 type EventState struct {
 	// Backlog Tasks that are not terminal, by pool. The manager sizes the Jobs from it.
-	Backlog        Backlog  `json:"backlog"`
+	Backlog Backlog `json:"backlog"`
+
+	// DeadLetters Tasks that failed for good and can be tried again.
+	DeadLetters    int64    `json:"deadLetters"`
 	EdlLocations   []string `json:"edlLocations,omitempty"`
 	ExportLocation *string  `json:"exportLocation,omitempty"`
 	Message        *string  `json:"message,omitempty"`
@@ -700,9 +759,12 @@ type EventState struct {
 	SourceEnded *bool   `json:"sourceEnded,omitempty"`
 
 	// State Pending: no unit yet. Active: the source runs. Draining: it has ended, work is left. Complete and Failed are terminal.
-	State    EventStateState `json:"state"`
-	Timeline *Timeline       `json:"timeline,omitempty"`
-	UID      string          `json:"uid"`
+	State EventStateState `json:"state"`
+
+	// Suspended No task is handed out.
+	Suspended bool      `json:"suspended"`
+	Timeline  *Timeline `json:"timeline,omitempty"`
+	UID       string    `json:"uid"`
 
 	// Version Rises with every change.
 	Version int64 `json:"version"`
@@ -788,7 +850,13 @@ type LeaseRequest struct {
 	Chunk *int64 `json:"chunk,omitempty"`
 
 	// Holder Who takes it (the pod's name); shown to people.
-	Holder      string `json:"holder"`
+	Holder string `json:"holder"`
+
+	// OnlyChunks Take tasks of these chunks only; when none of them can come any more, retire.
+	OnlyChunks []int64 `json:"onlyChunks,omitempty"`
+
+	// Ordinal The caller's slot. Slots above the wanted number are told to retire.
+	Ordinal     *int32 `json:"ordinal,omitempty"`
 	Pool        Pool   `json:"pool"`
 	WaitSeconds int32  `json:"waitSeconds"`
 }
@@ -797,11 +865,11 @@ type LeaseRequest struct {
 type LeaseResponse struct {
 	Lease *Lease `json:"lease,omitempty"`
 
-	// Outcome Done: no task of this pool will come any more; the caller ends.
+	// Outcome Done: no task of this pool will come any more; the caller ends. Retire: the caller ends, though others go on.
 	Outcome LeaseResponseOutcome `json:"outcome"`
 }
 
-// LeaseResponseOutcome Done: no task of this pool will come any more; the caller ends.
+// LeaseResponseOutcome Done: no task of this pool will come any more; the caller ends. Retire: the caller ends, though others go on.
 type LeaseResponseOutcome string
 
 // LeaseToken defines model for LeaseToken.
@@ -877,7 +945,10 @@ type Plan struct {
 	Clips               PlanClips `json:"clips"`
 	DrainTimeoutSeconds int32     `json:"drainTimeoutSeconds"`
 	Event               PlanEvent `json:"event"`
-	Hash                string    `json:"hash"`
+
+	// GapTimeoutSeconds How long a hole in the media is waited for before it is declared missing.
+	GapTimeoutSeconds int32  `json:"gapTimeoutSeconds"`
+	Hash              string `json:"hash"`
 
 	// Labeler Name of the plugin that labels.
 	Labeler           *string `json:"labeler,omitempty"`
@@ -916,10 +987,12 @@ type PlanEvent struct {
 
 // PlanPlugin defines model for PlanPlugin.
 type PlanPlugin struct {
-	Builtin       string                 `json:"builtin"`
-	Class         PlanPluginClass        `json:"class"`
-	Configuration map[string]interface{} `json:"configuration"`
-	DependsOn     []string               `json:"dependsOn"`
+	// BeforeSegmenter The segmenter of a chunk waits for it although it does not read its results.
+	BeforeSegmenter bool                   `json:"beforeSegmenter"`
+	Builtin         string                 `json:"builtin"`
+	Class           PlanPluginClass        `json:"class"`
+	Configuration   map[string]interface{} `json:"configuration"`
+	DependsOn       []string               `json:"dependsOn"`
 
 	// Generation Generation of the Plugin that was compiled.
 	Generation int64 `json:"generation"`
@@ -930,10 +1003,16 @@ type PlanPlugin struct {
 	MediaType      PlanPluginMediaType `json:"mediaType"`
 
 	// Model Address of the chosen Model.
-	Model          *string  `json:"model,omitempty"`
-	Name           string   `json:"name"`
-	Outputs        []string `json:"outputs"`
-	TimeoutSeconds int32    `json:"timeoutSeconds"`
+	Model *string `json:"model,omitempty"`
+	Name  string  `json:"name"`
+
+	// OnFailure What follows when a run has failed for good. Skip: the chunk goes on without it. FailChunk: what depends on it and the chunk's segmenter are skipped. FailEvent: the Event fails.
+	OnFailure PlanPluginOnFailure `json:"onFailure"`
+	Outputs   []string            `json:"outputs"`
+
+	// Revision Name of the ControllerRevision that was compiled.
+	Revision       *string `json:"revision,omitempty"`
+	TimeoutSeconds int32   `json:"timeoutSeconds"`
 }
 
 // PlanPluginClass defines model for PlanPlugin.Class.
@@ -941,6 +1020,9 @@ type PlanPluginClass string
 
 // PlanPluginMediaType defines model for PlanPlugin.MediaType.
 type PlanPluginMediaType string
+
+// PlanPluginOnFailure What follows when a run has failed for good. Skip: the chunk goes on without it. FailChunk: what depends on it and the chunk's segmenter are skipped. FailEvent: the Event fails.
+type PlanPluginOnFailure string
 
 // PlanSource defines model for PlanSource.
 type PlanSource struct {
@@ -980,8 +1062,11 @@ type ProblemCode string
 
 // Progress defines model for Progress.
 type Progress struct {
-	ChunksFailed      int64 `json:"chunksFailed"`
-	ChunksIngested    int64 `json:"chunksIngested"`
+	ChunksFailed   int64 `json:"chunksFailed"`
+	ChunksIngested int64 `json:"chunksIngested"`
+
+	// ChunksLate Chunks that came after they had been declared missing: processed for features, not for segments.
+	ChunksLate        int64 `json:"chunksLate"`
 	ChunksMissing     int64 `json:"chunksMissing"`
 	ChunksProcessed   int64 `json:"chunksProcessed"`
 	ClipsFailed       int64 `json:"clipsFailed"`
@@ -1090,6 +1175,37 @@ type Result struct {
 type ResultList struct {
 	Continue *string        `json:"continue,omitempty"`
 	Items    []StoredResult `json:"items"`
+}
+
+// RetryRequest defines model for RetryRequest.
+type RetryRequest struct {
+	// Chunk Only this chunk's tasks.
+	Chunk *int64 `json:"chunk,omitempty"`
+
+	// ID A word of the caller's; the same word again has no effect.
+	ID string `json:"id"`
+
+	// Plugin Only this plugin's tasks.
+	Plugin *string `json:"plugin,omitempty"`
+
+	// TaskID Only this task.
+	TaskID *int64 `json:"taskID,omitempty"`
+}
+
+// RetryResult defines model for RetryResult.
+type RetryResult struct {
+	// Left What is not tried again, and why.
+	Left    []string `json:"left"`
+	Retried int64    `json:"retried"`
+}
+
+// Run defines model for Run.
+type Run struct {
+	Renderers int32 `json:"renderers"`
+	Suspend   bool  `json:"suspend"`
+
+	// Workers Worker slots; a worker of a higher ordinal is told to retire.
+	Workers int32 `json:"workers"`
 }
 
 // Segment defines model for Segment.
@@ -1204,23 +1320,39 @@ type StoredResult struct {
 
 // Task defines model for Task.
 type Task struct {
-	Attempts   int32      `json:"attempts"`
-	Chunk      int64      `json:"chunk"`
-	CreatedAt  *time.Time `json:"createdAt,omitempty"`
+	// Attempts How often the plugin failed.
+	Attempts  int32      `json:"attempts"`
+	Chunk     int64      `json:"chunk"`
+	CreatedAt *time.Time `json:"createdAt,omitempty"`
+
+	// DueAt Before this it is not handed out again.
+	DueAt      *time.Time `json:"dueAt,omitempty"`
 	Error      *string    `json:"error,omitempty"`
 	FinishedAt *time.Time `json:"finishedAt,omitempty"`
 	Holder     *string    `json:"holder,omitempty"`
 	ID         int64      `json:"id"`
 	Kind       TaskKind   `json:"kind"`
 	LeasedAt   *time.Time `json:"leasedAt,omitempty"`
-	Losses     int32      `json:"losses"`
-	Plugin     string     `json:"plugin"`
-	ReadyAt    *time.Time `json:"readyAt,omitempty"`
-	State      TaskState  `json:"state"`
+
+	// Losses How often a holder fell silent.
+	Losses      int32      `json:"losses"`
+	MaxAttempts int32      `json:"maxAttempts"`
+	Plugin      string     `json:"plugin"`
+	ReadyAt     *time.Time `json:"readyAt,omitempty"`
+	State       TaskState  `json:"state"`
 
 	// Subject The segment and variant, or the replay, plan and output.
 	Subject string `json:"subject"`
 	Track   int32  `json:"track"`
+}
+
+// TaskDetail defines model for TaskDetail.
+type TaskDetail struct {
+	Task  Task  `json:"task"`
+	Tries []Try `json:"tries"`
+
+	// WaitsFor What a blocked task waits for, in words.
+	WaitsFor []string `json:"waitsFor"`
 }
 
 // TaskFailure defines model for TaskFailure.
@@ -1256,7 +1388,8 @@ type TaskOutput struct {
 	Labels []SegmentLabel `json:"labels,omitempty"`
 
 	// Media What was rendered, as counted in the file.
-	Media *MediaProof `json:"media,omitempty"`
+	Media *MediaProof   `json:"media,omitempty"`
+	Next  *LeaseRequest `json:"next,omitempty"`
 
 	// Optimized Of an optimizer.
 	Optimized []OptimizedMarks `json:"optimized,omitempty"`
@@ -1297,6 +1430,19 @@ type Timeline struct {
 
 // TimelineIngest defines model for Timeline.Ingest.
 type TimelineIngest string
+
+// Try An attempt that did not finish its task.
+type Try struct {
+	Attempt  int32      `json:"attempt"`
+	EndedAt  time.Time  `json:"endedAt"`
+	Error    *string    `json:"error,omitempty"`
+	Holder   string     `json:"holder"`
+	LeasedAt time.Time  `json:"leasedAt"`
+	Outcome  TryOutcome `json:"outcome"`
+}
+
+// TryOutcome defines model for Try.Outcome.
+type TryOutcome string
 
 // Unit defines model for Unit.
 type Unit struct {
@@ -1346,6 +1492,9 @@ type Upload struct {
 	Key     string            `json:"key"`
 	URL     string            `json:"url"`
 }
+
+// ChunkNumber defines model for ChunkNumber.
+type ChunkNumber = int64
 
 // Continue defines model for Continue.
 type Continue = string
@@ -1441,6 +1590,12 @@ type LeaseTaskJSONRequestBody = LeaseRequest
 
 // PutPlanJSONRequestBody defines body for PutPlan for application/json ContentType.
 type PutPlanJSONRequestBody = Plan
+
+// RetryTasksJSONRequestBody defines body for RetryTasks for application/json ContentType.
+type RetryTasksJSONRequestBody = RetryRequest
+
+// PutRunJSONRequestBody defines body for PutRun for application/json ContentType.
+type PutRunJSONRequestBody = Run
 
 // EndSourceJSONRequestBody defines body for EndSource for application/json ContentType.
 type EndSourceJSONRequestBody = SourceEnd
@@ -1575,6 +1730,11 @@ type ClientInterface interface {
 	// ListChunks performs a GET /v1/events/{eventUID}/chunks (the `ListChunks` operationId) request.
 	ListChunks(ctx context.Context, eventUID EventUID, params *ListChunksParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ExplainChunk A chunk with its units and every task of it, each with its tries and what it waits for.
+	//
+	// Corresponds with GET /v1/events/{eventUID}/chunks/{chunk} (the `ExplainChunk` operationId).
+	ExplainChunk(ctx context.Context, eventUID EventUID, chunk ChunkNumber, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListClips performs a GET /v1/events/{eventUID}/clips (the `ListClips` operationId) request.
 	ListClips(ctx context.Context, eventUID EventUID, params *ListClipsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
@@ -1601,6 +1761,11 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /v1/events/{eventUID}/export (the `ExportEvent` operationId).
 	ExportEvent(ctx context.Context, eventUID EventUID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// FinishEvent Ends the source with the frames that are stored, and drains the Event. Idempotent; without effect after the source's end.
+	//
+	// Corresponds with POST /v1/events/{eventUID}/finish (the `FinishEvent` operationId).
+	FinishEvent(ctx context.Context, eventUID EventUID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetIngest What ingest has to do, and what is stored already.
 	//
@@ -1638,6 +1803,36 @@ type ClientInterface interface {
 	// ListResults performs a GET /v1/events/{eventUID}/results (the `ListResults` operationId) request.
 	ListResults(ctx context.Context, eventUID EventUID, params *ListResultsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// RetryTasksWithBody Tries the dead letters again: tasks that failed for good, and what was skipped because of them. Idempotent
+	// by the request's id. Segmenters whose successors have run are left, as segments are made in order.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/events/{eventUID}/retry (the `RetryTasks` operationId).
+	RetryTasksWithBody(ctx context.Context, eventUID EventUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RetryTasks Tries the dead letters again: tasks that failed for good, and what was skipped because of them. Idempotent
+	// by the request's id. Segmenters whose successors have run are left, as segments are made in order.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/events/{eventUID}/retry (the `RetryTasks` operationId).
+	RetryTasks(ctx context.Context, eventUID EventUID, body RetryTasksJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutRunWithBody How many Jobs the Event is to have, and whether it rests. Workers that are too many are told to retire. Idempotent.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /v1/events/{eventUID}/run (the `PutRun` operationId).
+	PutRunWithBody(ctx context.Context, eventUID EventUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutRun How many Jobs the Event is to have, and whether it rests. Workers that are too many are told to retire. Idempotent.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /v1/events/{eventUID}/run (the `PutRun` operationId).
+	PutRun(ctx context.Context, eventUID EventUID, body PutRunJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListSegments performs a GET /v1/events/{eventUID}/segments (the `ListSegments` operationId) request.
 	ListSegments(ctx context.Context, eventUID EventUID, params *ListSegmentsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
@@ -1673,7 +1868,8 @@ type ClientInterface interface {
 	ListTasks(ctx context.Context, eventUID EventUID, params *ListTasksParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// CompleteTaskWithBody Publishes a task's results and wakes its successors, in one transaction. A repeat with the same token
-	// succeeds without effect; another token than the lease's is refused with 409.
+	// succeeds without effect; another token than the lease's is refused with 409. With `next` the same
+	// transaction leases the caller's next task; a repeat leases none.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1681,7 +1877,8 @@ type ClientInterface interface {
 	CompleteTaskWithBody(ctx context.Context, eventUID EventUID, taskID TaskID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// CompleteTask Publishes a task's results and wakes its successors, in one transaction. A repeat with the same token
-	// succeeds without effect; another token than the lease's is refused with 409.
+	// succeeds without effect; another token than the lease's is refused with 409. With `next` the same
+	// transaction leases the caller's next task; a repeat leases none.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1891,6 +2088,21 @@ func (c *Client) ListChunks(ctx context.Context, eventUID EventUID, params *List
 	return c.Client.Do(req)
 }
 
+// ExplainChunk A chunk with its units and every task of it, each with its tries and what it waits for.
+//
+// Corresponds with GET /v1/events/{eventUID}/chunks/{chunk} (the `ExplainChunk` operationId).
+func (c *Client) ExplainChunk(ctx context.Context, eventUID EventUID, chunk ChunkNumber, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewExplainChunkRequest(c.Server, eventUID, chunk)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListClips performs a GET /v1/events/{eventUID}/clips (the `ListClips` operationId) request.
 func (c *Client) ListClips(ctx context.Context, eventUID EventUID, params *ListClipsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListClipsRequest(c.Server, eventUID, params)
@@ -1958,6 +2170,21 @@ func (c *Client) ExportEDL(ctx context.Context, eventUID EventUID, params *Expor
 // Corresponds with GET /v1/events/{eventUID}/export (the `ExportEvent` operationId).
 func (c *Client) ExportEvent(ctx context.Context, eventUID EventUID, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewExportEventRequest(c.Server, eventUID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// FinishEvent Ends the source with the frames that are stored, and drains the Event. Idempotent; without effect after the source's end.
+//
+// Corresponds with POST /v1/events/{eventUID}/finish (the `FinishEvent` operationId).
+func (c *Client) FinishEvent(ctx context.Context, eventUID EventUID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewFinishEventRequest(c.Server, eventUID)
 	if err != nil {
 		return nil, err
 	}
@@ -2064,6 +2291,76 @@ func (c *Client) ListResults(ctx context.Context, eventUID EventUID, params *Lis
 	return c.Client.Do(req)
 }
 
+// RetryTasksWithBody Tries the dead letters again: tasks that failed for good, and what was skipped because of them. Idempotent
+// by the request's id. Segmenters whose successors have run are left, as segments are made in order.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/events/{eventUID}/retry (the `RetryTasks` operationId).
+func (c *Client) RetryTasksWithBody(ctx context.Context, eventUID EventUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRetryTasksRequestWithBody(c.Server, eventUID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RetryTasks Tries the dead letters again: tasks that failed for good, and what was skipped because of them. Idempotent
+// by the request's id. Segmenters whose successors have run are left, as segments are made in order.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/events/{eventUID}/retry (the `RetryTasks` operationId).
+func (c *Client) RetryTasks(ctx context.Context, eventUID EventUID, body RetryTasksJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRetryTasksRequest(c.Server, eventUID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutRunWithBody How many Jobs the Event is to have, and whether it rests. Workers that are too many are told to retire. Idempotent.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /v1/events/{eventUID}/run (the `PutRun` operationId).
+func (c *Client) PutRunWithBody(ctx context.Context, eventUID EventUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutRunRequestWithBody(c.Server, eventUID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutRun How many Jobs the Event is to have, and whether it rests. Workers that are too many are told to retire. Idempotent.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /v1/events/{eventUID}/run (the `PutRun` operationId).
+func (c *Client) PutRun(ctx context.Context, eventUID EventUID, body PutRunJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutRunRequest(c.Server, eventUID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListSegments performs a GET /v1/events/{eventUID}/segments (the `ListSegments` operationId) request.
 func (c *Client) ListSegments(ctx context.Context, eventUID EventUID, params *ListSegmentsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListSegmentsRequest(c.Server, eventUID, params)
@@ -2159,7 +2456,8 @@ func (c *Client) ListTasks(ctx context.Context, eventUID EventUID, params *ListT
 }
 
 // CompleteTaskWithBody Publishes a task's results and wakes its successors, in one transaction. A repeat with the same token
-// succeeds without effect; another token than the lease's is refused with 409.
+// succeeds without effect; another token than the lease's is refused with 409. With `next` the same
+// transaction leases the caller's next task; a repeat leases none.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2177,7 +2475,8 @@ func (c *Client) CompleteTaskWithBody(ctx context.Context, eventUID EventUID, ta
 }
 
 // CompleteTask Publishes a task's results and wakes its successors, in one transaction. A repeat with the same token
-// succeeds without effect; another token than the lease's is refused with 409.
+// succeeds without effect; another token than the lease's is refused with 409. With `next` the same
+// transaction leases the caller's next task; a repeat leases none.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2765,6 +3064,47 @@ func NewListChunksRequest(server string, eventUID EventUID, params *ListChunksPa
 	return req, nil
 }
 
+// NewExplainChunkRequest constructs an http.Request for the ExplainChunk method
+func NewExplainChunkRequest(server string, eventUID EventUID, chunk ChunkNumber) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "eventUID", eventUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "chunk", chunk, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "integer", Format: "int64"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/events/%s/chunks/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewListClipsRequest constructs an http.Request for the ListClips method
 func NewListClipsRequest(server string, eventUID EventUID, params *ListClipsParams) (*http.Request, error) {
 	var err error
@@ -2973,6 +3313,40 @@ func NewExportEventRequest(server string, eventUID EventUID) (*http.Request, err
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewFinishEventRequest constructs an http.Request for the FinishEvent method
+func NewFinishEventRequest(server string, eventUID EventUID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "eventUID", eventUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/events/%s/finish", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -3189,6 +3563,100 @@ func NewListResultsRequest(server string, eventUID EventUID, params *ListResults
 	if err != nil {
 		return nil, err
 	}
+
+	return req, nil
+}
+
+// NewRetryTasksRequest calls the generic RetryTasks builder with application/json body
+func NewRetryTasksRequest(server string, eventUID EventUID, body RetryTasksJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRetryTasksRequestWithBody(server, eventUID, "application/json", bodyReader)
+}
+
+// NewRetryTasksRequestWithBody constructs an http.Request for the RetryTasks method, with any body, and a specified content type
+func NewRetryTasksRequestWithBody(server string, eventUID EventUID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "eventUID", eventUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/events/%s/retry", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewPutRunRequest calls the generic PutRun builder with application/json body
+func NewPutRunRequest(server string, eventUID EventUID, body PutRunJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPutRunRequestWithBody(server, eventUID, "application/json", bodyReader)
+}
+
+// NewPutRunRequestWithBody constructs an http.Request for the PutRun method, with any body, and a specified content type
+func NewPutRunRequestWithBody(server string, eventUID EventUID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "eventUID", eventUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/events/%s/run", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
 
 	return req, nil
 }
@@ -4086,6 +4554,13 @@ type ClientWithResponsesInterface interface {
 	// Returns a wrapper object for the known response body format(s).
 	ListChunksWithResponse(ctx context.Context, eventUID EventUID, params *ListChunksParams, reqEditors ...RequestEditorFn) (*ListChunksResponse, error)
 
+	// ExplainChunkWithResponse A chunk with its units and every task of it, each with its tries and what it waits for.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/events/{eventUID}/chunks/{chunk} (the `ExplainChunk` operationId).
+	ExplainChunkWithResponse(ctx context.Context, eventUID EventUID, chunk ChunkNumber, reqEditors ...RequestEditorFn) (*ExplainChunkResponse, error)
+
 	// ListClipsWithResponse performs a GET /v1/events/{eventUID}/clips (the `ListClips` operationId) request.
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -4118,6 +4593,13 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /v1/events/{eventUID}/export (the `ExportEvent` operationId).
 	ExportEventWithResponse(ctx context.Context, eventUID EventUID, reqEditors ...RequestEditorFn) (*ExportEventResponse, error)
+
+	// FinishEventWithResponse Ends the source with the frames that are stored, and drains the Event. Idempotent; without effect after the source's end.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/events/{eventUID}/finish (the `FinishEvent` operationId).
+	FinishEventWithResponse(ctx context.Context, eventUID EventUID, reqEditors ...RequestEditorFn) (*FinishEventResponse, error)
 
 	// GetIngestWithResponse What ingest has to do, and what is stored already.
 	//
@@ -4159,6 +4641,36 @@ type ClientWithResponsesInterface interface {
 	// Returns a wrapper object for the known response body format(s).
 	ListResultsWithResponse(ctx context.Context, eventUID EventUID, params *ListResultsParams, reqEditors ...RequestEditorFn) (*ListResultsResponse, error)
 
+	// RetryTasksWithBodyWithResponse Tries the dead letters again: tasks that failed for good, and what was skipped because of them. Idempotent
+	// by the request's id. Segmenters whose successors have run are left, as segments are made in order.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/events/{eventUID}/retry (the `RetryTasks` operationId).
+	RetryTasksWithBodyWithResponse(ctx context.Context, eventUID EventUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RetryTasksResponse, error)
+
+	// RetryTasksWithResponse Tries the dead letters again: tasks that failed for good, and what was skipped because of them. Idempotent
+	// by the request's id. Segmenters whose successors have run are left, as segments are made in order.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/events/{eventUID}/retry (the `RetryTasks` operationId).
+	RetryTasksWithResponse(ctx context.Context, eventUID EventUID, body RetryTasksJSONRequestBody, reqEditors ...RequestEditorFn) (*RetryTasksResponse, error)
+
+	// PutRunWithBodyWithResponse How many Jobs the Event is to have, and whether it rests. Workers that are too many are told to retire. Idempotent.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/events/{eventUID}/run (the `PutRun` operationId).
+	PutRunWithBodyWithResponse(ctx context.Context, eventUID EventUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutRunResponse, error)
+
+	// PutRunWithResponse How many Jobs the Event is to have, and whether it rests. Workers that are too many are told to retire. Idempotent.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/events/{eventUID}/run (the `PutRun` operationId).
+	PutRunWithResponse(ctx context.Context, eventUID EventUID, body PutRunJSONRequestBody, reqEditors ...RequestEditorFn) (*PutRunResponse, error)
+
 	// ListSegmentsWithResponse performs a GET /v1/events/{eventUID}/segments (the `ListSegments` operationId) request.
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -4198,7 +4710,8 @@ type ClientWithResponsesInterface interface {
 	ListTasksWithResponse(ctx context.Context, eventUID EventUID, params *ListTasksParams, reqEditors ...RequestEditorFn) (*ListTasksResponse, error)
 
 	// CompleteTaskWithBodyWithResponse Publishes a task's results and wakes its successors, in one transaction. A repeat with the same token
-	// succeeds without effect; another token than the lease's is refused with 409.
+	// succeeds without effect; another token than the lease's is refused with 409. With `next` the same
+	// transaction leases the caller's next task; a repeat leases none.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -4206,7 +4719,8 @@ type ClientWithResponsesInterface interface {
 	CompleteTaskWithBodyWithResponse(ctx context.Context, eventUID EventUID, taskID TaskID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CompleteTaskResponse, error)
 
 	// CompleteTaskWithResponse Publishes a task's results and wakes its successors, in one transaction. A repeat with the same token
-	// succeeds without effect; another token than the lease's is refused with 409.
+	// succeeds without effect; another token than the lease's is refused with 409. With `next` the same
+	// transaction leases the caller's next task; a repeat leases none.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -4607,6 +5121,54 @@ func (r ListChunksResponse) ContentType() string {
 	return ""
 }
 
+type ExplainChunkResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ChunkDetail
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ExplainChunkResponse) GetJSON200() *ChunkDetail {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ExplainChunkResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ExplainChunkResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ExplainChunkResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ExplainChunkResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ExplainChunkResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type ListClipsResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -4786,6 +5348,47 @@ func (r ExportEventResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ExportEventResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type FinishEventResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r FinishEventResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r FinishEventResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r FinishEventResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r FinishEventResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r FinishEventResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -4984,6 +5587,95 @@ func (r ListResultsResponse) ContentType() string {
 	return ""
 }
 
+type RetryTasksResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *RetryResult
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RetryTasksResponse) GetJSON200() *RetryResult {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RetryTasksResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RetryTasksResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RetryTasksResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RetryTasksResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RetryTasksResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type PutRunResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r PutRunResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r PutRunResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PutRunResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PutRunResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PutRunResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type ListSegmentsResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -5165,8 +5857,15 @@ func (r ListTasksResponse) ContentType() string {
 type CompleteTaskResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *LeaseResponse
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CompleteTaskResponse) GetJSON200() *LeaseResponse {
+	return r.JSON200
 }
 
 // GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
@@ -5725,6 +6424,19 @@ func (c *ClientWithResponses) ListChunksWithResponse(ctx context.Context, eventU
 	return ParseListChunksResponse(rsp)
 }
 
+// ExplainChunkWithResponse A chunk with its units and every task of it, each with its tries and what it waits for.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/events/{eventUID}/chunks/{chunk} (the `ExplainChunk` operationId).
+func (c *ClientWithResponses) ExplainChunkWithResponse(ctx context.Context, eventUID EventUID, chunk ChunkNumber, reqEditors ...RequestEditorFn) (*ExplainChunkResponse, error) {
+	rsp, err := c.ExplainChunk(ctx, eventUID, chunk, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseExplainChunkResponse(rsp)
+}
+
 // ListClipsWithResponse performs a GET /v1/events/{eventUID}/clips (the `ListClips` operationId) request.
 //
 // Returns a wrapper object for the known response body format(s).
@@ -5786,6 +6498,19 @@ func (c *ClientWithResponses) ExportEventWithResponse(ctx context.Context, event
 		return nil, err
 	}
 	return ParseExportEventResponse(rsp)
+}
+
+// FinishEventWithResponse Ends the source with the frames that are stored, and drains the Event. Idempotent; without effect after the source's end.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/events/{eventUID}/finish (the `FinishEvent` operationId).
+func (c *ClientWithResponses) FinishEventWithResponse(ctx context.Context, eventUID EventUID, reqEditors ...RequestEditorFn) (*FinishEventResponse, error) {
+	rsp, err := c.FinishEvent(ctx, eventUID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseFinishEventResponse(rsp)
 }
 
 // GetIngestWithResponse What ingest has to do, and what is stored already.
@@ -5864,6 +6589,60 @@ func (c *ClientWithResponses) ListResultsWithResponse(ctx context.Context, event
 	return ParseListResultsResponse(rsp)
 }
 
+// RetryTasksWithBodyWithResponse Tries the dead letters again: tasks that failed for good, and what was skipped because of them. Idempotent
+// by the request's id. Segmenters whose successors have run are left, as segments are made in order.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/events/{eventUID}/retry (the `RetryTasks` operationId).
+func (c *ClientWithResponses) RetryTasksWithBodyWithResponse(ctx context.Context, eventUID EventUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RetryTasksResponse, error) {
+	rsp, err := c.RetryTasksWithBody(ctx, eventUID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRetryTasksResponse(rsp)
+}
+
+// RetryTasksWithResponse Tries the dead letters again: tasks that failed for good, and what was skipped because of them. Idempotent
+// by the request's id. Segmenters whose successors have run are left, as segments are made in order.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/events/{eventUID}/retry (the `RetryTasks` operationId).
+func (c *ClientWithResponses) RetryTasksWithResponse(ctx context.Context, eventUID EventUID, body RetryTasksJSONRequestBody, reqEditors ...RequestEditorFn) (*RetryTasksResponse, error) {
+	rsp, err := c.RetryTasks(ctx, eventUID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRetryTasksResponse(rsp)
+}
+
+// PutRunWithBodyWithResponse How many Jobs the Event is to have, and whether it rests. Workers that are too many are told to retire. Idempotent.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/events/{eventUID}/run (the `PutRun` operationId).
+func (c *ClientWithResponses) PutRunWithBodyWithResponse(ctx context.Context, eventUID EventUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutRunResponse, error) {
+	rsp, err := c.PutRunWithBody(ctx, eventUID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutRunResponse(rsp)
+}
+
+// PutRunWithResponse How many Jobs the Event is to have, and whether it rests. Workers that are too many are told to retire. Idempotent.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/events/{eventUID}/run (the `PutRun` operationId).
+func (c *ClientWithResponses) PutRunWithResponse(ctx context.Context, eventUID EventUID, body PutRunJSONRequestBody, reqEditors ...RequestEditorFn) (*PutRunResponse, error) {
+	rsp, err := c.PutRun(ctx, eventUID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutRunResponse(rsp)
+}
+
 // ListSegmentsWithResponse performs a GET /v1/events/{eventUID}/segments (the `ListSegments` operationId) request.
 //
 // Returns a wrapper object for the known response body format(s).
@@ -5939,7 +6718,8 @@ func (c *ClientWithResponses) ListTasksWithResponse(ctx context.Context, eventUI
 }
 
 // CompleteTaskWithBodyWithResponse Publishes a task's results and wakes its successors, in one transaction. A repeat with the same token
-// succeeds without effect; another token than the lease's is refused with 409.
+// succeeds without effect; another token than the lease's is refused with 409. With `next` the same
+// transaction leases the caller's next task; a repeat leases none.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -5953,7 +6733,8 @@ func (c *ClientWithResponses) CompleteTaskWithBodyWithResponse(ctx context.Conte
 }
 
 // CompleteTaskWithResponse Publishes a task's results and wakes its successors, in one transaction. A repeat with the same token
-// succeeds without effect; another token than the lease's is refused with 409.
+// succeeds without effect; another token than the lease's is refused with 409. With `next` the same
+// transaction leases the caller's next task; a repeat leases none.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -6377,6 +7158,39 @@ func ParseListChunksResponse(rsp *http.Response) (*ListChunksResponse, error) {
 	return response, nil
 }
 
+// ParseExplainChunkResponse parses an HTTP response from a ExplainChunkWithResponse call
+func ParseExplainChunkResponse(rsp *http.Response) (*ExplainChunkResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ExplainChunkResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ChunkDetail
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseListClipsResponse parses an HTTP response from a ListClipsWithResponse call
 func ParseListClipsResponse(rsp *http.Response) (*ListClipsResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -6489,6 +7303,35 @@ func ParseExportEventResponse(rsp *http.Response) (*ExportEventResponse, error) 
 			return nil, err
 		}
 		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseFinishEventResponse parses an HTTP response from a FinishEventWithResponse call
+func ParseFinishEventResponse(rsp *http.Response) (*FinishEventResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &FinishEventResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Problem
@@ -6621,6 +7464,68 @@ func ParseListResultsResponse(rsp *http.Response) (*ListResultsResponse, error) 
 			return nil, err
 		}
 		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseRetryTasksResponse parses an HTTP response from a RetryTasksWithResponse call
+func ParseRetryTasksResponse(rsp *http.Response) (*RetryTasksResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RetryTasksResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest RetryResult
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParsePutRunResponse parses an HTTP response from a PutRunWithResponse call
+func ParsePutRunResponse(rsp *http.Response) (*PutRunResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PutRunResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Problem
@@ -6772,6 +7677,13 @@ func ParseCompleteTaskResponse(rsp *http.Response) (*CompleteTaskResponse, error
 	}
 
 	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest LeaseResponse
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
 	case rsp.StatusCode == 204:
 		break // No content-type
 
@@ -7118,6 +8030,9 @@ type ServerInterface interface {
 
 	// (GET /v1/events/{eventUID}/chunks)
 	ListChunks(w http.ResponseWriter, r *http.Request, eventUID EventUID, params ListChunksParams)
+	// ExplainChunk A chunk with its units and every task of it, each with its tries and what it waits for.
+	// (GET /v1/events/{eventUID}/chunks/{chunk})
+	ExplainChunk(w http.ResponseWriter, r *http.Request, eventUID EventUID, chunk ChunkNumber)
 
 	// (GET /v1/events/{eventUID}/clips)
 	ListClips(w http.ResponseWriter, r *http.Request, eventUID EventUID, params ListClipsParams)
@@ -7130,6 +8045,9 @@ type ServerInterface interface {
 	// ExportEvent The Event in MRE's export schema.
 	// (GET /v1/events/{eventUID}/export)
 	ExportEvent(w http.ResponseWriter, r *http.Request, eventUID EventUID)
+	// FinishEvent Ends the source with the frames that are stored, and drains the Event. Idempotent; without effect after the source's end.
+	// (POST /v1/events/{eventUID}/finish)
+	FinishEvent(w http.ResponseWriter, r *http.Request, eventUID EventUID)
 	// GetIngest What ingest has to do, and what is stored already.
 	// (GET /v1/events/{eventUID}/ingest)
 	GetIngest(w http.ResponseWriter, r *http.Request, eventUID EventUID)
@@ -7142,6 +8060,13 @@ type ServerInterface interface {
 
 	// (GET /v1/events/{eventUID}/results)
 	ListResults(w http.ResponseWriter, r *http.Request, eventUID EventUID, params ListResultsParams)
+	// RetryTasks Tries the dead letters again: tasks that failed for good, and what was skipped because of them. Idempotent
+	// by the request's id. Segmenters whose successors have run are left, as segments are made in order.
+	// (POST /v1/events/{eventUID}/retry)
+	RetryTasks(w http.ResponseWriter, r *http.Request, eventUID EventUID)
+	// PutRun How many Jobs the Event is to have, and whether it rests. Workers that are too many are told to retire. Idempotent.
+	// (PUT /v1/events/{eventUID}/run)
+	PutRun(w http.ResponseWriter, r *http.Request, eventUID EventUID)
 
 	// (GET /v1/events/{eventUID}/segments)
 	ListSegments(w http.ResponseWriter, r *http.Request, eventUID EventUID, params ListSegmentsParams)
@@ -7155,7 +8080,8 @@ type ServerInterface interface {
 	// (GET /v1/events/{eventUID}/tasks)
 	ListTasks(w http.ResponseWriter, r *http.Request, eventUID EventUID, params ListTasksParams)
 	// CompleteTask Publishes a task's results and wakes its successors, in one transaction. A repeat with the same token
-	// succeeds without effect; another token than the lease's is refused with 409.
+	// succeeds without effect; another token than the lease's is refused with 409. With `next` the same
+	// transaction leases the caller's next task; a repeat leases none.
 	// (POST /v1/events/{eventUID}/tasks/{taskID}/complete)
 	CompleteTask(w http.ResponseWriter, r *http.Request, eventUID EventUID, taskID TaskID)
 	// FailTask Reports that an attempt failed. It is tried again until the plugin's maxAttempts.
@@ -7410,6 +8336,41 @@ func (siw *ServerInterfaceWrapper) ListChunks(w http.ResponseWriter, r *http.Req
 	handler.ServeHTTP(w, r)
 }
 
+// ExplainChunk operation middleware
+func (siw *ServerInterfaceWrapper) ExplainChunk(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "eventUID" -------------
+	var eventUID EventUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "eventUID", r.PathValue("eventUID"), &eventUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "eventUID", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "chunk" -------------
+	var chunk ChunkNumber
+
+	err = runtime.BindStyledParameterWithOptions("simple", "chunk", r.PathValue("chunk"), &chunk, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "chunk", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ExplainChunk(w, r, eventUID, chunk)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // ListClips operation middleware
 func (siw *ServerInterfaceWrapper) ListClips(w http.ResponseWriter, r *http.Request) {
 
@@ -7559,6 +8520,32 @@ func (siw *ServerInterfaceWrapper) ExportEvent(w http.ResponseWriter, r *http.Re
 	handler.ServeHTTP(w, r)
 }
 
+// FinishEvent operation middleware
+func (siw *ServerInterfaceWrapper) FinishEvent(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "eventUID" -------------
+	var eventUID EventUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "eventUID", r.PathValue("eventUID"), &eventUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "eventUID", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.FinishEvent(w, r, eventUID)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // GetIngest operation middleware
 func (siw *ServerInterfaceWrapper) GetIngest(w http.ResponseWriter, r *http.Request) {
 
@@ -7696,6 +8683,58 @@ func (siw *ServerInterfaceWrapper) ListResults(w http.ResponseWriter, r *http.Re
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.ListResults(w, r, eventUID, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// RetryTasks operation middleware
+func (siw *ServerInterfaceWrapper) RetryTasks(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "eventUID" -------------
+	var eventUID EventUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "eventUID", r.PathValue("eventUID"), &eventUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "eventUID", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.RetryTasks(w, r, eventUID)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// PutRun operation middleware
+func (siw *ServerInterfaceWrapper) PutRun(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "eventUID" -------------
+	var eventUID EventUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "eventUID", r.PathValue("eventUID"), &eventUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "eventUID", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.PutRun(w, r, eventUID)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -8359,6 +9398,9 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/v1/events/{eventUID}/plan", wrapper.PutPlan)
 	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/v1/events/{eventUID}", wrapper.DeleteEvent)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/events/{eventUID}", wrapper.GetEvent)
+	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/v1/events/{eventUID}/run", wrapper.PutRun)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/events/{eventUID}/finish", wrapper.FinishEvent)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/events/{eventUID}/retry", wrapper.RetryTasks)
 	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/v1/replays/{replayUID}", wrapper.DeleteReplay)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/replays/{replayUID}", wrapper.GetReplay)
 	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/v1/replays/{replayUID}", wrapper.PutReplay)
@@ -8375,6 +9417,7 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/events/{eventUID}/tasks/{taskID}/fail", wrapper.FailTask)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/events/{eventUID}/tasks/{taskID}/release", wrapper.ReleaseTask)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/events/{eventUID}/chunks", wrapper.ListChunks)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/events/{eventUID}/chunks/{chunk}", wrapper.ExplainChunk)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/events/{eventUID}/units/list", wrapper.ListUnits)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/events/{eventUID}/tasks", wrapper.ListTasks)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/events/{eventUID}/results", wrapper.ListResults)
@@ -8611,6 +9654,46 @@ func (response ListChunksdefaultApplicationProblemPlusJSONResponse) VisitListChu
 	return err
 }
 
+type ExplainChunkRequestObject struct {
+	EventUID EventUID    `json:"eventUID"`
+	Chunk    ChunkNumber `json:"chunk"`
+}
+
+type ExplainChunkResponseObject interface {
+	VisitExplainChunkResponse(w http.ResponseWriter) error
+}
+
+type ExplainChunk200JSONResponse ChunkDetail
+
+func (response ExplainChunk200JSONResponse) VisitExplainChunkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainChunkdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ExplainChunkdefaultApplicationProblemPlusJSONResponse) VisitExplainChunkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListClipsRequestObject struct {
 	EventUID EventUID `json:"eventUID"`
 	Params   ListClipsParams
@@ -8756,6 +9839,39 @@ type ExportEventdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ExportEventdefaultApplicationProblemPlusJSONResponse) VisitExportEventResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FinishEventRequestObject struct {
+	EventUID EventUID `json:"eventUID"`
+}
+
+type FinishEventResponseObject interface {
+	VisitFinishEventResponse(w http.ResponseWriter) error
+}
+
+type FinishEvent204Response struct {
+}
+
+func (response FinishEvent204Response) VisitFinishEventResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type FinishEventdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response FinishEventdefaultApplicationProblemPlusJSONResponse) VisitFinishEventResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -8926,6 +10042,80 @@ func (response ListResultsdefaultApplicationProblemPlusJSONResponse) VisitListRe
 	return err
 }
 
+type RetryTasksRequestObject struct {
+	EventUID EventUID `json:"eventUID"`
+	Body     *RetryTasksJSONRequestBody
+}
+
+type RetryTasksResponseObject interface {
+	VisitRetryTasksResponse(w http.ResponseWriter) error
+}
+
+type RetryTasks200JSONResponse RetryResult
+
+func (response RetryTasks200JSONResponse) VisitRetryTasksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryTasksdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RetryTasksdefaultApplicationProblemPlusJSONResponse) VisitRetryTasksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutRunRequestObject struct {
+	EventUID EventUID `json:"eventUID"`
+	Body     *PutRunJSONRequestBody
+}
+
+type PutRunResponseObject interface {
+	VisitPutRunResponse(w http.ResponseWriter) error
+}
+
+type PutRun204Response struct {
+}
+
+func (response PutRun204Response) VisitPutRunResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type PutRundefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response PutRundefaultApplicationProblemPlusJSONResponse) VisitPutRunResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListSegmentsRequestObject struct {
 	EventUID EventUID `json:"eventUID"`
 	Params   ListSegmentsParams
@@ -9082,6 +10272,20 @@ type CompleteTaskRequestObject struct {
 
 type CompleteTaskResponseObject interface {
 	VisitCompleteTaskResponse(w http.ResponseWriter) error
+}
+
+type CompleteTask200JSONResponse LeaseResponse
+
+func (response CompleteTask200JSONResponse) VisitCompleteTaskResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
 }
 
 type CompleteTask204Response struct {
@@ -9502,6 +10706,9 @@ type StrictServerInterface interface {
 
 	// (GET /v1/events/{eventUID}/chunks)
 	ListChunks(ctx context.Context, request ListChunksRequestObject) (ListChunksResponseObject, error)
+	// ExplainChunk A chunk with its units and every task of it, each with its tries and what it waits for.
+	// (GET /v1/events/{eventUID}/chunks/{chunk})
+	ExplainChunk(ctx context.Context, request ExplainChunkRequestObject) (ExplainChunkResponseObject, error)
 
 	// (GET /v1/events/{eventUID}/clips)
 	ListClips(ctx context.Context, request ListClipsRequestObject) (ListClipsResponseObject, error)
@@ -9514,6 +10721,9 @@ type StrictServerInterface interface {
 	// ExportEvent The Event in MRE's export schema.
 	// (GET /v1/events/{eventUID}/export)
 	ExportEvent(ctx context.Context, request ExportEventRequestObject) (ExportEventResponseObject, error)
+	// FinishEvent Ends the source with the frames that are stored, and drains the Event. Idempotent; without effect after the source's end.
+	// (POST /v1/events/{eventUID}/finish)
+	FinishEvent(ctx context.Context, request FinishEventRequestObject) (FinishEventResponseObject, error)
 	// GetIngest What ingest has to do, and what is stored already.
 	// (GET /v1/events/{eventUID}/ingest)
 	GetIngest(ctx context.Context, request GetIngestRequestObject) (GetIngestResponseObject, error)
@@ -9526,6 +10736,13 @@ type StrictServerInterface interface {
 
 	// (GET /v1/events/{eventUID}/results)
 	ListResults(ctx context.Context, request ListResultsRequestObject) (ListResultsResponseObject, error)
+	// RetryTasks Tries the dead letters again: tasks that failed for good, and what was skipped because of them. Idempotent
+	// by the request's id. Segmenters whose successors have run are left, as segments are made in order.
+	// (POST /v1/events/{eventUID}/retry)
+	RetryTasks(ctx context.Context, request RetryTasksRequestObject) (RetryTasksResponseObject, error)
+	// PutRun How many Jobs the Event is to have, and whether it rests. Workers that are too many are told to retire. Idempotent.
+	// (PUT /v1/events/{eventUID}/run)
+	PutRun(ctx context.Context, request PutRunRequestObject) (PutRunResponseObject, error)
 
 	// (GET /v1/events/{eventUID}/segments)
 	ListSegments(ctx context.Context, request ListSegmentsRequestObject) (ListSegmentsResponseObject, error)
@@ -9539,7 +10756,8 @@ type StrictServerInterface interface {
 	// (GET /v1/events/{eventUID}/tasks)
 	ListTasks(ctx context.Context, request ListTasksRequestObject) (ListTasksResponseObject, error)
 	// CompleteTask Publishes a task's results and wakes its successors, in one transaction. A repeat with the same token
-	// succeeds without effect; another token than the lease's is refused with 409.
+	// succeeds without effect; another token than the lease's is refused with 409. With `next` the same
+	// transaction leases the caller's next task; a repeat leases none.
 	// (POST /v1/events/{eventUID}/tasks/{taskID}/complete)
 	CompleteTask(ctx context.Context, request CompleteTaskRequestObject) (CompleteTaskResponseObject, error)
 	// FailTask Reports that an attempt failed. It is tried again until the plugin's maxAttempts.
@@ -9768,6 +10986,33 @@ func (sh *strictHandler) ListChunks(w http.ResponseWriter, r *http.Request, even
 	}
 }
 
+// ExplainChunk operation middleware
+func (sh *strictHandler) ExplainChunk(w http.ResponseWriter, r *http.Request, eventUID EventUID, chunk ChunkNumber) {
+	var request ExplainChunkRequestObject
+
+	request.EventUID = eventUID
+	request.Chunk = chunk
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ExplainChunk(ctx, request.(ExplainChunkRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ExplainChunk")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ExplainChunkResponseObject); ok {
+		if err := validResponse.VisitExplainChunkResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // ListClips operation middleware
 func (sh *strictHandler) ListClips(w http.ResponseWriter, r *http.Request, eventUID EventUID, params ListClipsParams) {
 	var request ListClipsRequestObject
@@ -9874,6 +11119,32 @@ func (sh *strictHandler) ExportEvent(w http.ResponseWriter, r *http.Request, eve
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(ExportEventResponseObject); ok {
 		if err := validResponse.VisitExportEventResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// FinishEvent operation middleware
+func (sh *strictHandler) FinishEvent(w http.ResponseWriter, r *http.Request, eventUID EventUID) {
+	var request FinishEventRequestObject
+
+	request.EventUID = eventUID
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.FinishEvent(ctx, request.(FinishEventRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "FinishEvent")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(FinishEventResponseObject); ok {
+		if err := validResponse.VisitFinishEventResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
@@ -9993,6 +11264,72 @@ func (sh *strictHandler) ListResults(w http.ResponseWriter, r *http.Request, eve
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(ListResultsResponseObject); ok {
 		if err := validResponse.VisitListResultsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// RetryTasks operation middleware
+func (sh *strictHandler) RetryTasks(w http.ResponseWriter, r *http.Request, eventUID EventUID) {
+	var request RetryTasksRequestObject
+
+	request.EventUID = eventUID
+
+	var body RetryTasksJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.RetryTasks(ctx, request.(RetryTasksRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RetryTasks")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(RetryTasksResponseObject); ok {
+		if err := validResponse.VisitRetryTasksResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// PutRun operation middleware
+func (sh *strictHandler) PutRun(w http.ResponseWriter, r *http.Request, eventUID EventUID) {
+	var request PutRunRequestObject
+
+	request.EventUID = eventUID
+
+	var body PutRunJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.PutRun(ctx, request.(PutRunRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PutRun")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(PutRunResponseObject); ok {
+		if err := validResponse.VisitPutRunResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
@@ -10473,133 +11810,154 @@ func (sh *strictHandler) PutReplay(w http.ResponseWriter, r *http.Request, repla
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"5D1rc9s2tn8Fw7sz2c4yttOk3a39yXWcJm3Semxnc+e2uVOIPJKwpgAWAK0oGf/3OzgASJACJVKW03Ru",
-	"vzQySTzOC+eNT0kmFqXgwLVKjj8lJZV0ARok/joTXDNegfl3DiqTrNRM8OQ4uZ4D+T1zj38nYkr0HEhJ",
-	"Z0AmMBUSDpI0YebNPyqQqyRNOF1Acpz4b5I0UdkcFtSMvaAfXgOf6Xly/PU336aJXpXmXaUl47Pk7i5N",
-	"zm+B67evnpu3cdiS6nkzKvjHaSLhj4pJyJNjLSvomeXbZ2myYNz/fJKa8TRIM/L//nr6+H/o449Hj797",
-	"/P4ff0tiy3nNFkzXa+lsscCH4cw5TGlV6OT4m6OjNJkKuaA6OU4Y10+/TlKzMLaoFsnxkyPzfMG4+1lP",
-	"zbiGGUic+xLKgq76YSHr558JGNdU3fSuRtuHm5YSwuPbZ8kWANyZoVQpuAKk0QspJgUszD8NbQFHvNCy",
-	"LFhGDbUelvaNf/xHGdL9FMz8NwnT5Dj5r8OGCQ7tU3Xox8UZ28T/bk41WQLXZCkFnxHKc7I0f9OC5IL8",
-	"/fLFGfnu2Tf//OoA4eNGNBOeVjkT15JmN8hsUpQgNbMbyeaUcyhUFyRIIl0wpEkmcsjMux2EpElB+ayi",
-	"M4g+VHRRFnBJNQycR2kJdPGK5/AhLgYM1CnjIB8pwsxrhvUHDKw9GNpDPnk8oQpyIm5BolChBmbELkMN",
-	"GvsupLZf3UTtnXj4tQCSNjh4X48qJv+BTJsFf0+zm0LMIlCg6kYRbSiASiBcaKJBLhinRUomK1IKURwQ",
-	"A6sF5XQGkij2ERTu7kcxUWQqxYIwbTbXpgkJPAe5lVSFKPzi7tJkKeTNqE868MLvUz93FBKr55Wkdvdd",
-	"Ms6ZIbZJ5Z8CN5z8a/L96ioT0gD5/I+KFsG4DXHmbtQryATP45ywSTikiRYFSMozGDTE0Vba6a4oMkPa",
-	"3nIMXmdzyi0/tmF1w3gewghPucSL+CiIrFj9FH+gSpr1sD38ERW16xCsWB4ZoQMWM1xql2+/COd3i+wH",
-	"xGumdFz+zew/mYaF2kbCDqh39TRUSrpCUMAHvc6l7+YgwYjomSCCdwVJFBqdXfsVuhniG6x4TLYXQkF+",
-	"qls4yKmGx5otIIngGT74o2wzDCp+c25fvUPhkYFSEGJwIkQBlFtR7sT+1iGv8E1DDZxpNYhyOrBy6/eT",
-	"+pHCNfbC77zeexuKwPM3LJNCDSTlKZNKv5COY4Z8YN4dOjqvFhMrmwe8rDSVesTiO9B0c7XHSQOAtDZb",
-	"b6QXwj0cGKj7awRZ8+RA5jR8sMabnW3ZoXpXecVmnFqFqCsqHJeN4A3VDBbR5sxRjECT3pbBOUhZaSIq",
-	"PJk/PJ6Jx26hRpU8uKTLN6CU0bTWJYVZYDNp/xY9S/ojQJTAjSKCAsOgeFHqFZ5ZShlMxM6Es4KVEW6R",
-	"Usg4Kvk22L2hErFXiKw+5ttQU0+PDw89rN5cPDuICbEFlTf/BqncCAOUQlHpoWsrpRDTrS9DzugFvnnn",
-	"VZpxgljBbAFcWwNn/WkXfxfAc/PMHOJ2siRNXlBWtAReM4CeV4sJp6zYAuIfL85/iMK4VqMHQPeWSkYH",
-	"nCoFK//tXl0/+T04muHSWsUOEd6IfmZ+GMxG2aBg5SteVhF5NJxO/1POtr36tiwEzXejykX5bPjwI0h4",
-	"M221SGP9NDcEWzC+9UC/9u/121xHZDkHjnSGKiiZU0W4sKbXQHOu1hQGnQ9vOdOXMI1pb5+ZSGviDCDa",
-	"aCsNDiwV9FHwwx+oRsbf4zwNoBWeNpLNjJlqQFBqtmAfe8TUc8iYitp7w5l0BGNIoM5Zsy5x0YocqHVt",
-	"5i96AzzGWxuoyX7jV1EvNAby51CA4a8LUbBsFUL9EjRl/JdKlxUSGb4JeGSYBz0IsKPVCkPH6hYc4mJC",
-	"woIybkaJaz5MkQKmGjmBLIXM1UFyzKuiSLfYgDhlOH4MCChOetY8afwpm2gi8GxAXrx2Gkmbc9Zx2xEq",
-	"8KEUUr8O1Jl1ZcXpcn3G9Q5Wd1lQ/pKqefyhFDMJSg1wRNr3WnzRxuQpyQTPmflF7DtkKiShBI9g65pi",
-	"Cj1Tc6CFnq+iuoQSlczgnOdbLcj29E7pOTZnhpGcZAX6gJxmmt3CMR4rdmQiK64OyHNpKeaYMHvUGE0p",
-	"Tw313Xh6PCBnYlEavkD3qtWg0L3mXWsHaAB1tS47qWEqN0mSJn6kLZrYDudp3FmSJreNetGG1CVToMiS",
-	"6TmBW5ArYn0Ku3gjetwujdpVU19Aa2nNdc0iY3xr4FTJCNMGXBJGbY6e/SsC0oZcPaKukA5+FvqFqNB5",
-	"ZP/wlkug2ZxOCqj/du4sH/vrTEhZlUZM/Sz+zXIQSZq84jNQuhelHXi5xTSMHt03UF1JuKyKyN6ptm6+",
-	"PmavZiwuWpbAZnMd90UGsZ+toZ9wO266NFhVPdGGnckeXXsXkzqH0nAuz9gIt90FrvsSVFVoFRPVDRw3",
-	"D0O5HWqjcf/9yhny1oOSojCSFX+kiFhy96ygSp8Q6n4t50LVzoCplTtOKHlXwHAXiHdhRPZ5L/19bAyk",
-	"phavBHsPRaDzeiB2EBslJoTOHkmplHDLRKWMXTDGdthFZu/HUOnx+KzZEDHwWcF1VdoAXgR6m6IX62ou",
-	"+AN7PThnz91HeMQSYem5kuCUAchPDEPUv+eMz2wQM1AP7mlyGiiM8tqOx89PsIoxWCWLvijAixeLEmZG",
-	"VcpVoJ+ckFKCYQPIUX+yHhj7TB0k204YM2Frw2kbmx5Tm0jjNZ1A0ctaX5DEtUbR8FVc2Q/2Iwl7pVsg",
-	"zfwCB4iz10BV/LyHRakHciHzKNu4BapuLG7v0jr8t+2Dn8x7d2lSmGWOEw26zs0YwHkGeqLSI2cQbSu6",
-	"hzfqPBAXNLSfpTWMO7tbW4yHby/6LuGPCtSm42jNZAqOe2RI6/enRQGSzEWRqxOCf8XwvjE9SglTkBLy",
-	"Qfp6mphBbIioK4QE0fQGlDGA/o6ZUyJ/pIhR4L86IWpudBMtSAmiLNA4aGVIPe3m66zrokIUQ1IAUDml",
-	"bCPKaw316dGo0DmuoYZBe54NWLSpPetoLDyPbtqTZWTra8rEImKqPhcc0E41WLXOdaYwQ4MsWVEQ8xWh",
-	"fEUWQsJJSBHAcxXanIYzjRGSo81ixt1ug/hl9e7/2nNTe/NDmQxfiw4eeD46cO0N8ZxydwD6V3wsAp06",
-	"XaqMWYCd5dVTxVaIrr+4DqOp1GZuarXylCjKcqLnEoAs6Uqt581MRwR9F2OUE82ym4iZ8ZYvJS1LyMl3",
-	"R+Tm5UdycX21i00/dfFbO029tii8mshW3LG3pIr4gFdKqCKZqLg2xoz19E+ZFS2dM6/KmbjCnKihMJms",
-	"9OB3fT7NuDj+mLD8vN/WXn/5BlY9vkA9F3nbZws8EzlEXUf29ct+p3UdRvipZ8Ily/V8F8PO7KCGkB+n",
-	"hoJHzhrg6y12Fh+jtJ9haZXHDR4R+yu3LkhaXARv2XTPtVFbyRxt8j3/kBWVYrdwQuCPihbmKNS1ILCO",
-	"zVIwrpGU2QIGHsf3TMLoz70IwBAD4C8+tGJknIrmtZwZ0ooRxticl63haql757ovfII4ST+smiWk9cY3",
-	"Ae3zmkLc8M1EVDJCls6CUS7DHf3SdKpdmmpWULaAnAgOLhcU88DJXCzJlEqyMLgnC2o0i1sY7EXaYDb9",
-	"9cy2fTqw4qZegL8Bdp+BTV9S86JEz9+FFOagRPWDO82HvNIkF2DjKdaBT5Zz81YTQcdIx9rputW5szm7",
-	"NStYqYYg/AxfNOetpIxfb7frNs+L5RVD5rUJrOYUdlGvjWUGkcx1dH6so+RnuoC6yAQpwbGY+UD15B59",
-	"cLS7+759THzEivwn8UXZN2NHHgaDwoEMAaUkJGGCKX6DJUeb8Rf0wyv71ZOv/7XOy46FxuzUc92GSOKQ",
-	"JdrwzrqncJ0nZ5IZ8WpYLZs7i91Y5VmljaFOcnbLcpdWj4wWVQtGhFjmNngGLivb7WnNqddy+K2TXZwJ",
-	"PTOHoG/oo09YnXkB0BYrTe5GNGpbZ3nE84i8bqoG5EJEE0ZaY/Qt/fw2mtO7a2TdiuX+wDpd9Ks4w5P/",
-	"BiXD9wZi/UKa5foF9AHpoj7SO6kSFSt0T3AxK6hSoaniI31J6lUW/HetUCW1lzlqzGSCT9ksqO8YpdZb",
-	"gaV+4ePyM2bAQfb4IX6on3kxdBGIoSVatva0HmgHFELcTGh2gzGoiLB5KZZkQfmKAJUFA2mliXpEXISM",
-	"UCOdCQfI1cDsuAX9cGo9nUP9qgtj31/jnxvU+sg31pHFTVGRQyTscZrnEpRqkpuFAk7emJej8ruXLYXL",
-	"WhqF3R0cy90EeMtRltZD4KQ1b3QpN6TFZt0Rx3KImzXiaJFmH9te1addxw3FCnh7+Xq7CPEvxicIbZa1",
-	"OTakHcjmm0Eag7PyYwjsyxs1xrg5dcUuhXlrOr1fcBQMzqXtWaGvSq3Zfljjti5RC5Hd2ANziMQAqga/",
-	"LIHmq10MaL8mP0Q9bxQeTd1rN+k0h1i4Q2k6KQBT/BBt7nRq+bRf8Vta4HH2ltNKz4FrllFtk9iFnLA8",
-	"x6hNkMBzJvi0YJlRkNCD/Voo8+8fbHbgtRCvqZyBHfGWssLl+LwypxLvqwME3U57bifcV4NjU0xHdYSu",
-	"2xxfq8e2taF9QK9z9iKWnXK5SMPoxH5icwFGfvTGVYOM+eYiLA4b8pXRNcdtyHxRlz2M+OYd5XoEe0Ex",
-	"dhb8ZtQs3rqpcwfHffZLCXz0J4ESPzBaWzAOuzvsOgS4Tihpm6y71NfZbgRosd21cd6lmjbdre2yjcou",
-	"McRY9pJa3TXmQeSj2w9g2d/4pgVr1XyoncQVikuAosfnOSq2Ma4mZmSFi1veupEuQYkCK6FT8u7V8+uX",
-	"H16ev/rh5XXcHULlKPUEigtjPUV9oRsyrWXYMWMveb9jiq52Du2EjTyCXF4H/UisJ+IatRC2+LUk0Udy",
-	"F84w/gzVHZtjFA+TnxcGJ4KSn/5ELAOTnsKF/srKYlOBwU4Fi56bPkP14bb06XopfuI42AzRXlYufBwJ",
-	"Ll+P4J1Jq9HExiqR5k3vsO5j+Kn1jwynsTApvOVK/fbZNk/GkDry3TxgDT62GOPNcr/bwiNBF6WINyvY",
-	"WBpiMgBoC2HtJfbTSl9Fk6s4i1ZsrwjQbO5d0OgDwsosIuT4RO26ti1yruyUr7CR+kbTx6a6pJg3ZtsR",
-	"Wvd2GHWGKiggG6E+xwuF3lGmsfCnCZQpzYrCFQb9LN5Qnc2Pw1xka+Af2LetKMO6IQ63IG3O1gRCG9bN",
-	"UcvANXnoZmkkoytT2yAnR/iBAyZqcYyvyqkBGcnJaJxUDfXHGcenY3Qi1GIBFnDUh2qmxkxPiQiqex8p",
-	"4jWESP7PvTI6BmsA3g2//eVYEoZNHdieeGHh9OC1uVdaSMj7vGeDa3R9qH2fWTbYR2JDYpLtM1F3rRli",
-	"sDvbblQTBRYpTzA2oyFVm4ZLsT4htz2zVJXNCVXkyPz3z8dHUeNhRBcLOoGip1XaBIrefJgd2leUwMeB",
-	"sxW6G5OR0RjUEVE+Rhnv6pDOlq9t+K1JrSj22r0eAjC0mLQdNbR4CbHQhvkGJnntUbo/Tumjgn7q2WTH",
-	"bDA/MrtTv/stMsxv+MGFWF+iz1j51fJjDU90exhLc2O+26ZuGNIm89QZIKQQ4gZyQvXu8Q5vnwf259Bs",
-	"OAfbt2UeVZb3d0J4KfActFdT3tQpDS53p67QxWqmmL40LLmTThRq73XqlNfnmSJGhGCi1YKuSMGATGAl",
-	"eN40alLkhoslJ0qQKZUDI7+sp0zOzFbPrm1DKKYIwkbVC7WZpxyW/tV46ss+s0yHCYcHrertFLDbEB2p",
-	"SpuVa6CEB7jNCTKLt1xiYFUnR4bwfaRcIm8BSpEnZMF4pSFtf1BQpYMPgOft10dkQW3J+Jz6zJi+4smm",
-	"QwEqKVxgaQhxscqmauSktUubmqQFmYAlozxeUtnkC40yMYWLLwyU6LukivqS3PMNvGyUtmmDMK8beiCc",
-	"kKazkC8y5UOztfdXFRipzV0DuyeE2L4HZJJeYdGoi/W3edCVoW4vHY2O6wVtJLmgropoI+WFlY4OL8u5",
-	"KDwl71yR0rPn0OzpFz0DUL01h2FE5sLeK+TdCmIQwBKwvrLRwY2cxxhfEuhI06vfWT1lnKn5uNGaisYe",
-	"G2/AJnYqex21ykIoBUPhv5H4aL4a1SxwSIdVs7faCacqS03xA8hpJObccX3M8JzEJhboPE1JWVBurWd0",
-	"Ht2zR2DMtHMVu97C83yxxjB+K2nDATUq+rhnZJ+ZZ0fffRvtM6PlChNL4hmuY6onG4drOG7f+mu9q6vk",
-	"0kwXK0TUAhaTpq2opurmkSIGpuY8VKDJ3/HkQTWjzgU2D76K1A+4Tp/bOsXVJeZTnws6LMQhmw+xw8fW",
-	"z4I+IO38/Y1VumGPg26a/aYPOzVBLrFjiNO7/qCV6D5Ae6rnuuuhgJ86Pbwd4ALQt1O8RZCG6+HVKB+I",
-	"YLct37UsamGZqR/cJ4Dn2+4OAfP5L3WuQKfsGCs3Il7BKaHEwWVskZR1CkV0fEwXHRd5bfnl1pfIG8/A",
-	"4FV2ygAj6wwSNiNQ8QQ1eMKmcPOut+Kjb7JGErnzxgqpkio1Fi3OaRFbQ1/bpl/qYm+5tfVyev/q+OZE",
-	"Dhi5Nxsz9a0P1Q0rS/zDtD90dB2YMX3R8OEcGVwgEutyGG8E5PwlTFkknuCpM7GnU041RR0C4vbpFitD",
-	"oQ3gnDAbBt534TbDpLUQXWeiNDh6Ax8/Us54vFDbfrYhHmLrW663VflfXF/5Ax2LsjwcEFoD9ysHqIp1",
-	"8tpdmqDb8az31ped04zCLbtVRXKLHMA7IExbRBxjLd/Qq5N9PaZlAFPuSGN6Nbwj1riIfSmy+ei7Qna5",
-	"YcB8UJPX/XofbM5TZLl8UX9by5YhfpeOUOnrkVDSVSFofvXy9Otvvt1c6xnkyezNT2pR1oJo6rohjLsk",
-	"IQRVl9q6u/T9FPoo3bV36EQ97kNcw2llO3z6Vv3geiQKgd31SJ/jF6mv+RPZb3g3kWgjuou609wP59fb",
-	"e8tZyrYd5lokP/TeD5e+u06dH5jS0fbQqIRVnOnjoC3eD+fX5uTD684WdEUm4M++iufOeX8DK0IL1JpS",
-	"ogW6hakEbHsb9U/MgebuysF47OpTrEakVbJnR2gu4XLLpTwni0ppXGc7YtOAZgvehiPG72Md/qhwZ5Vk",
-	"enVlmMJuSoG8ZRmcZtiap76bDlUwoNZ2dAPNtS7tXXSMT0VMN2Fapa5SMbU9y1KfBOTsirQOTqQEs+wR",
-	"PJhCb3CKyUEKbyyzqVlvXz0/+I2fFgXmCykieN0DIcghQnA7LiC2YZEtrfPXmqmIjnRCsMWR+fY3XsW6",
-	"J5FTbJlhtFZnCvjA0Qmh+OixqDBUCD6iePAbP8NeXcrgOieUXLUATNACsN2X/c1ywDMgvy8kHKCReGjU",
-	"VtRafz/4zeg3BcvA9SNzNxqeljSbw+OvD44c3i1y1PHh4XK5PKD4+EDI2aH7Vh2+fnV2/vPVOX7TlCUl",
-	"by7PyS8lSKqFDPTloDXzcXL7xId7aMmS4+TpwdHBUzyX9Bxp6NA29P5o/j0DbcvBXdrZqxzLZ/VLfCXp",
-	"3Jz49dHROh251hYHlsXctZVx6V4PFtyV2JB5cvzr+zRR1WJB5co23tRzJyCQEgjlagnS9g+gM+V6NOfJ",
-	"ezPMIYqPjbu6BJozbrtab9/Y98IIn8+2K2Qt89dJld2ATVFVAJwoZiiubmd0Qr45ekoqrllh/sh7oHH7",
-	"5DC4Hy0KEXOKn9U3lIUXuf4av6cUo6073swZbf8Xnybs+xe9FHXjlahbmw6+jyO/5y7QcXeABtfVRa4B",
-	"xT4xDuA701VASdQ3k/FthShR8EeFEsq2rz4g76iRp92YKuZ8Gok5Z1yfeOLS+BSdzrJyJ6+jLJovGG9I",
-	"C3NW1eEnn7t6Z/Hj697adGZvq/BXFQ6gs9JegLGJ0DanZ7fu0eils7KSzmnfN8tab4uHpJ32hR0R8nnp",
-	"GkOhs8S9jEEA7BB5f4KyeFL1kU2UhtIc7ub/rc6WEkqgQftTJ45+z4U5BvHiUnuC48MC6K0ZlmixmCgt",
-	"OKS/cSV8Qx5tx1CtZpGPlL3odAaaPHtydEDemTP4d0TZ77YDKj43qsRMcPiKSLG0MtRqUIrMBNFC2EO5",
-	"S8Zp7xnhyfTB0BxccNIjIpQP9d0Tn55eanx6WokcGWt8GZuweeWwvl777n2fSDjM6m4ZG44f1zNh3Oz2",
-	"Nm3D11terO8jf2Cp729IjGDUbtGwkbuTcVfEfg6M+W5B/QhzPYj+2vjy92/F0IVmjhF61vJJfRzd6mfe",
-	"kf6lYjAXS27M9seVLNbu5x81RZqUQkWo4A3j+rmb5e3la3d+gtLfC9vEYi8oqtsP37XNZ3NC3z0gaTRp",
-	"WT3CGR/dWzSfdhwkmCjK3dG11jU5rt6vIx/yopd5zzEyfP789TAVrE7RWNe+n6TjuuINYGUNH/RhWVDW",
-	"wVTXkRLFSIGcfG+UXAeqR5OSadSWszf/TZ5+e3REIGea+EIrnPcznaQurL8Ft/vQXNpeqG132Ebx4Ra7",
-	"R4wQxsmby/NHyo1N7Ho/E/CbyGGfzvjKh7oeTCwF97/0QB27G+3JqLQ7RnUR73ZJ8exbujvhnFfO+WtD",
-	"JDhIPQwa6nb+ez/RbB9925z/Qc6y8LaJz3yete9IiNDOKXp+MUnwVV7YrHq8mmAP/IsXVpiTjMMHjXfn",
-	"rIJbFBxz44xL9FKYU9Cle3uSQrf0pjOvdB1570MVVYQoLiqNzX4fhiRw6M9MCpsNT5ubvQes40DONbC5",
-	"J3IOi1JozPqnxIYAbHIq+tspF+gonVM1N2JHwrRSkNuHz46+G+OdOgzypHpNG1/yMcxF5XNZG9iH0eyn",
-	"kejcX81KCmqhI/RyUU0KTAbvhIwwm4fdwx/1GU70MJOtlxyumh7hf2ljNywHjfF93aN+ZeMLXzTisCrl",
-	"sesbsHdF4JznV75l80NI/aY2Z5DofxZprS005Ad70q271WonQV0WVujZasY6MGV1cexNrULxHVUBt+Fw",
-	"GuTx7xuPLygrHhSRvgjhS0JjRjkXmLZgGPAkwJgBtWqft2zGrRKPYaOGrcah0ipnm4ToNb7xF5egdeZ8",
-	"zPTCq94mK8LyL1lwIqYOP9k79e4Os6BH5a6TbcfOtb3Br59PfceIB7S9goqCXZm11nT2wbB+MAyH2coe",
-	"rzihje3u+FNEVVkGSgmpUsK4MYuIlpQrmpllHZBTF4RrklMUXYBNWPmN49eQ24vDRaUJTKeQGUXbadU2",
-	"sUXPqW3zg8b1IxXVs1sBtK32WIfSpq5V3J9IZUZYPzCFfTHnwSWUQmqf1caJq6tzt1JjewSmiJbMyP4Z",
-	"ZbxJJHF6/CNFgvbmB/dA/Ryo1BOg+k/G/0u/jod28dirGHelAeynkO+HDOxYRsYgYx8YPrY5IAwJoBBt",
-	"1/VY1Eq4tzduD4i9tKv4stH6A7sFTiY0u9kHYs1o/ujAQQ3/Gm5O6xQfYiuukc9FkRMtiNKiHIfusARp",
-	"/46166atwoNI5Ka/w244s74wV8cmoXF17yPHJiuo94/VTfXICyk+Arf5r9ogUvDmrLb1NmY50qVobfKF",
-	"bVfbK870w8aH33KmHy42XN/g/nn9p76ddTz+UtXNrvcXGk6Jbd/wWPBiRS7eXnsPOSbZj0f6wyD8EmZM",
-	"aZBYs/FwGN+Zm/36Hoij/fBGLNeFDazl30YNnvIVERI7k157bR1LblDxt+lyF9dXLef3b9xVE0WZnrjU",
-	"om77KUya03Ng0t1E7u7vtQZCYES0NPuBJHRYsA3BUGMmY2HBX93mr6ucIuyOGzQ2fwR9X44TwLb7UIef",
-	"6q7wA5J0bYPlPydL9/9Hbi2xIDZ2f1WAsu1YgroaY6OpOodVaWqkBpkJXyVtod7nft2e31pj+AHjRk2T",
-	"7gfOcL1Gs5Vye9e7nbjJVQjvMzdvsH2k61zWdyxs0nADKO//NAw75n9mHWgLbh8iiIxsEiK4Gzmes5nR",
-	"kpve2bbTUYbcVoglrCUV1OHidp3Oenndr+8Nkt1nsX5LC8rpzLac8DUyOLY5x9bfdnk1P4pJKxLefOzO",
-	"4PWv3wl5A9JJCSyb/FFMVPClNenWP8RrYiciX5HlXNjWmELcBB8iG9y9v/u/AAAA//8=",
+	"5H1tc9s21uhfweg+M9mdh5GdJu2ztT+ljtO46zQe29ncuU3uFCKPJKwpgAVAO2rG//0ODgASpECKtKVs",
+	"OrdfGpkkXs4bzju+TFKxKgQHrtXk6MukoJKuQIPEXyfLkt/8Wq5mIM1PxidHk4Lq5SSZcLqCydEkNW9M",
+	"komEP0omIZscaVlCMlHpElbUfDQXckX15GjCuP7hxSSZrBhnq3I1OTpMJnpdgH0EC5CT+/tkciK4ZrwE",
+	"820GKpWs0EyYma+XQH5P3ePfiZgTvQRS0AWQGcyFhOkksWv8owS5DhbphwzXtaKfz4Ev9HJy9N33P1RL",
+	"UVoyvsCVnN4C1+/PXnVsHfzjvt0Hs/zwAvfufz5LzHgapBn5//728un/oU//PHz649NP//1fk9hyztmK",
+	"6WotrS3m+DCcOYM5LXM9Ofr+8DBpYOH5dwYL9LPFwrND87xCyrMoUi6hyOm6Gxayev6VgHFN1U3narR9",
+	"+DCqjAHg3gylCsEVIF9cSDHLYWX+aWgLOOKFFkXOUmqo9aCwb/z3v5Uh3S/BzP8lYT45mvyvg5rxDuxT",
+	"deDHxRmbxP9hSTW5A67JnRR8QSjPyJ35mxYkE+Rvl69PyI8vvv+fv08RPm5EM+HLMmPiWtL0BhlcigKk",
+	"ZnYj6ZJyDrlqgwRJpA2GZJKKDFLzbgshySSnfFHSBUQfKroqcrikGgbOo7QEujrjGXyOiwEDdco4yCeK",
+	"MPOaYf0BA2sPhuaQz57OqIKMiFuQKFSogRmxy1CDxr4Pqe03N1FzJx5+DYAkNQ4+VaOK2b8h1WbBP9H0",
+	"JheLCBSoulFEGwqgEggXmmiQK8ZpnpDZmhRC5FNiYLWinC5AEsX+BIW7+0XMFJlLsSJMm801aUICz6y8",
+	"7yVVIXK/uPtkcifkzahPWvDC7xM/dxQS61elpHb3bTLOmCG2WemfAjec/Nvkp/VVKqQB8ukfJc2DcWvi",
+	"zNyoV5AKnsU5oU84JBMtcpCUpzBoiMOttNNeUWSGpLnlGLxOlpRbfmzC6obxLIQRnnITL+KjILJi9Uv8",
+	"gSpo2sH28EdU1G5CsGRZZIQWWMxwiV2+/SKc3y2yGxDnTOm4/FvYfzINK7WNhB1Q76tpqJR0jaCAz3qT",
+	"Sz8sQYIR0QtBBG8Lkig0Wrv2K3QzxDdodLDNveVCQfZSN3CQUQ1PNVvBJIJn+OyPsn4YlPzm1L56n0zm",
+	"lOWQoTgaiO3cHQRNUJ1pktIVEDrXIAnTZEkzMgPgJIM0pxIysmJKMb6Y1qPOhMiBcjNqIUUKSkFIScFj",
+	"pd2sW7d2hW8aquRMD9tTC2cOjn5St2M/YLjUJvg6kfsKNGV5jHwd5rduCknW42gQqZsluXkj5F7BZtBY",
+	"7znTm6NsULo1JTyUdD9MTitibcIEePaWpVIMpcY5k0q/lk7EDfnAvDt0dF4ZTwNeVppKPWLxLQC6uZrj",
+	"JAFAGputNtIJ4Q6RGdhnGxKkooaB0tRTZh9d2KE6V3nFFpxaDfahzFELM1UPFlG/je6EQJPe+MQ5SFFq",
+	"IkpUpT4/XYinbqFG959e0ru3oJRRjbsI3k/avUUvu/yZLQrgRnNECW9QvCr0GpUMFJDRQ/wkZ0WEW6QU",
+	"Mo5Kvg12b6lE7OUirfSyJtTU86ODAw+rtxcvprFTZ0Xlzb9AKjfCAC1elHro2gopxHzry5AxeoFv3nsd",
+	"dNzJqWCxAq6tRbr5tI2/C+CZeWa0LjvZJJm8xpMgiju9LFcz7o6AHhD/cnH6cxTGld0zALq3VDI6QA3I",
+	"WfEv9+qmqubBUQ+XVDZRiPD6jGTmh8FslA1yVpzxoozIo+F0+u9isfWgKnJBs4dR5ap4MXz4ESTcT1sN",
+	"0thUewzB5oxv1Xyu/XvdRvIhuVsCRzpDm4EsqSJcWFt5oP09Xm24hHlM//jKRFoRZwDRQFOpcGCpoIuC",
+	"93+gGhn/iPM0gFZ42ki2YJya3YlCsxX7s0NMvYKUqaiBPpxJRzCGBOq8a5sSF83+gVpXP3/RG+Ax3uqh",
+	"JvuNX0W10BjIX0EOhr8uRM7SdQj1S6N783elLkokMnwT8MgwDzoQYEerFIaWm0RwiIsJCSvKuBklrvkw",
+	"RXKYa+QEcidkpqaTI17mebLFaMcpw/FjQEBx0rHmWe0A66OJwBWVAc3OQfsYRqfbzFpeZC4kWQiRoUc1",
+	"pZzMgGjJICN0Qdkwmz2ZQJafOzWoya6bBNWSZPC5EFKfBzrUpobkFMguF8wDfDNFTvkbqpbxh1IsJCg1",
+	"wF1t32swYxPgL0kqeMbML2LfQYhTgue+xQRT6L9cAs31ch1VYJQoZQqnPNtq3zend5rWkTmojLgma9BT",
+	"8jLV7BaO8CyzIxNZcjUlr6Ql0yPrgFDEqGdZYkj+xjPBlJyIVWGYEUnGqm3ohPUO2ClaXW1Vz05qONlN",
+	"MkkmfqR+9U+VqgC/9eb+fhXE2MlmbUtqXvGGyG5UgbhjLpnc1ppRcz2XTIEid0wvCdyCXBPrv3qI56vD",
+	"xVdrjBUNBxSbVAKjKQhCINbLjwkjg4dSRiRRwIVh7PDwxT8iKKvZwRPCFdLZr0K/FiW6MO0f3nMJNF3S",
+	"WQ7V306dOWd/nQgpy8LI3l/Fv1gGYpJMzvgClO4kmRYk3WJqQRLdN1BdSrgs88jeqbbO5i5hUi5YXHTd",
+	"AVssddwjHkQgtwYgw+246ZJgVdVEPTuTHQbEQ/wEGSAt8ZSNcB5f4LovQZW5VrGjoIZj/zCU26F6PRY/",
+	"rZ13wrqFEhR2suRPFBF33D3LqdLHhLpfd0uhKg+HOx6d0PNiZbhfx/tlIvt8lFEyNhJXUYvX7L3bJVDk",
+	"PRBbiI0SE0Jnh6RUSLhlolToIx1hED1Emu/G+upwY20YRjHwWcF1VdgwcgR6fTG0iNoVPxWvq3P9CR7h",
+	"RFh6LiU4ZQOyY8MQ1e8l4wsbSt/h4cmZHuWKHo+ff8I66p2XeVcs6vXrVQELo4plKtB/jkkhwbCB04it",
+	"W8k+U9PJthPGTNjYcNLEpsdUH2mc0xnknaz1DUlca+kNX8WV/WA3krBTugXSzC9wgDg7B6ri5z2sCj2Q",
+	"C5lH2bZ4ksXtfVIFobd98E/z3n0yyc0yx4kGXWUIDeA8Az1R6pEziKZroIM3qmwkF7q2nyUVjFu721iM",
+	"h28n+i7hjxJU33G0YZIFxz0ypA1m0DwHSZYiz9Qxwb+itWxMm0LCHKSEbKA9bAaxca+2EDIGyw0oY2D9",
+	"DfP3RPZEEaPa//2YqKXRTbQgBYgiR7Ohkaf3vJ01tqFwCp6v8YSNGv834PZkHebKRXAUMZ8dWwcnFxzc",
+	"8xU6BFKxMqbemqyEhIRI0MzlGnruHwCQFf18Zl+3CXdtSSBkhj62eLoTYuaJIioXekqucqEVoTNxC4i4",
+	"O8o1ZE7Rs5aoyDMDxnqtoxJSkkkhRD4knwd1fMp6OadS9J8fjsqDwTVUpNScp4cZbJ7eJjfkXtT17cnK",
+	"Q+uHNHjfxMcrwQHdCWh3I50whelW5I7leZNajkPGAp6pKblElBy1Hxj9XJSLJRFGLVF1woi3H404NJZf",
+	"hobiK+tXs4NttwD9bjrBdu1lWRNmQ0UcvhYdPPBrtdDRGTV8yZ364V/x4S30E7ZlQsz+bi2vmiq2QvQm",
+	"xzVITaU2c1NrEyVEUZYRvZRgeG6tNnPn5iPyCFZjVEPN0phEe8/vJC0KyMiPh+TmzZ/k4vrqIb6WuUsJ",
+	"sNNUa4vCqw6Wxn3Fd1QRH0NNCFUkFSXKJ2aDR3NmBXtL4ygzJq4wL3IoTGZrPfhdn1M3LjVkTKbHstvT",
+	"sfnyDaw7PL16KbJmGAB4KjKIOgbt65fdcZAqMvXPjgnvWKaXDzGrzQ4qCPlxKih45GwAvtpia/ExSvsV",
+	"7qzq3uOPsr8y62Cm+UXwlk353hi1kR/UJN/Tz2leKnYLxwT+KGluTlBdCQLrti4E4xpJma1goDL0yLye",
+	"7nSeAAwxAL7z0Toj41Q0VerEkFaMMMamUW3NgJC6c67HwicIvXXDql5CUm28D2hf1xDlhm9moozFrJz9",
+	"qFyVC0YdbJYk6hA5ZSvIiODgAltYC0KW4o7MqSQrg3uyokYhuYXBPrweo/WvZzTv0n0YN7QD/A2wug1s",
+	"ugobVgX6XS+kMAclqh/caT7kTJNMgI2W2cAKuVuat+qkDIxjbZyuW11r/Rnuac4KNQThJ/iiOW8lZfx6",
+	"u1XdPy+WWA2Z1yax3yeTBS02Z22C+Y24IzmW0BhTF7xasjJ6DWGKGDPDecEcwzEMUcbSkEfuZ+kirr2F",
+	"UJHaGnSMRYJ/dAVVGRzSqRMA5gPVkWz32XHWw7Hik0BGrMh/El+UfTN2IGMIMRzIkHdCQgYjmNM6WK41",
+	"xVJglX/3j01J4xh8zE69TOiJYg9Zog39bXqRNyXGQjIj/I0gSJfOm0MlkLTUx4ZyM3bLMlf4g2IgqrSM",
+	"CL8tbcgVXN2I29OGw7fhDN4kuxirxsWGFz8hOmqa6RKvJ15kNQVhncAUzSKoUp3iyXRem1YDEoKiWVON",
+	"MbqWfnobTWx/aKaHPUi6Ez3oqlspG54BO6iEpzOk7xdSL9cvoAtIF5US0soXQpF91c24aNn7x9a6d+5Q",
+	"aljHiH2mCc2dO4YFR64EmqFfVFpFLh4qmpUs1x3h8DSnSoXmnY9NT5LJVUDdlRI6qeIiUQMwFXzOFkFd",
+	"3ChTyIpR9Y6Py1haAAfZ4bv5uXrmheNFIBzv0BtgNZyBtlMuxM2MpjddPl1zmq8oXxOgMmcgnUP3CXEx",
+	"XULNmUE4QKYGJqmu6OeX1jc/NBKAusM1/rlGrc/VwPrbuPkuMoh4fF9mmQSl6hoDoYCTt+bl6KnSKRgE",
+	"D5JZIp6auchzcaes29vCaUlVOzFuSq5uWHEU1DssDEOYI4cZJtGE6SmmQSGOjmxZsqMt85phJ57V3z9R",
+	"AQOao0rdsKKAzA6C0u8o0GjNclToCTXLcQlTJy72XH0YhbNwSZSjqFzCLYvnOIVH/4ngWoo8B3np3o9T",
+	"+uZ04yNO7XIfKzqtSAlpsBZBbQERsnwNlkjEKWSBkI6SDfm6waEN+dAlva8qRajlP2U5vL88336S+Bfj",
+	"E4TG9sYcPdlKsv5mkDLp3FMxG7Urh95wlVHIxEOqyjeMUb/gKBhcCMezTVeJdb39sEB782DNRXpj9aYh",
+	"YhuoGvyyOVfXD/H8+DX5Iap5o/Comza0E/AziEVJlaazHDDdGdHmlJSGLDrjtzRHreY9p6VeAtcspdoW",
+	"9Ag5Y1mGwd4g7+9E8HnOUqM7Y+jlXCjz759tROdaiHMqF2BHvKUsd6mBZ4bdeFcRe1UgGi0+KgeHtJmO",
+	"qorteA++Vo1tGxt0Ab1KJY64JJRLYRxGJ/YTm0I08qPzaHawFVlWYgfFx3oJ6+7y4yNS1e8iWcytCqcS",
+	"1BExeSawAQev8K2r3Ruzq4uw5nnIV8YoGgdy80VVpDbimw8Ykx4sACAfOwt+M2oWj5Yq6XrcZ+8K4KM/",
+	"CazNgWkoOePwcF94i0U2CSVpMl6b+hr80tp7BIKxrTYJoE1CTSLc2HITr23KiEmYS2rtnZinno9u9YMV",
+	"2+MbBG0UYqOqFdd/LgHyjtjCqBjiuHLGkcWJbnmbprMEJXLsOpKQD2evrt98fnN69vOb67hjj8pR2hTk",
+	"F8bmj8YceupVZNidKqpp7y9c8IgQatg0K6hlcNCPxFQjIQgLYYtfSxJdJHfh3DlfoTCvPxa4nyzkMAgY",
+	"VGt2p5samHTUnHUXxed9ZVoPqjX33PQVCse3FYlUS/ETx8FmiPaydGkakSSO6xG8M2s0deot8Kvf9IGh",
+	"Lob3CtlgGgtLXxpBgR9ebPN+DWkB8jC/bY2PLY6Lerk/buGRoGNhxAcbbCwJMRkAtIGw5hK7aaWrGNUV",
+	"C0ebbawJ0HTpFWn0pmBRLRFyfDlKVZYcOVcelBfUS32j6aOvujPmudp2hFb9i0adoQpySEfo0vFyyw+U",
+	"aTSRaved0izPXXnlr+It1enyKKy4sP6IqX3bijKsvuRwC9KmVM4gNLndHJUM3JCHbpZaMroK4x45OSJ6",
+	"ETBRg2N8VWIFyEjuU+1xq6k/zjg+7amVCSJWYAFHfdBxLkqeJUQEjRmeKOI1hEie3aMypwZrAD54tP3l",
+	"WLKTTdHZnuBk4bT3tgpXWkjIupx9g9srXIKW67HJ+u94vrYpxt53jgnsA10LLIs5ttCj5aMLLrXcZior",
+	"unIOLyx+9y0+YD6HtJ15ixHzLakLta+1a1f2jXBbkRYMvpKjaxDzxkPSXlnWh6h46iH2QejskoB9OOvu",
+	"AYnr07puHFYDYg84xkMcAP7TxC40ur0yEjd1GbtyfPfKqrQ6HjS/E/Im2orhAz7AkgZ1TCixL9qI7JIt",
+	"lubftijCAPaRFQ1tKeNWXC8vCSAQA5rPR9tlKir27+rJ3rX9var2jkNcb84xM6p5VUxIvCuAm3PGBvwo",
+	"llBmtrmsKtMloYocmv/+5+lhlGdHdA+jM8g7egrPIO9MGn1A27AC+DhwNrJFxqQt1t6wCHePsaTbBqBz",
+	"xFUOuK2VH6izNHtsBWBonLDNRBWLlxALTZj3MMm5R+nuOKWLCrqpp88J0eM7SO1O/e63KCB+w3vXQLqy",
+	"YQcrHxuEOSobfD9uot6k8L4uZNJmvFaJiCQX4sacufrhsVXvXAucR0NTxh1s3xdZ1NLd3QnhpcAr0N7G",
+	"eFtl1jk9rGoiggXXMWNnWAUEnSk0vav8Ym+MM0WMCMFs5BVdk5wBmcFauBQPWxJCbri440QJMqfyEcrq",
+	"NaIZeDW7to04jT5sYKOqhdryDA53/tV4BuYuSzGGCYe9Nh5pdd+x6QCkLGzpircaXGqqWbzlEgOrqoIg",
+	"hO8T5apdclCKPCMrxksNSfODnCodfAA8a74+Ihl3S1nEvLsm1vVtqpo0oZLCBZZd+gS9uiLzuLFL5Ypk",
+	"yQwsGWXxVL46bXWUf0i4SOFAif6QegrfNeS0h5d5ZeQhwrxu6IFwTOqOjr4PBh9a0rS7xgWR9iEbYPeE",
+	"ENv3gHKLK+xr4fKKmjzoOmVs724RHdcL2kgiU1U62ETKaysdHV7usADBUvKDyzY79hz6LLpFzwBUb82X",
+	"GpEltfMmPm4FMQhgwXRXZ4uOTFIx167FqXev0Viuatf1KGMsNQl0pJ2WlfAy4nr4yRapoLRndTO9qhtc",
+	"pI9h/y0AndGvOeNMLcctum4E0WF3DoDVg7qFjFplLpSCXprAYqEMJJlDnhPFcqdh7CWfuJflaLYe1Zp6",
+	"yMUHBnpV3ECVlof6UufxtHVdc1E7wO5iGO9JSJFTbn0G6O9+ZEfqmEHrWql4u9ZLgw0x4beS1HzfTm51",
+	"qO+SIF1XL2gnXbZB1e51TK3otYz2dMLyhNdCdvgeKXHJkLYvRVXMkJC6Y+twF2Skhc3E7yNYShfQRvZQ",
+	"fHH44w/RHoparjH7MV6NM6Y3RR1mC8ftWn+lsLetI5pq9DkDWQE2W3EHuQHQE0UMWRoBrECTv6HKgvpp",
+	"ne2uQP89Up3pWvNva+1ctU+a+6qRYYFtWX+I3eu2fhb0uGvWH/a2Tgn7d7XLBPs+bFVcu9y+IaHO6oNG",
+	"od4Atbua676DAv7ZuiXJAS4AfbMcTQQFOx5etdaKCHbb8h1/o6a5mXrvzqRKLD3Mk2Q+f1dliLWCI1h5",
+	"GnEnzwklDi5jS9CtNzEiEbHiYVy+jb+laWsLIB+mazuBN7fFazfU4J21GjNEI0BVJUIEkp4IB09Yt9K4",
+	"76xy7ZosKJaTroGLEWwFVWosKp2HLLaGrjam76r2O3Lr/SrJ4/sV1YpQwPydZQaJ72/uKpiq+5zizB3Y",
+	"zF15U8O5OLjWMdZVPN4Y0znnmLJIPMaTamZPtIxqiqobxJ0hW0xahQan8/j1DLzrVjoMc51DdJ2IwuDo",
+	"Lfz5J+UG3p+iASrzWU/wzdbvXm/ru3RxfeWVACxE93BAaA3crxygoVdpzvfJBH3cJ513cT44ITXcsltV",
+	"JAvVAbwFwqRBxFHWkutory+nmVsfZcYyW0aBpmbVhDCaxzKiQyWyw6ir8DqN4B6DdrzdGXSZqyqCfc6S",
+	"qwu6hI2apg6pVjeUrFrm+fGDtdXAiCHJdyFu1X6N6bTFlNNVmF4PR8+4BLxCpMsHJCqMv+vNfFDJgMe1",
+	"DOsvO2CZfF19O6axZFvyd7UWK+g6FzS7evPyu+9/6G9CEqS97ixyYlHWgGjimoiNu64uBFWb2tq79G3I",
+	"uijddUVrxUEfQ1zDaWU7fLpWvXcDYdB1jd0Ggk/Zj1T3/gfZb3gTvmj37IuqPfbPp9fbG2JbyrZtsRsk",
+	"P/QGRleNs0mdn5nS0Yt6UFMuOdNHQS/vn0+vjXqCJfkruiYz8ApKyTMXzruBNaE5qrYJ0QIDRVQClvdH",
+	"fXdLoJlL6YpHs7/EKlQbflU7Qn1/tVsu5RlZlUrjOpsx3Bo0W/A2HDF+H5vwR6soLSXT6yvDFHZTCuQt",
+	"S+Flih0tq2vdUU8Gap0CbqCl1oW9xp3xuYgpkEyrxDWrSGzyY+KDDs74S6pwZUKwaA7BgxVxBqeY66vw",
+	"sm+baf3+7NX0I3+Z55j+i60XfOuwICUYwe24gNg+n7bs398IriKK7DHBzqDm24+8jDUdJS+x05wxLZy9",
+	"5kPJx4Tio6fYKkIR8DkG04/8BLNPlcF1Rii5agCYoJlmL5Pxl7IDT4H8vpIwRev/wNgWaFr8Pv1olNCc",
+	"peC6/9q6i8nLgqZLePrd9NDh3SJHHR0c3N3dTSk+ngq5OHDfqoPzs5PTX69O8Zu6KHry9vKUvCtAUi1k",
+	"YNQE98kcTW6f+QAwLdjkaPJ8ejh9jueSXiINHdhbjv40/16Atj2JXBb5WYYdVPQbfMVGt7CZMX753eFh",
+	"9NbkTICaWhab055wXDXYga+ED8l8cvTbp2SiytWKGj198mEJeukEBFICoVzdgbQpunSh3MUy2eSTGeYA",
+	"xUfvri6BZozbS3q2b+wnYYTPV9tV1aFkVqY3YCtOFAAnihmKq7qAHpPvD5+TkmuWmz/yDmjcPjsIrhaP",
+	"QsSc4ifV5d4FNSxj7yz7zZblTf4oQa59fc7RBPMvJqE0s0lD9tTuVzmjGbHxacIu2+HgFR4Ok8e0+P4U",
+	"R77RXlx6LS2KnNkyu4N/O+u8Xsb229lRPULRG2mv6AD+YLoKKIn6Hoy+GyclCv4oUULZVuxT8gHDMO0s",
+	"CyzhMBJzybg+9sSl8SlGE2TpTl5HWTRbMV6TFpagqIMvvhTl3uLH17Q36czeG+hv+R9AZ4W9irCP0Pqr",
+	"rRo3GnbSWVFKF43pmmWjwdo+aad5dWKEfN64fqro0XIvY3QHDezHE5TFk6qObKI0FOZwN/9v9JGXUAAN",
+	"7mxw4uj3TJhjkFxXrih8mAO9NcMSLVYzpQWH5CNXwneK1HYM1eix/kSRX8RMkQVo8uLZ4ZR8MGfw74iy",
+	"3+21DfjcqBILweHvRIo7K0OtBoX967UQ9lBuk3HSeUZ4Mt0bmoOrJjtEhPJh8Efi09NLhU9PK5EjY4Mv",
+	"YxPWr9hdvD97Nbn/1CUSDtKqYVrP8eM6No2b/Zyt0D7c+uKJN0n3LPX9XfURjLoOL7O1E8kPRuxXw9jB",
+	"F/z/fSfmTj8XOWX8pM6A2iNcXfpD53HqLvB/JK9UN9IYMWNOTNfGlGfuFkl/1wbTia0Mrt7EnARXZUU1",
+	"YbpOfdgpow2gdrOFXx2V9WDZNybtZkvX7vSvzZX+vusYU6Ixa442a98mPpPIauE+pvWt8mkm7nguaPa0",
+	"lDZi+eApkkkhVIQK3jKuX7lZ3l+eOy0JlP5J2EZpO0FRdTfLfdNJYvSw+z2SRp2O2yFW8NEOhErTDYYF",
+	"AtwpKBtXysSNuE3kQ5b3SWYh9emr82GKdpWktmljPRvZWnwAK2v4rA/w5Ghiqu0ui2IkZ0rvACXXgYJZ",
+	"p+Ib5fTk7f8mz384PCSQMU18dTzO+5X0JZeVswW3u9BPm77GLTkNcXy4xe4QI4Rx8vby9IlyYxO73q8E",
+	"fBvu3YssfY1DdyDuRexGbQ3ZdAegPeWNGzZrP6ZLwqh93+hotaXi2ABdBaKJnGWwKoTGgg3fcNfW4wcV",
+	"OeFlp2McBwd19kSXSXbmw/17Ow+CO2E7yB1bl+7IZ2N3jNYY3veaBMpjlcXiwiEhKB2k9kP/1d10Oyd/",
+	"e7ubzd/dixLRyJb7uopE88K/CO28RMMB89PPstyWseHNeTsQnHiJpeE9Dp9ta/h1cCWgY1+csW4s7+qr",
+	"PElh1KePOwt3T8xjqKKMEMVFqfEKmv2QBA79lUmh369ji6F2gHUcyHne+m/qCaQ2JTbCZusi8BigHK95",
+	"NFJoacSOhHmpILMPXxz+OEqGB7minTalr7Ec5gH2ZRQ17MNkkeeR4PdfzTwNOgdF6OWinOVY6dSKyGJG",
+	"I3uEu/crqFJY3bCXowTb4lyjzNqP4Gg0SPrKAiTs+ROhCN/fJ+jts4tDBJ1XNqJAM5KD1hiLNMMfuZuK",
+	"UU1sXckQ6CwYqLTZx2QGKS1VdXlxKIU+cpeM6/D2RBGWTUlVDqHcbdCqTFNQSkhFlvQW8E4Io6PmMNd4",
+	"mWejgnpFM7w/S8gMZNzX302n5b6OtstyXyebGXkQXUbsCnsGTXcUWcArTzAGU3fawy5JiDZPHzbYzYx6",
+	"orSaEttyKTA9tBB2qMil0QH1jDqOwnKCzvPoqr467y/t5gwbwMQUj+rqxrXNH/iWTw5rRD51nbx2fnyc",
+	"8uzK3xW2D+asq/EfyqI7M/1j/SmOg04MGOyw/UuqxBPLw9b+7+K9ygbdhsN5UIC5c4cKZfleEemrR78l",
+	"NKaUc4FpiYYBjzeuJ2oo/GzBrRcB/TM1W41DpbUO+4So18X+0hK0KnmM+X5QA5qtCcu+ZcGJmDr4YvtU",
+	"3h+kwf0S+ws3XtuumN186nvE7dH5E5SCfmuun8qEC3TlIIfG3ukHn/FAjkqRaoBdSBI/GObh2Fpxb1Li",
+	"6tCZxLQK9G8s3BcciJaUK5qaZU3JS5f9U3uTsWUrZsp+5Pg1ZKrlKD6u/A02o1YvqW1ygm7HJyrqgXA5",
+	"PwZGv1cTfeTBauznqtFG1nrDzBaPCfVrde9he6GGkbDVAdbirLlvxfCf4ypzOO2Zo76Z8+8SCiG1Nxfq",
+	"Sj3XFIectU3iOjG27usbdNuYPgL1S6BSz4Dq/zD+3/h17Nunfo01yg+lAewYl+0okIVjGdGFjDw14sHm",
+	"tNp2Q7loBmnHolbCo8MfO0Csq7P8ttH6M7sFTmY0vdkFYs1o/kTCQQ3/Gm5OqpRl3/Uo6MCstCjGoTus",
+	"e9+9u+e6bhy3F4lcd7B7jOPHNU+QUMcWd5EzjFfTuaxx3/OfvJbiT+C2nkcbRApeqwC2yNssR7qU877g",
+	"w3YzpeRM7zcT6j1nen9ZUL4O9CsrsP62rXjAu6zu4tpdElRCbM+5p4Lna3Lx/tqHJDHbcjzS1Z6CDAum",
+	"NEisQd0fxh/MzX59e+JoP7wRy1WhJmsEFNEwoHztvO6Y749GAJYQoz1h0/8vrq8a0caP3FVHx/X98DLM",
+	"oMEuFgHoJTDpAhKMB3ZHYJs0NPuBJHSQs57sk3OmkPn/8j6Oqmo7wu64QTJbx9D37Tg9bGs/dfClurRu",
+	"QNGRvf/pP1N19P9HrRCxIH6iiCxzULb1YlAnbGw0VdXkKE2N1CAL4VvzWKhvC/UkPTWdDsN7jMvWd4jt",
+	"uWLnGs1Wyu0VJHbiZqDVXRGS2VKEHeRGXlZXQPYGNGso7yPoXl/o99Vj7r243UfWDrJJiOB2qo67eaa+",
+	"2st2NU2R23JxBxtZXFVAtFl3vNku4LdPBsnus1hv1RXldGH7nPmaXxzbnGObb7tExl/ErJF6VH/szuDN",
+	"r93NO1ZKYBuIX8RMBV9ak27zw9NbkOuZyNbkbils838hboIPkQ3uP93/vwAAAP//",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,
