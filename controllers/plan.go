@@ -32,6 +32,7 @@ func (c *Catalogue) compilePlan(e *mrev1.Event, p *mrev1.Profile) (api.Plan, err
 		ChunkSeconds:        p.Spec.ChunkSeconds,
 		UnitMicros:          timeline.NewUnitGrid(0, int64(p.Spec.ChunkSeconds)).PeriodMicros(),
 		MaxSegmentSeconds:   p.Spec.MaxSegmentSeconds,
+		GapTimeoutSeconds:   60,
 		DrainTimeoutSeconds: p.Spec.Processing.DrainTimeoutSeconds,
 		Clips: api.PlanClips{
 			Original:   e.Spec.Clips.Original != mrev1.Skip,
@@ -89,6 +90,7 @@ func (c *Catalogue) compilePlugin(name string, use *mrev1.PluginUse, chunkSecond
 		Outputs:        outputNames(p, b),
 		TimeoutSeconds: p.Spec.Policy.TimeoutSeconds,
 		MaxAttempts:    p.Spec.Policy.MaxAttempts,
+		OnFailure:      api.PlanPluginOnFailureSkip,
 		LookbackChunks: b.LookbackChunks(configuration, chunkSeconds),
 		Generation:     p.Generation,
 	}

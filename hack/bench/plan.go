@@ -28,7 +28,7 @@ func (b *bench) planOfSamples(ctx context.Context, uid, url string) (api.Plan, e
 		ChunkSeconds:        chunkSeconds,
 		UnitMicros:          timeline.NewUnitGrid(0, chunkSeconds).PeriodMicros(),
 		MaxSegmentSeconds:   60,
-		DrainTimeoutSeconds: 1800,
+		GapTimeoutSeconds: 60, DrainTimeoutSeconds: 1800,
 		Segmenter:           "segment-key-moment",
 		Optimizer:           new("optimize-snap"),
 		Labeler:             new("label-template"),
@@ -65,7 +65,7 @@ func compile(p *mrev1.Plugin) (api.PlanPlugin, error) {
 	return api.PlanPlugin{
 		Name: p.Name, Class: api.PlanPluginClass(p.Spec.Class), MediaType: api.PlanPluginMediaType(p.Spec.MediaType),
 		Builtin: p.Spec.Runtime.Builtin.Name, Configuration: configuration, DependsOn: dependsOn, Outputs: b.Outputs(),
-		TimeoutSeconds: p.Spec.Policy.TimeoutSeconds, MaxAttempts: p.Spec.Policy.MaxAttempts,
+		TimeoutSeconds: p.Spec.Policy.TimeoutSeconds, MaxAttempts: p.Spec.Policy.MaxAttempts, OnFailure: api.PlanPluginOnFailureSkip,
 		LookbackChunks: b.LookbackChunks(configuration, chunkSeconds), Generation: p.Generation,
 	}, nil
 }

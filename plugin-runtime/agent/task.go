@@ -151,7 +151,7 @@ func lost(err error) bool {
 func (a *agent) complete(ctx, say context.Context, lease api.Lease, out api.TaskOutput) error {
 	out.Token = lease.Token
 	return a.report(ctx, say, "complete", lease, func() error {
-		err := a.Client.Complete(say, a.EventUID, lease.TaskID, out)
+		_, err := a.Client.Complete(say, a.EventUID, lease.TaskID, out)
 		if code := client.Code(err); code == api.ProblemCodeInvalid || code == api.ProblemCodeTooLarge {
 			a.Log.Error("the data plane refuses the output", "task", lease.TaskID, "error", err)
 			return a.fail(ctx, say, lease, Permanent(fmt.Errorf("the output was refused: %w", err)))

@@ -166,7 +166,7 @@ func plan(t *testing.T, uid, source string, chunkSeconds int32) api.Plan {
 			t.Fatal(err)
 		}
 		return api.PlanPlugin{Name: name, Class: b.Class(), MediaType: media, Builtin: builtinName, Configuration: config,
-			DependsOn: append([]string{}, depends...), Outputs: b.Outputs(), TimeoutSeconds: 60, MaxAttempts: 2,
+			DependsOn: append([]string{}, depends...), Outputs: b.Outputs(), TimeoutSeconds: 60, MaxAttempts: 2, OnFailure: api.PlanPluginOnFailureSkip,
 			LookbackChunks: b.LookbackChunks(config, chunkSeconds)}
 	}
 	video, audio := api.PlanPluginMediaTypeVideo, api.PlanPluginMediaTypeAudio
@@ -176,7 +176,7 @@ func plan(t *testing.T, uid, source string, chunkSeconds int32) api.Plan {
 		Event:        api.PlanEvent{UID: uid, Namespace: "football", Name: "e-" + uid, Program: "Cup", Profile: "p", Start: time.Unix(0, 0).UTC()},
 		Source:       api.PlanSource{FileURL: source},
 		ChunkSeconds: chunkSeconds, UnitMicros: int64(chunkSeconds) * 1_000_000 / int64(units),
-		MaxSegmentSeconds: 60, DrainTimeoutSeconds: 600,
+		MaxSegmentSeconds: 60, GapTimeoutSeconds: 60, DrainTimeoutSeconds: 600,
 		Clips:     api.PlanClips{Original: true, Optimized: true, Thumbnails: true},
 		Segmenter: "moments", Optimizer: new("cutter"), Labeler: new("namer"),
 		Plugins: []api.PlanPlugin{

@@ -33,6 +33,9 @@ var required = map[string]Role{
 	"GetReadiness": Anybody,
 
 	"PutPlan":      Manager,
+	"PutRun":       Manager,
+	"FinishEvent":  Manager,
+	"RetryTasks":   Manager,
 	"DeleteEvent":  Manager,
 	"PutReplay":    Manager,
 	"DeleteReplay": Manager,
@@ -53,6 +56,7 @@ var required = map[string]Role{
 	"GetEvent":        Viewer,
 	"GetReplay":       Viewer,
 	"ListChunks":      Viewer,
+	"ExplainChunk":    Viewer,
 	"ListUnits":       Viewer,
 	"ListTasks":       Viewer,
 	"ListResults":     Viewer,

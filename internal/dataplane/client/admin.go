@@ -18,6 +18,31 @@ func (c *Client) PutPlan(ctx context.Context, uid string, plan api.Plan) (api.Ev
 	return done("putPlan", r.HTTPResponse, r.JSON200)
 }
 
+// PutRun says how many Jobs an Event is to have, and whether it rests.
+func (c *Client) PutRun(ctx context.Context, uid string, run api.Run) error {
+	if _, err := c.raw.PutRunWithResponse(ctx, uid, run); err != nil {
+		return failed("putRun", err)
+	}
+	return nil
+}
+
+// Finish ends the source of an Event now.
+func (c *Client) Finish(ctx context.Context, uid string) error {
+	if _, err := c.raw.FinishEventWithResponse(ctx, uid); err != nil {
+		return failed("finishEvent", err)
+	}
+	return nil
+}
+
+// Retry tries an Event's dead letters again; once for each id of a request.
+func (c *Client) Retry(ctx context.Context, uid string, req api.RetryRequest) (api.RetryResult, error) {
+	r, err := c.raw.RetryTasksWithResponse(ctx, uid, req)
+	if err != nil {
+		return api.RetryResult{}, failed("retryTasks", err)
+	}
+	return done("retryTasks", r.HTTPResponse, r.JSON200)
+}
+
 // Event says how far an Event has come.
 func (c *Client) Event(ctx context.Context, uid string) (api.EventState, error) {
 	r, err := c.raw.GetEventWithResponse(ctx, uid)

@@ -67,12 +67,15 @@ func (c *Client) Heartbeat(ctx context.Context, uid string, task int64, token st
 	return nil
 }
 
-// Complete publishes a task's output.
-func (c *Client) Complete(ctx context.Context, uid string, task int64, out api.TaskOutput) error {
-	if _, err := c.raw.CompleteTaskWithResponse(ctx, uid, task, out); err != nil {
-		return failed("completeTask", err)
+// Complete publishes a task's output. When the output asks for the next task,
+// the answer says what to do next; it is nil when the call had been heard
+// before.
+func (c *Client) Complete(ctx context.Context, uid string, task int64, out api.TaskOutput) (*api.LeaseResponse, error) {
+	r, err := c.raw.CompleteTaskWithResponse(ctx, uid, task, out)
+	if err != nil {
+		return nil, failed("completeTask", err)
 	}
-	return nil
+	return r.JSON200, nil
 }
 
 // Fail reports that an attempt failed.

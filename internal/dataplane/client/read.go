@@ -21,6 +21,15 @@ func (c *Client) Chunks(ctx context.Context, uid string) ([]api.Chunk, error) {
 	})
 }
 
+// ExplainChunk is all that is known of a chunk.
+func (c *Client) ExplainChunk(ctx context.Context, uid string, chunk int64) (api.ChunkDetail, error) {
+	r, err := c.raw.ExplainChunkWithResponse(ctx, uid, chunk)
+	if err != nil {
+		return api.ChunkDetail{}, failed("explainChunk", err)
+	}
+	return done("explainChunk", r.HTTPResponse, r.JSON200)
+}
+
 // Units returns all units of an Event by epoch and first PTS.
 func (c *Client) Units(ctx context.Context, uid string) ([]api.Unit, error) {
 	return pages(func(next *string) ([]api.Unit, *string, error) {

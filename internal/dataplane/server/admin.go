@@ -18,6 +18,22 @@ func (s *Server) PutPlan(ctx context.Context, r api.PutPlanRequestObject) (api.P
 	return api.PutPlan200JSONResponse(state), err
 }
 
+// PutRun stores how many Jobs an Event is to have, and whether it rests.
+func (s *Server) PutRun(ctx context.Context, r api.PutRunRequestObject) (api.PutRunResponseObject, error) {
+	return api.PutRun204Response{}, s.store.PutRun(ctx, r.EventUID, *r.Body)
+}
+
+// FinishEvent ends an Event's source now.
+func (s *Server) FinishEvent(ctx context.Context, r api.FinishEventRequestObject) (api.FinishEventResponseObject, error) {
+	return api.FinishEvent204Response{}, s.store.Finish(ctx, r.EventUID)
+}
+
+// RetryTasks tries dead letters again.
+func (s *Server) RetryTasks(ctx context.Context, r api.RetryTasksRequestObject) (api.RetryTasksResponseObject, error) {
+	result, err := s.store.Retry(ctx, r.EventUID, *r.Body)
+	return api.RetryTasks200JSONResponse(result), err
+}
+
 // PutReplay stores the rules of a Replay.
 func (s *Server) PutReplay(ctx context.Context, r api.PutReplayRequestObject) (api.PutReplayResponseObject, error) {
 	state, err := s.store.PutReplay(ctx, r.ReplayUID, *r.Body)

@@ -25,14 +25,14 @@ func plan(uid, source string) api.Plan {
 		return api.PlanPlugin{
 			Name: name, Class: class, MediaType: api.PlanPluginMediaTypeVideo, Builtin: name,
 			Configuration: map[string]any{}, DependsOn: append([]string{}, depends...), Outputs: []string{"Goal"},
-			TimeoutSeconds: 60, MaxAttempts: 2,
+			TimeoutSeconds: 60, MaxAttempts: 2, OnFailure: api.PlanPluginOnFailureSkip,
 		}
 	}
 	return api.Plan{
 		Hash:         "plan-1",
 		Event:        api.PlanEvent{UID: uid, Namespace: "football", Name: "final", Program: "Cup", Profile: "soccer", Start: time.Unix(0, 0).UTC()},
 		Source:       api.PlanSource{FileURL: source},
-		ChunkSeconds: 6, UnitMicros: unitMicros, MaxSegmentSeconds: 60, DrainTimeoutSeconds: 600,
+		ChunkSeconds: 6, UnitMicros: unitMicros, MaxSegmentSeconds: 60, GapTimeoutSeconds: 60, DrainTimeoutSeconds: 600,
 		Clips:     api.PlanClips{Original: true, Thumbnails: true},
 		Segmenter: "moments",
 		Plugins:   []api.PlanPlugin{plugin("cuts", api.PlanPluginClassFeaturer), plugin("moments", api.PlanPluginClassSegmenter, "cuts")},

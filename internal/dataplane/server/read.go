@@ -75,6 +75,12 @@ func (s *Server) ListChunks(ctx context.Context, r api.ListChunksRequestObject) 
 	return api.ListChunks200JSONResponse{Items: list(items), Continue: more(next)}, err
 }
 
+// ExplainChunk tells all about a chunk.
+func (s *Server) ExplainChunk(ctx context.Context, r api.ExplainChunkRequestObject) (api.ExplainChunkResponseObject, error) {
+	detail, err := s.store.ExplainChunk(ctx, r.EventUID, r.Chunk)
+	return api.ExplainChunk200JSONResponse(detail), err
+}
+
 // ListUnits lists units by epoch and first PTS.
 func (s *Server) ListUnits(ctx context.Context, r api.ListUnitsRequestObject) (api.ListUnitsResponseObject, error) {
 	limit, from := page(r.Params.Limit, r.Params.Continue)

@@ -30,7 +30,18 @@ func (s *Server) CompleteTask(ctx context.Context, r api.CompleteTaskRequestObje
 			}
 		}
 	}
-	return api.CompleteTask204Response{}, s.store.Complete(ctx, r.EventUID, r.TaskID, *r.Body)
+	next, err := s.store.Complete(ctx, r.EventUID, r.TaskID, *r.Body)
+	if err != nil || next == nil {
+		return api.CompleteTask204Response{}, err
+	}
+	if next.Lease != nil {
+		if err := s.sign(ctx, next.Lease); err != nil {
+			// The output is published; only the next task is not handed out.
+			s.giveBack(ctx, r.EventUID, next.Lease)
+			next = &api.LeaseResponse{Outcome: api.LeaseResponseOutcomeIdle}
+		}
+	}
+	return api.CompleteTask200JSONResponse(*next), nil
 }
 
 // FailTask notes a failed attempt.

@@ -183,6 +183,8 @@ type purgeTable struct{ name, key, where string }
 
 // purgeOrder deletes rows before those they refer to; the Event's is the last.
 var purgeOrder = []purgeTable{
+	{"tries", "event_uid, task_id, attempt", "event_uid = $1"},
+	{"gaps", "event_uid, first_frame", "event_uid = $1"},
 	{"results", "event_uid, plugin, track, chunk, attempt, ordinal", "event_uid = $1"},
 	{"signals", "event_uid, chunk", "event_uid = $1"},
 	{"clips", "event_uid, segment_id, variant, track, mark_version", "event_uid = $1"},

@@ -24,6 +24,11 @@ type eventRow struct {
 	sourceFrames                   int64
 	firstChunk, watermark          int64
 	drainDue                       sql.NullInt64
+	gapDue                         sql.NullInt64
+	suspendedAt                    sql.NullInt64
+	workers, renderers             int32
+	retryID                        string
+	revised                        bool
 	exports                        exports
 	deleted                        bool
 	finishedAt                     sql.NullInt64
@@ -36,13 +41,14 @@ type exports struct {
 }
 
 const eventColumns = `uid, namespace, name, plan_hash, state, reason, message, version, timeline, frames,
-	source_ended, source_frames, first_chunk, watermark, drain_due_at, exports, deleted, finished_at`
+	source_ended, source_frames, first_chunk, watermark, drain_due_at, gap_due_at, suspended_at, workers, renderers, retry_id, revised,
+	exports, deleted, finished_at`
 
 func scanEvent(row interface{ Scan(...any) error }) (*eventRow, error) {
 	var e eventRow
 	var tl, ex string
 	err := row.Scan(&e.uid, &e.namespace, &e.name, &e.planHash, &e.state, &e.reason, &e.message, &e.version, &tl, &e.frames,
-		&e.sourceEnded, &e.sourceFrames, &e.firstChunk, &e.watermark, &e.drainDue, &ex, &e.deleted, &e.finishedAt)
+		&e.sourceEnded, &e.sourceFrames, &e.firstChunk, &e.watermark, &e.drainDue, &e.gapDue, &e.suspendedAt, &e.workers, &e.renderers, &e.retryID, &e.revised, &ex, &e.deleted, &e.finishedAt)
 	if err != nil {
 		return nil, err
 	}
@@ -59,6 +65,9 @@ func scanEvent(row interface{ Scan(...any) error }) (*eventRow, error) {
 func (e *eventRow) terminal() bool {
 	return e.state == api.EventStateStateComplete || e.state == api.EventStateStateFailed
 }
+
+// suspended says that nothing is handed out. An Event that has ended has nothing to rest from.
+func (e *eventRow) suspended() bool { return e.suspendedAt.Valid && !e.terminal() }
 
 // allStored says that the source has ended and every frame of it is stored.
 func (e *eventRow) allStored() bool { return e.sourceEnded && e.frames >= e.sourceFrames }
@@ -205,8 +214,10 @@ func (e *eventTx) save() error {
 		return err
 	}
 	if _, err := e.exec(`UPDATE events SET state = $2, reason = $3, message = $4, timeline = $5, frames = $6, source_ended = $7,
-		source_frames = $8, watermark = $9, drain_due_at = $10, exports = $11, finished_at = $12 WHERE uid = $1`,
-		r.uid, string(r.state), r.reason, r.message, tl, r.frames, flag(r.sourceEnded), r.sourceFrames, r.watermark, r.drainDue, ex, r.finishedAt); err != nil {
+		source_frames = $8, watermark = $9, drain_due_at = $10, exports = $11, finished_at = $12, gap_due_at = $13, suspended_at = $14,
+		workers = $15, renderers = $16, retry_id = $17, revised = $18 WHERE uid = $1`,
+		r.uid, string(r.state), r.reason, r.message, tl, r.frames, flag(r.sourceEnded), r.sourceFrames, r.watermark, r.drainDue, ex, r.finishedAt,
+		r.gapDue, r.suspendedAt, r.workers, r.renderers, r.retryID, flag(r.revised)); err != nil {
 		return err
 	}
 	return e.changed(api.ChangeKindEvent, r.uid, r.namespace, r.name)

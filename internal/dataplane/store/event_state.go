@@ -21,7 +21,7 @@ func (s *Store) Event(ctx context.Context, uid string) (api.EventState, error) {
 		}
 		state = api.EventState{
 			UID: uid, Namespace: ev.namespace, Name: ev.name, State: ev.state, Reason: text(ev.reason), Message: text(ev.message),
-			PlanHash: ev.planHash, Version: ev.version, Timeline: ev.wireTimeline(), SourceEnded: &ev.sourceEnded,
+			PlanHash: ev.planHash, Suspended: ev.suspended(), Version: ev.version, Timeline: ev.wireTimeline(), SourceEnded: &ev.sourceEnded,
 			ExportLocation: s.locate(ev.exports.JSON),
 		}
 		for _, k := range ev.exports.EDLs {
@@ -30,7 +30,10 @@ func (s *Store) Event(ctx context.Context, uid string) (api.EventState, error) {
 		if state.Progress, err = progress(ctx, q, ev); err != nil {
 			return err
 		}
-		state.Backlog, err = backlog(ctx, q, uid)
+		if state.Backlog, err = backlog(ctx, q, uid); err != nil {
+			return err
+		}
+		state.DeadLetters, err = one[int64](ctx, q, `SELECT COUNT(*) FROM tasks WHERE event_uid = $1 AND state = 'failed'`, uid)
 		return err
 	})
 	return state, err
@@ -47,8 +50,8 @@ func progress(ctx context.Context, q querier, ev *eventRow) (api.Progress, error
 		into  []any
 	}{
 		{`SELECT COUNT(*), COALESCE(SUM(CASE WHEN open_tasks = 0 THEN 1 ELSE 0 END), 0), COALESCE(SUM(CASE WHEN failed_tasks > 0 THEN 1 ELSE 0 END), 0),
-			COALESCE(SUM(CASE WHEN state = 'missing' THEN 1 ELSE 0 END), 0) FROM chunks WHERE event_uid = $1 AND closed_at IS NOT NULL`,
-			[]any{&p.ChunksIngested, &p.ChunksProcessed, &p.ChunksFailed, &p.ChunksMissing}},
+			COALESCE(SUM(CASE WHEN state = 'missing' THEN 1 ELSE 0 END), 0), COALESCE(SUM(late), 0) FROM chunks WHERE event_uid = $1 AND closed_at IS NOT NULL`,
+			[]any{&p.ChunksIngested, &p.ChunksProcessed, &p.ChunksFailed, &p.ChunksMissing, &p.ChunksLate}},
 		{`SELECT COALESCE(SUM(CASE WHEN state = 'Open' THEN 1 ELSE 0 END), 0), COALESCE(SUM(CASE WHEN state = 'Complete' THEN 1 ELSE 0 END), 0)
 			FROM segments WHERE event_uid = $1`, []any{&p.SegmentsOpen, &p.SegmentsComplete}},
 		{`SELECT COUNT(DISTINCT segment_id) FROM segment_marks WHERE event_uid = $1 AND source = 'optimizer' AND applied = 1`, []any{&p.SegmentsOptimized}},

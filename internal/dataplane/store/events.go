@@ -140,10 +140,7 @@ func (s *Store) EndSource(ctx context.Context, uid string, end api.SourceEnd) er
 		if stored > end.Frames {
 			return invalid("frames is %d, but frames up to %d are stored", end.Frames, stored)
 		}
-		e.ev.sourceEnded, e.ev.sourceFrames = true, end.Frames
-		e.ev.state = api.EventStateStateDraining
-		e.ev.drainDue = sql.NullInt64{Int64: e.now + int64(e.plan.DrainTimeoutSeconds)*microsPerSecond, Valid: true}
-		return e.closeChunks()
+		return e.endSource(end.Frames)
 	})
 }
 

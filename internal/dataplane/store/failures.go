@@ -28,14 +28,24 @@ func (s *Store) Fail(ctx context.Context, uid string, taskID int64, f api.TaskFa
 			return err
 		}
 		t.attempts++
-		if !f.Retryable || t.attempts >= e.plan.maxAttempts(t) {
+		if !f.Retryable || t.attempts >= e.plan.maxAttempts(t.kind, t.plugin) {
 			if _, err := e.exec(`UPDATE tasks SET attempts = $2 WHERE id = $1`, t.id, t.attempts); err != nil {
+				return err
+			}
+			if err := e.noteTry(t, api.TryOutcomeFailed, f.Message); err != nil {
 				return err
 			}
 			return e.finish(t, api.TaskStateFailed, f.Message)
 		}
-		return e.giveBack(t, e.now+backoff(t.attempts), f.Message)
+		return e.giveBack(t, e.now+backoff(t.attempts), api.TryOutcomeFailed, f.Message)
 	})
+}
+
+// noteTry keeps what became of an attempt that did not finish its task.
+func (e *eventTx) noteTry(t *taskRow, outcome api.TryOutcome, reason string) error {
+	_, err := e.exec(`INSERT INTO tries (event_uid, task_id, attempt, holder, outcome, error, leased_at, ended_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+		e.ev.uid, t.id, t.leases, t.holder, string(outcome), reason, t.leasedAt.Int64, e.now)
+	return err
 }
 
 // backoff is how long a task rests after its n-th failure.
@@ -55,12 +65,15 @@ func (e *eventTx) expireLeases() (int, error) {
 		t.losses++
 		reason := fmt.Sprintf("%s fell silent while it held the task", t.holder)
 		if t.losses < maxLosses {
-			if err := e.giveBack(t, 0, reason); err != nil {
+			if err := e.giveBack(t, 0, api.TryOutcomeLost, reason); err != nil {
 				return 0, err
 			}
 			continue
 		}
 		if _, err := e.exec(`UPDATE tasks SET losses = $2, token = '' WHERE id = $1`, t.id, t.losses); err != nil {
+			return 0, err
+		}
+		if err := e.noteTry(t, api.TryOutcomeLost, reason); err != nil {
 			return 0, err
 		}
 		if err := e.finish(t, api.TaskStateFailed, fmt.Sprintf("lost %d times: whoever took it fell silent, at last %s", t.losses, t.holder)); err != nil {

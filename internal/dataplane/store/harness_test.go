@@ -79,13 +79,13 @@ func (h *harness) wantErr(err, kind error, words string) {
 func testPlan(uid string) api.Plan {
 	plugin := func(name string, class api.PlanPluginClass, media api.PlanPluginMediaType, deps ...string) api.PlanPlugin {
 		return api.PlanPlugin{Name: name, Class: class, MediaType: media, Builtin: name, Configuration: map[string]any{}, DependsOn: deps,
-			Outputs: []string{}, TimeoutSeconds: 60, MaxAttempts: 3}
+			Outputs: []string{}, TimeoutSeconds: 60, MaxAttempts: 3, OnFailure: api.PlanPluginOnFailureSkip}
 	}
 	p := api.Plan{
 		Hash:         "plan-1",
 		Event:        api.PlanEvent{UID: uid, Namespace: "sports", Name: "final", Program: "Open", Profile: "soccer"},
 		Source:       api.PlanSource{FileURL: "s3://in/match.mp4"},
-		ChunkSeconds: 6, UnitMicros: 2 * second, MaxSegmentSeconds: 60, DrainTimeoutSeconds: 600,
+		ChunkSeconds: 6, UnitMicros: 2 * second, MaxSegmentSeconds: 60, GapTimeoutSeconds: 60, DrainTimeoutSeconds: 600,
 		Clips:     api.PlanClips{Original: true, Optimized: true, Thumbnails: true},
 		Segmenter: "segment", Optimizer: new("snap"), Labeler: new("name"),
 		Plugins: []api.PlanPlugin{
@@ -249,6 +249,12 @@ func (m match) segment(in *api.SegmenterInput) []api.SegmentUpdate {
 	return out
 }
 
+// completeTask completes a task without asking for another.
+func (h *harness) completeTask(id int64, out api.TaskOutput) error {
+	_, err := h.s.Complete(h.ctx, h.uid, id, out)
+	return err
+}
+
 // drain works until both pools have nothing left, and exports.
 func (h *harness) drain(m match) {
 	h.t.Helper()
@@ -257,7 +263,7 @@ func (h *harness) drain(m match) {
 		for _, pool := range []api.Pool{api.PoolWork, api.PoolRender} {
 			for l := h.lease(pool); l != nil; l = h.lease(pool) {
 				did = true
-				if err := h.s.Complete(h.ctx, h.uid, l.TaskID, m.work(l)); err != nil {
+				if err := h.completeTask(l.TaskID, m.work(l)); err != nil {
 					h.t.Fatalf("complete %s of chunk: %v (%+v)", l.Kind, err, m.work(l))
 				}
 			}

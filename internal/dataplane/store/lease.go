@@ -23,7 +23,7 @@ func (s *Store) Lease(ctx context.Context, uid string, req api.LeaseRequest) (ap
 		if err != nil {
 			return err
 		}
-		outcome, err = poolOutcome(ctx, q, ev, req.Pool, s.now())
+		outcome, err = leaseOutcome(ctx, q, ev, req, s.now())
 		return err
 	})
 	if err != nil || outcome != api.LeaseResponseOutcomeTask {
@@ -35,30 +35,79 @@ func (s *Store) Lease(ctx context.Context, uid string, req api.LeaseRequest) (ap
 		if err != nil {
 			return err
 		}
-		if err := e.settle(); err != nil { // a task that is lost too often wakes others
-			return err
-		}
-		t, err := e.nextReady(req)
-		if err != nil {
-			return err
-		}
-		if t == nil && expired == 0 {
+		resp, err = e.leaseNext(req)
+		if err == nil && resp.Lease == nil && expired == 0 {
 			return errUnchanged // another worker was faster
 		}
-		if t == nil {
-			return nil
-		}
-		if err := e.take(t, req.Holder); err != nil {
-			return err
-		}
-		lease, err := e.leaseOf(t)
-		if err != nil {
-			return err
-		}
-		resp = api.LeaseResponse{Outcome: api.LeaseResponseOutcomeTask, Lease: lease}
-		return nil
+		return err
 	})
 	return resp, err
+}
+
+// leaseNext hands a ready task out, when there is one for the caller.
+func (e *eventTx) leaseNext(req api.LeaseRequest) (api.LeaseResponse, error) {
+	resp := api.LeaseResponse{Outcome: api.LeaseResponseOutcomeIdle}
+	if err := e.settle(); err != nil { // what was done in this transaction may have woken tasks
+		return resp, err
+	}
+	if retires(e.ev, req) {
+		return api.LeaseResponse{Outcome: api.LeaseResponseOutcomeRetire}, nil
+	}
+	t, err := e.nextReady(req)
+	if err != nil || t == nil {
+		return resp, err
+	}
+	if err := e.take(t, req.Holder); err != nil {
+		return resp, err
+	}
+	lease, err := e.leaseOf(t)
+	if err != nil {
+		return resp, err
+	}
+	return api.LeaseResponse{Outcome: api.LeaseResponseOutcomeTask, Lease: lease}, nil
+}
+
+// leaseOutcome says what a caller gets: a task (Task), nothing now (Idle), nothing any more (Done), or the word
+// to leave though others stay (Retire).
+func leaseOutcome(ctx context.Context, q querier, ev *eventRow, req api.LeaseRequest, now int64) (api.LeaseResponseOutcome, error) {
+	if retires(ev, req) {
+		return api.LeaseResponseOutcomeRetire, nil
+	}
+	outcome, err := poolOutcome(ctx, q, ev, req.Pool, now)
+	if err != nil || req.OnlyChunks == nil || outcome == api.LeaseResponseOutcomeDone {
+		return outcome, err
+	}
+	return chunksOutcome(ctx, q, ev.uid, req, now)
+}
+
+// retires says that a caller is one too many, or that the Event rests.
+func retires(ev *eventRow, req api.LeaseRequest) bool {
+	wanted := ev.workers
+	if req.Pool == api.PoolRender {
+		wanted = ev.renderers
+	}
+	return ev.suspended() || (req.Ordinal != nil && wanted >= 0 && *req.Ordinal >= wanted)
+}
+
+// chunksOutcome is leaseOutcome for a caller that takes tasks of its own chunks only. It retires when the last of
+// them is terminal.
+func chunksOutcome(ctx context.Context, q querier, uid string, req api.LeaseRequest, now int64) (api.LeaseResponseOutcome, error) {
+	outcome := api.LeaseResponseOutcomeRetire
+	for _, chunk := range req.OnlyChunks {
+		ready, err := one[int64](ctx, q, `SELECT COUNT(*) FROM tasks WHERE event_uid = $1 AND pool = $2 AND chunk = $3 AND state = 'ready' AND due_at <= $4`,
+			uid, string(req.Pool), chunk, now)
+		if err != nil || ready > 0 {
+			return api.LeaseResponseOutcomeTask, err
+		}
+		open, err := one[int64](ctx, q, `SELECT COALESCE(SUM(open_tasks), 0) FROM chunks WHERE event_uid = $1 AND number = $2`, uid, chunk)
+		if err != nil {
+			return "", err
+		}
+		if open > 0 {
+			outcome = api.LeaseResponseOutcomeIdle
+		}
+	}
+	return outcome, nil
 }
 
 // poolOutcome says whether a task of a pool may be taken now (Task), may come
@@ -97,11 +146,18 @@ func poolOutcome(ctx context.Context, q querier, ev *eventRow, pool api.Pool, no
 // by stage, then the lowest chunk.
 func (e *eventTx) nextReady(req api.LeaseRequest) (*taskRow, error) {
 	const ready = `SELECT ` + taskColumns + ` FROM tasks WHERE event_uid = $1 AND pool = $2 AND state = 'ready' AND due_at <= $3 `
-	if req.Chunk != nil {
-		t, err := scanTask(e.QueryRowContext(e.ctx, ready+`AND chunk = $4 ORDER BY stage, id LIMIT 1`, e.ev.uid, string(req.Pool), e.now, *req.Chunk))
+	first := req.OnlyChunks
+	if req.Chunk != nil && req.OnlyChunks == nil {
+		first = []int64{*req.Chunk}
+	}
+	for _, chunk := range first {
+		t, err := scanTask(e.QueryRowContext(e.ctx, ready+`AND chunk = $4 ORDER BY stage, id LIMIT 1`, e.ev.uid, string(req.Pool), e.now, chunk))
 		if !errors.Is(err, sql.ErrNoRows) {
 			return t, err
 		}
+	}
+	if req.OnlyChunks != nil {
+		return nil, nil
 	}
 	t, err := scanTask(e.QueryRowContext(e.ctx, ready+`ORDER BY stage, chunk, id LIMIT 1`, e.ev.uid, string(req.Pool), e.now))
 	if errors.Is(err, sql.ErrNoRows) {
@@ -130,7 +186,7 @@ func (e *eventTx) leaseOf(t *taskRow) (*api.Lease, error) {
 		return nil, err
 	}
 	return &api.Lease{
-		TaskID: t.id, Kind: t.kind, Token: t.token, Attempt: t.leases,
+		TaskID: t.id, Kind: t.kind, Chunk: t.chunk, Token: t.token, Attempt: t.leases,
 		LeaseSeconds: int32(e.store.lease.Seconds()), TimeoutSeconds: e.plan.timeoutSeconds(t), Input: input,
 	}, nil
 }
@@ -181,13 +237,16 @@ func (s *Store) Release(ctx context.Context, uid string, taskID int64, token str
 		if err != nil {
 			return err
 		}
-		return e.giveBack(t, 0, "")
+		return e.giveBack(t, 0, api.TryOutcomeReleased, "")
 	})
 }
 
-// giveBack makes a leased task ready again, from a time on. Its old token is
-// worth nothing any more.
-func (e *eventTx) giveBack(t *taskRow, due int64, reason string) error {
+// giveBack makes a leased task ready again, from a time on, and notes why its
+// attempt ended. Its old token is worth nothing any more.
+func (e *eventTx) giveBack(t *taskRow, due int64, outcome api.TryOutcome, reason string) error {
+	if err := e.noteTry(t, outcome, reason); err != nil {
+		return err
+	}
 	_, err := e.exec(`UPDATE tasks SET state = 'ready', token = '', attempts = $2, losses = $3, due_at = $4, lease_expires_at = 0, ready_at = $5,
 		error = CASE WHEN $6 = '' THEN error ELSE $6 END WHERE id = $1`, t.id, t.attempts, t.losses, due, e.now, reason)
 	return err

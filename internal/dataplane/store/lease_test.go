@@ -12,7 +12,7 @@ import (
 )
 
 func (h *harness) complete(l *api.Lease, m match) error {
-	return h.s.Complete(h.ctx, h.uid, l.TaskID, m.work(l))
+	return h.completeTask(l.TaskID, m.work(l))
 }
 
 func (h *harness) task(id int64) api.Task {

@@ -45,6 +45,8 @@ func checkPlan(uid string, p api.Plan) error {
 		return invalid("chunkSeconds is %d; it must be at least 1", p.ChunkSeconds)
 	case p.MaxSegmentSeconds < 1:
 		return invalid("maxSegmentSeconds is %d; it must be at least 1", p.MaxSegmentSeconds)
+	case p.GapTimeoutSeconds < 1:
+		return invalid("gapTimeoutSeconds is %d; it must be at least 1", p.GapTimeoutSeconds)
 	case p.DrainTimeoutSeconds < 1:
 		return invalid("drainTimeoutSeconds is %d; it must be at least 1", p.DrainTimeoutSeconds)
 	}
@@ -181,8 +183,8 @@ const (
 )
 
 // maxAttempts is how often a task may fail before it fails for good.
-func (p *plan) maxAttempts(t *taskRow) int32 {
-	switch t.kind {
+func (p *plan) maxAttempts(kind api.TaskKind, plugin string) int32 {
+	switch kind {
 	case api.TaskKindFramer:
 		return framerAttempts
 	case api.TaskKindClip, api.TaskKindReel:
@@ -190,7 +192,7 @@ func (p *plan) maxAttempts(t *taskRow) int32 {
 	case api.TaskKindExport:
 		return exportAttempts
 	}
-	if q := p.byName[t.plugin]; q != nil && q.MaxAttempts > 0 {
+	if q := p.byName[plugin]; q != nil && q.MaxAttempts > 0 {
 		return q.MaxAttempts
 	}
 	return 1

@@ -4,6 +4,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"errors"
 
@@ -11,12 +12,15 @@ import (
 )
 
 // Complete publishes a task's output and wakes what waited for it. A repeat
-// with the same token does nothing.
-func (s *Store) Complete(ctx context.Context, uid string, taskID int64, out api.TaskOutput) error {
-	return s.onEvent(ctx, uid, func(e *eventTx) error {
+// with the same token does nothing. When the caller asks for its next task, the
+// same transaction leases it; a repeat gets the same one, as long as it holds
+// it. The answer is nil when there is nothing to say.
+func (s *Store) Complete(ctx context.Context, uid string, taskID int64, out api.TaskOutput) (*api.LeaseResponse, error) {
+	var next *api.LeaseResponse
+	err := s.onEvent(ctx, uid, func(e *eventTx) error {
 		t, err := e.leased(taskID, out.Token)
 		if errors.Is(err, ErrLeaseLost) && t.state == api.TaskStateDone && t.token == out.Token && out.Token != "" {
-			return errUnchanged
+			return e.repeatNext(t, out, &next)
 		}
 		if err != nil {
 			return err
@@ -24,8 +28,39 @@ func (s *Store) Complete(ctx context.Context, uid string, taskID int64, out api.
 		if err := e.publish(t, out); err != nil {
 			return err
 		}
-		return e.finish(t, api.TaskStateDone, "")
+		if err := e.finish(t, api.TaskStateDone, ""); err != nil || out.Next == nil {
+			return err
+		}
+		resp, err := e.leaseNext(*out.Next)
+		next = &resp
+		return err
 	})
+	if err != nil {
+		return nil, err
+	}
+	return next, nil
+}
+
+// repeatNext gives a caller that did not hear the answer the task that was
+// leased to it with its first call.
+func (e *eventTx) repeatNext(done *taskRow, out api.TaskOutput, next **api.LeaseResponse) error {
+	if out.Next == nil {
+		return errUnchanged
+	}
+	t, err := scanTask(e.QueryRowContext(e.ctx, `SELECT `+taskColumns+` FROM tasks WHERE event_uid = $1 AND state = 'leased' AND holder = $2
+		AND leased_at = (SELECT finished_at FROM tasks WHERE event_uid = $1 AND id = $3)`, e.ev.uid, out.Next.Holder, done.id))
+	if errors.Is(err, sql.ErrNoRows) {
+		return errUnchanged
+	}
+	if err != nil {
+		return err
+	}
+	lease, err := e.leaseOf(t)
+	if err != nil {
+		return err
+	}
+	*next = &api.LeaseResponse{Outcome: api.LeaseResponseOutcomeTask, Lease: lease}
+	return errUnchanged
 }
 
 func (e *eventTx) publish(t *taskRow, out api.TaskOutput) error {

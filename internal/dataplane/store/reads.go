@@ -68,20 +68,25 @@ func page[T any](ctx context.Context, s *Store, uid string, limit int, scan func
 	return list, key(list[limit-1]).String(), nil
 }
 
+const chunkColumns = `number, state, late, start_us, end_us, first_frame, frames, units, open_tasks, failed_tasks, closed_at`
+
+func scanChunk(r *sql.Rows) (c api.Chunk, err error) {
+	var closed sql.NullInt64
+	var open int64
+	err = r.Scan(&c.Extent.Number, &c.State, &c.Late, &c.Extent.StartMicros, &c.Extent.EndMicros, &c.Extent.FirstFrame, &c.Extent.Frames,
+		&c.Units, &open, &c.FailedTasks, &closed)
+	c.Processed, c.ClosedAt = closed.Valid && open == 0, wallTime(closed)
+	return c, err
+}
+
 // Chunks lists chunks by number.
 func (s *Store) Chunks(ctx context.Context, uid string, limit int, cont string) ([]api.Chunk, string, error) {
 	after := int64(-1)
 	if err := parseCursor(cont, &after); err != nil {
 		return nil, "", err
 	}
-	return page(ctx, s, uid, limit, func(r *sql.Rows) (c api.Chunk, err error) {
-		var closed sql.NullInt64
-		var open int64
-		err = r.Scan(&c.Extent.Number, &c.State, &c.Extent.StartMicros, &c.Extent.EndMicros, &c.Extent.FirstFrame, &c.Extent.Frames, &c.Units, &open, &closed)
-		c.Processed, c.ClosedAt = closed.Valid && open == 0, wallTime(closed)
-		return c, err
-	}, func(c api.Chunk) cursor { return cursor{c.Extent.Number} },
-		`SELECT number, state, start_us, end_us, first_frame, frames, units, open_tasks, closed_at FROM chunks WHERE event_uid = $1 AND number > $2 ORDER BY number`, after)
+	return page(ctx, s, uid, limit, scanChunk, func(c api.Chunk) cursor { return cursor{c.Extent.Number} },
+		`SELECT `+chunkColumns+` FROM chunks WHERE event_uid = $1 AND number > $2 ORDER BY number`, after)
 }
 
 // Units lists units by epoch and first PTS.
@@ -90,16 +95,19 @@ func (s *Store) Units(ctx context.Context, uid string, limit int, cont string) (
 	if err := parseCursor(cont, &epoch, &ticks); err != nil {
 		return nil, "", err
 	}
-	return page(ctx, s, uid, limit, func(r *sql.Rows) (u api.Unit, err error) {
-		var idr string
-		if err := r.Scan(&u.Epoch, &u.FirstTicks, &u.Key, &u.StartMicros, &u.EndMicros, &u.FirstFrame, &u.Frames, &idr, &u.Discontinuity, &u.PayloadSHA256, &u.Bytes); err != nil {
-			return u, err
-		}
-		u.IdrFrames = []int64{}
-		return u, fromJSON(idr, &u.IdrFrames)
-	}, func(u api.Unit) cursor { return cursor{u.Epoch, u.FirstTicks} },
-		`SELECT epoch, first_ticks, object_key, start_us, end_us, first_frame, frames, idr_frames, discontinuity, payload_sha256, bytes
-		FROM units WHERE event_uid = $1 AND (epoch, first_ticks) > ($2, $3) ORDER BY epoch, first_ticks`, epoch, ticks)
+	return page(ctx, s, uid, limit, scanUnit, func(u api.Unit) cursor { return cursor{u.Epoch, u.FirstTicks} },
+		`SELECT `+unitColumns+` FROM units WHERE event_uid = $1 AND (epoch, first_ticks) > ($2, $3) ORDER BY epoch, first_ticks`, epoch, ticks)
+}
+
+const unitColumns = `epoch, first_ticks, object_key, start_us, end_us, first_frame, frames, idr_frames, discontinuity, payload_sha256, bytes`
+
+func scanUnit(r *sql.Rows) (u api.Unit, err error) {
+	var idr string
+	if err := r.Scan(&u.Epoch, &u.FirstTicks, &u.Key, &u.StartMicros, &u.EndMicros, &u.FirstFrame, &u.Frames, &idr, &u.Discontinuity, &u.PayloadSHA256, &u.Bytes); err != nil {
+		return u, err
+	}
+	u.IdrFrames = []int64{}
+	return u, fromJSON(idr, &u.IdrFrames)
 }
 
 // Tasks lists tasks by id.
@@ -108,16 +116,40 @@ func (s *Store) Tasks(ctx context.Context, uid string, limit int, cont string) (
 	if err := parseCursor(cont, &after); err != nil {
 		return nil, "", err
 	}
-	return page(ctx, s, uid, limit, func(r *sql.Rows) (t api.Task, err error) {
-		var holder, failure string
-		var created, ready, leased, finished sql.NullInt64
-		err = r.Scan(&t.ID, &t.Kind, &t.State, &t.Chunk, &t.Plugin, &t.Track, &t.Subject, &t.Attempts, &t.Losses, &holder, &failure, &created, &ready, &leased, &finished)
-		t.Holder, t.Error = text(holder), text(failure)
-		t.CreatedAt, t.ReadyAt, t.LeasedAt, t.FinishedAt = wallTime(created), wallTime(ready), wallTime(leased), wallTime(finished)
-		return t, err
-	}, func(t api.Task) cursor { return cursor{t.ID} },
-		`SELECT id, kind, state, chunk, plugin, track, subject, attempts, losses, holder, error, created_at, ready_at, leased_at, finished_at
-		FROM tasks WHERE event_uid = $1 AND id > $2 ORDER BY id`, after)
+	list, next, err := page(ctx, s, uid, limit, scanWireTask, func(t api.Task) cursor { return cursor{t.ID} },
+		`SELECT `+wireTaskColumns+` FROM tasks WHERE event_uid = $1 AND id > $2 ORDER BY id`, after)
+	if err != nil {
+		return nil, "", err
+	}
+	return list, next, s.fillMaxAttempts(ctx, uid, list)
+}
+
+const wireTaskColumns = `id, kind, state, chunk, plugin, track, subject, attempts, losses, holder, error, due_at, created_at, ready_at, leased_at, finished_at`
+
+func scanWireTask(r *sql.Rows) (t api.Task, err error) {
+	var holder, failure string
+	var due, created, ready, leased, finished sql.NullInt64
+	err = r.Scan(&t.ID, &t.Kind, &t.State, &t.Chunk, &t.Plugin, &t.Track, &t.Subject, &t.Attempts, &t.Losses, &holder, &failure,
+		&due, &created, &ready, &leased, &finished)
+	t.Holder, t.Error, t.DueAt = text(holder), text(failure), wallTime(due)
+	t.CreatedAt, t.ReadyAt, t.LeasedAt, t.FinishedAt = wallTime(created), wallTime(ready), wallTime(leased), wallTime(finished)
+	return t, err
+}
+
+// fillMaxAttempts adds what the plan says of tasks.
+func (s *Store) fillMaxAttempts(ctx context.Context, uid string, tasks []api.Task) error {
+	ev, err := findEvent(ctx, s.reader, uid)
+	if err != nil {
+		return err
+	}
+	p, err := s.loadPlan(ctx, s.reader, uid, ev.planHash)
+	if err != nil {
+		return err
+	}
+	for i := range tasks {
+		tasks[i].MaxAttempts = p.maxAttempts(tasks[i].Kind, tasks[i].Plugin)
+	}
+	return nil
 }
 
 const storedResultColumns = `plugin, track, chunk, ordinal, ` + resultColumns

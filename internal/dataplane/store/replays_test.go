@@ -147,7 +147,7 @@ func TestDeletion(t *testing.T) {
 				"plan":     func() error { _, err := h.s.PutPlan(h.ctx, h.uid, testPlan(h.uid)); return err },
 				"replay":   func() error { _, err := h.s.PutReplay(h.ctx, testReplay, replayRules(2, 60)); return err },
 				"unit":     func() error { return h.s.RegisterUnit(h.ctx, h.uid, h.nthUnit(0)) },
-				"complete": func() error { return h.s.Complete(h.ctx, h.uid, 1, api.TaskOutput{}) },
+				"complete": func() error { return h.completeTask(1, api.TaskOutput{}) },
 				"beat":     func() error { return h.s.Heartbeat(h.ctx, h.uid, 1, "x") },
 				"list":     func() error { _, _, err := h.s.Tasks(h.ctx, h.uid, 1, ""); return err },
 			} {

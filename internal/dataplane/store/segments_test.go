@@ -34,7 +34,7 @@ func (h *harness) nextSegmenter() *api.Lease {
 }
 
 func (h *harness) report(l *api.Lease, updates ...api.SegmentUpdate) error {
-	return h.s.Complete(h.ctx, h.uid, l.TaskID, api.TaskOutput{Token: l.Token, Segments: updates})
+	return h.completeTask(l.TaskID, api.TaskOutput{Token: l.Token, Segments: updates})
 }
 
 func seg(id string, start int64, end ...int64) api.SegmentUpdate {
@@ -199,7 +199,7 @@ func TestOptimizerLooksAhead(t *testing.T) {
 		t.Fatalf("%+v", in)
 	}
 	optimized := func(l *api.Lease, m ...api.OptimizedMarks) error {
-		return h.s.Complete(h.ctx, h.uid, l.TaskID, api.TaskOutput{Token: l.Token, Optimized: m})
+		return h.completeTask(l.TaskID, api.TaskOutput{Token: l.Token, Optimized: m})
 	}
 	mark := func(id string, from, to int64) api.OptimizedMarks {
 		return api.OptimizedMarks{SegmentID: id, StartMicros: from, EndMicros: to, StartCode: "ok", EndCode: "ok"}
@@ -260,10 +260,10 @@ func TestWrongMediaIsRefused(t *testing.T) {
 	l := h.lease(api.PoolRender)
 	out := match{}.work(l)
 	out.Media.Frames--
-	h.wantErr(h.s.Complete(h.ctx, h.uid, l.TaskID, out), ErrInvalid, "exactly 25 frames")
+	h.wantErr(h.completeTask(l.TaskID, out), ErrInvalid, "exactly 25 frames")
 	out = match{}.work(l)
 	out.Media.Key += "x"
-	h.wantErr(h.s.Complete(h.ctx, h.uid, l.TaskID, out), ErrInvalid, "media.key")
+	h.wantErr(h.completeTask(l.TaskID, out), ErrInvalid, "media.key")
 	for range 3 {
 		if l == nil {
 			l = h.lease(api.PoolRender)

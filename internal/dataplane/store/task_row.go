@@ -29,11 +29,12 @@ type taskRow struct {
 	leases    int32
 	token     string
 	holder    string
+	leasedAt  sql.NullInt64
 	// failure is why the task ended without success, in this transaction.
 	failure string
 }
 
-const taskColumns = `id, kind, chunk, plugin, track, subject, replay_uid, state, until_us, attempts, losses, leases, token, holder`
+const taskColumns = `id, kind, chunk, plugin, track, subject, replay_uid, state, until_us, attempts, losses, leases, token, holder, leased_at`
 
 // openStates are the states of a task that is not terminal. The text equals
 // the condition of the indexes on open tasks.
@@ -42,7 +43,7 @@ const openStates = `state IN ('blocked', 'ready', 'leased')`
 func scanTask(row interface{ Scan(...any) error }) (*taskRow, error) {
 	var t taskRow
 	err := row.Scan(&t.id, &t.kind, &t.chunk, &t.plugin, &t.track, &t.subject, &t.replayUID, &t.state, &t.untilUs,
-		&t.attempts, &t.losses, &t.leases, &t.token, &t.holder)
+		&t.attempts, &t.losses, &t.leases, &t.token, &t.holder, &t.leasedAt)
 	return &t, err
 }
 

@@ -52,7 +52,7 @@ func newGround(t *testing.T) *ground {
 	_, err = rows.PutPlan(t.Context(), uid, api.Plan{
 		Hash:         "plan",
 		Event:        api.PlanEvent{UID: uid, Namespace: namespace, Name: "final", Start: time.Unix(0, 0)},
-		ChunkSeconds: 6, UnitMicros: 6_000_000, MaxSegmentSeconds: 60, DrainTimeoutSeconds: 60, Segmenter: "moments",
+		ChunkSeconds: 6, UnitMicros: 6_000_000, MaxSegmentSeconds: 60, GapTimeoutSeconds: 60, DrainTimeoutSeconds: 60, Segmenter: "moments",
 		Plugins: []api.PlanPlugin{{Name: "moments", Class: api.PlanPluginClassSegmenter, MediaType: api.PlanPluginMediaTypeVideo, MaxAttempts: 1, TimeoutSeconds: 60}},
 	})
 	if err != nil {

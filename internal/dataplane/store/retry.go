@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/mre-operator/mre-operator/internal/dataplane/api"
+)
+
+// Retry tries dead letters again: tasks that failed for good, and what was
+// skipped because of them. The same request again has no effect.
+func (s *Store) Retry(ctx context.Context, uid string, req api.RetryRequest) (api.RetryResult, error) {
+	result := api.RetryResult{Left: []string{}}
+	err := s.onEvent(ctx, uid, func(e *eventTx) error {
+		if e.ev.state == api.EventStateStateFailed {
+			return conflict("the Event is Failed, which is final: %s", e.ev.message)
+		}
+		if e.ev.retryID == req.ID {
+			return errUnchanged
+		}
+		e.ev.retryID = req.ID
+		dead, err := collect(e.ctx, e, scanTasks, `SELECT `+taskColumns+` FROM tasks WHERE event_uid = $1 AND state = 'failed' ORDER BY chunk, id`, uid)
+		if err != nil {
+			return err
+		}
+		for _, t := range dead {
+			if !wantedByRetry(t, req) {
+				continue
+			}
+			why, err := e.tooLate(t)
+			if err != nil {
+				return err
+			}
+			if why != "" {
+				result.Left = append(result.Left, why)
+				continue
+			}
+			n, err := e.revive(t)
+			if err != nil {
+				return err
+			}
+			result.Retried += n
+		}
+		return nil
+	})
+	return result, err
+}
+
+func wantedByRetry(t *taskRow, req api.RetryRequest) bool {
+	return (req.Plugin == nil || *req.Plugin == t.plugin) && (req.Chunk == nil || *req.Chunk == t.chunk) && (req.TaskID == nil || *req.TaskID == t.id)
+}
+
+// tooLate says why a dead letter cannot be tried again; empty when it can.
+func (e *eventTx) tooLate(t *taskRow) (string, error) {
+	switch t.kind {
+	case api.TaskKindSegmenter:
+		later, err := one[int64](e.ctx, e, `SELECT COUNT(*) FROM tasks WHERE event_uid = $1 AND ((kind = 'segmenter' AND chunk > $2) OR kind = 'final')
+			AND state IN ('leased', 'done', 'failed', 'skipped')`, e.ev.uid, t.chunk)
+		if err != nil || later == 0 {
+			return "", err
+		}
+		return fmt.Sprintf("segmenter of chunk %d: later chunks have been segmented, and segments are made in order", t.chunk), nil
+	case api.TaskKindFinal:
+		if e.ev.terminal() {
+			return "the final pass: the Event is Complete", nil
+		}
+	case api.TaskKindReel:
+		current, err := one[int64](e.ctx, e, `SELECT COUNT(*) FROM reels r JOIN replays p ON p.uid = r.replay_uid AND p.plan_hash = r.plan_hash WHERE r.task_id = $1`, t.id)
+		if err != nil || current > 0 {
+			return "", err
+		}
+		return fmt.Sprintf("reel %s: its plan has been superseded", t.subject), nil
+	}
+	return "", nil
+}
+
+// revive starts a dead letter anew, and what was skipped because of it. It
+// returns how many tasks will run again.
+func (e *eventTx) revive(t *taskRow) (int64, error) {
+	if err := e.reopen(t); err != nil {
+		return 0, err
+	}
+	n := int64(1)
+	switch t.kind {
+	case api.TaskKindClip:
+		_, err := e.exec(`UPDATE clips SET state = 'Pending', error = '' WHERE event_uid = $1 AND task_id = $2`, e.ev.uid, t.id)
+		return n, err
+	case api.TaskKindReel:
+		if _, err := e.exec(`UPDATE reels SET state = 'Pending', error = '' WHERE task_id = $1`, t.id); err != nil {
+			return n, err
+		}
+		return n, e.replaysChanged()
+	case api.TaskKindFramer, api.TaskKindFeaturer:
+		skipped, err := collect(e.ctx, e, scanTasks, `SELECT `+taskColumns+` FROM tasks WHERE event_uid = $1 AND kind = 'featurer' AND chunk = $2 AND state = 'skipped'
+			ORDER BY id`, e.ev.uid, t.chunk)
+		if err != nil {
+			return n, err
+		}
+		for _, s := range skipped {
+			if err := e.reopen(s); err != nil {
+				return n, err
+			}
+			n++
+		}
+	}
+	e.claimsMoved = true
+	return n, nil
+}
+
+// reopen makes a terminal task open again, with all its attempts.
+func (e *eventTx) reopen(t *taskRow) error {
+	failed := t.state == api.TaskStateFailed
+	if _, err := e.exec(`UPDATE tasks SET state = 'blocked', attempts = 0, losses = 0, due_at = 0, token = '', finished_at = NULL WHERE event_uid = $1 AND id = $2`,
+		e.ev.uid, t.id); err != nil {
+		return err
+	}
+	t.state, t.attempts, t.losses = api.TaskStateBlocked, 0, 0
+	if t.ofChunk() {
+		if _, err := e.exec(`UPDATE chunks SET open_tasks = open_tasks + 1, failed_tasks = failed_tasks - $3 WHERE event_uid = $1 AND number = $2`,
+			e.ev.uid, t.chunk, flag(failed)); err != nil {
+			return err
+		}
+	}
+	if t.kind == api.TaskKindOptimizer || t.kind == api.TaskKindLabeler {
+		return nil // wakeClaims knows when
+	}
+	return e.wake(t)
+}

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"context"
+	"database/sql"
+
+	"github.com/mre-operator/mre-operator/internal/dataplane/api"
+)
+
+// PutRun stores how many Jobs an Event is to have, and whether it rests. The
+// time that it rests does not count for its time-outs.
+func (s *Store) PutRun(ctx context.Context, uid string, run api.Run) error {
+	return s.onEvent(ctx, uid, func(e *eventTx) error {
+		if e.ev.suspendedAt.Valid == run.Suspend && e.ev.workers == run.Workers && e.ev.renderers == run.Renderers {
+			return errUnchanged
+		}
+		e.ev.workers, e.ev.renderers = run.Workers, run.Renderers
+		switch {
+		case run.Suspend && !e.ev.suspendedAt.Valid:
+			e.ev.suspendedAt = sql.NullInt64{Int64: e.now, Valid: true}
+		case !run.Suspend && e.ev.suspendedAt.Valid:
+			rested := e.now - e.ev.suspendedAt.Int64
+			for _, due := range []*sql.NullInt64{&e.ev.drainDue, &e.ev.gapDue} {
+				if due.Valid {
+					due.Int64 += rested
+				}
+			}
+			e.ev.suspendedAt = sql.NullInt64{}
+		}
+		return nil
+	})
+}
+
+// Finish ends the source with what is stored, and drains the Event. Without a
+// frame there is nothing to drain: the Event fails.
+func (s *Store) Finish(ctx context.Context, uid string) error {
+	return s.onEvent(ctx, uid, func(e *eventTx) error {
+		if e.ev.sourceEnded || e.ev.terminal() {
+			return errUnchanged
+		}
+		stored, err := one[int64](ctx, e, `SELECT COALESCE(MAX(end_frame), 0) FROM units WHERE event_uid = $1`, uid)
+		if err != nil {
+			return err
+		}
+		if stored == 0 {
+			return e.failEvent(string(api.FailureReasonSourceEmpty), "The Event was finished before its source had given a frame.", api.TaskStateSkipped)
+		}
+		return e.endSource(stored)
+	})
+}
+
+// endSource notes how long the source is. From now on the Event drains.
+func (e *eventTx) endSource(frames int64) error {
+	e.ev.sourceEnded, e.ev.sourceFrames = true, frames
+	e.ev.state = api.EventStateStateDraining
+	e.ev.drainDue = sql.NullInt64{Int64: e.now + int64(e.plan.DrainTimeoutSeconds)*microsPerSecond, Valid: true}
+	return e.closeChunks()
+}
