@@ -21,9 +21,11 @@ import (
 type jobOptions struct {
 	dataPlaneURL, tokenFile, eventUID, scratchDir, holder string
 	patience                                              time.Duration
-	// cacheMiB and maxTasks are the agents' alone.
-	cacheMiB int64
-	maxTasks int
+	// What follows is the agents' alone.
+	cacheMiB     int64
+	maxTasks     int
+	ordinal      int32
+	recycleAfter int
 }
 
 func (o *jobOptions) register(cmd *cobra.Command) {
@@ -43,6 +45,8 @@ func (o *jobOptions) registerAgent(cmd *cobra.Command, cacheMiB int64) {
 	o.register(cmd)
 	f := cmd.Flags()
 	f.Int64Var(&o.cacheMiB, "cache-mib", cacheMiB, "How much of the scratch folder units may use between tasks, in MiB.")
+	f.Int32Var(&o.ordinal, "ordinal", -1, "The Job's slot, from 0: the data plane tells slots above the wanted number to end; -1 is never told.")
+	f.IntVar(&o.recycleAfter, "recycle-after-chunks", 0, "End when all is done that there is to do for so many chunks; 0 is no limit.")
 	f.IntVar(&o.maxTasks, "max-tasks", 0, "End after so many tasks, to have a fresh process for each few; 0 is no limit.")
 }
 
@@ -74,7 +78,12 @@ func (o *jobOptions) runAgent(ctx context.Context, pool api.Pool, runner agent.R
 		return err
 	}
 	log := slog.Default().With("event", o.eventUID)
-	err = agent.Run(ctx, agent.Config{Client: c, EventUID: o.eventUID, Holder: holder, Pool: pool, Runner: runner, Patience: o.patience, MaxTasks: o.maxTasks, Log: log})
+	config := agent.Config{Client: c, EventUID: o.eventUID, Holder: holder, Pool: pool, Runner: runner, Patience: o.patience,
+		MaxTasks: o.maxTasks, RecycleAfterChunks: o.recycleAfter, Log: log}
+	if o.ordinal >= 0 {
+		config.Ordinal = &o.ordinal
+	}
+	err = agent.Run(ctx, config)
 	if errors.Is(err, agent.ErrStopped) {
 		// Not 0: an exit 0 on SIGTERM would make a deleted pod's Job Complete.
 		return fmt.Errorf("stopped: %w", err)

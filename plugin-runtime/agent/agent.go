@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
@@ -42,10 +43,16 @@ type Config struct {
 	// Patience is how long the data plane may be away before the agent gives
 	// up, so that a Job does not hang for ever.
 	Patience time.Duration
+	// Ordinal is the agent's slot among those of its pool; the data plane tells
+	// slots above the wanted number to retire. Nil is never told.
+	Ordinal *int32
 	// MaxTasks ends the agent after so many tasks, for those who want a fresh
 	// process for each; 0 is no limit.
 	MaxTasks int
-	Log      *slog.Logger
+	// RecycleAfterChunks ends the agent when it has done all that there is to do
+	// for so many chunks; 0 is no limit.
+	RecycleAfterChunks int
+	Log                *slog.Logger
 }
 
 // ErrStopped says that the agent was told to stop before its work was done.
@@ -68,21 +75,26 @@ const (
 	pause = 5 * time.Second
 )
 
-// Run works until there is nothing left to do (nil), until the context ends
-// (ErrStopped), or until the data plane has been away for too long.
+// Run works until there is nothing left to do or the data plane says that this
+// agent is not needed any more (nil), until the context ends (ErrStopped), or
+// until the data plane has been away for too long.
 func Run(ctx context.Context, c Config) error {
 	a := &agent{Config: c, heard: time.Now()}
+	var lease *api.Lease
 	for done := 0; c.MaxTasks == 0 || done < c.MaxTasks; done++ {
-		lease, err := a.next(ctx)
-		switch {
-		case err != nil:
-			return err
-		case lease == nil:
-			return nil
+		if lease == nil {
+			var err error
+			if lease, err = a.next(ctx); err != nil || lease == nil {
+				return err
+			}
 		}
-		if err := a.work(ctx, *lease); err != nil {
+		a.note(lease.Chunk)
+		last := done+1 == c.MaxTasks
+		next, err := a.work(ctx, *lease, last)
+		if err != nil || a.over {
 			return err
 		}
+		lease = next
 	}
 	return nil
 }
@@ -93,17 +105,36 @@ type agent struct {
 	// calls since.
 	heard  time.Time
 	misses int
+	// chunks are those that the agent has worked on, when it counts them.
+	chunks []int64
+	// over says that the data plane has no more tasks for this agent.
+	over bool
+}
+
+// note counts chunks for an agent that is recycled.
+func (a *agent) note(chunk int64) {
+	if a.RecycleAfterChunks > 0 && chunk > 0 && !slices.Contains(a.chunks, chunk) {
+		a.chunks = append(a.chunks, chunk)
+	}
+}
+
+// request is what the agent asks for.
+func (a *agent) request(waitSeconds int32) api.LeaseRequest {
+	req := api.LeaseRequest{Pool: a.Pool, Holder: a.Holder, WaitSeconds: waitSeconds, Ordinal: a.Ordinal}
+	if chunk := a.Runner.Chunk(); chunk > 0 {
+		req.Chunk = &chunk
+	}
+	if a.RecycleAfterChunks > 0 && len(a.chunks) >= a.RecycleAfterChunks {
+		req.OnlyChunks = a.chunks
+	}
+	return req
 }
 
 // next leases a task; nil means that none will come any more.
 func (a *agent) next(ctx context.Context) (*api.Lease, error) {
 	for {
-		req := api.LeaseRequest{Pool: a.Pool, Holder: a.Holder, WaitSeconds: pollSeconds}
-		if chunk := a.Runner.Chunk(); chunk > 0 {
-			req.Chunk = &chunk
-		}
 		asked := time.Now()
-		resp, err := a.Client.Lease(ctx, a.EventUID, req)
+		resp, err := a.Client.Lease(ctx, a.EventUID, a.request(pollSeconds))
 		switch {
 		case ctx.Err() != nil:
 			// A lease that was granted just now expires by itself.
@@ -120,14 +151,8 @@ func (a *agent) next(ctx context.Context) (*api.Lease, error) {
 			continue
 		}
 		a.answered()
-		switch resp.Outcome {
-		case api.LeaseResponseOutcomeDone:
-			a.Log.Info("no more tasks will come")
-			return nil, nil
-		case api.LeaseResponseOutcomeTask:
-			if resp.Lease != nil {
-				return resp.Lease, nil
-			}
+		if lease := a.hear(&resp); lease != nil || a.over {
+			return lease, nil
 		}
 		// The data plane waits, so this is no busy loop; but it may answer at
 		// once while it shuts down.
@@ -135,6 +160,21 @@ func (a *agent) next(ctx context.Context) (*api.Lease, error) {
 			return nil, ErrStopped
 		}
 	}
+}
+
+// hear takes an answer apart: a task, or the word that there will be none.
+func (a *agent) hear(resp *api.LeaseResponse) *api.Lease {
+	switch {
+	case resp == nil:
+		return nil
+	case resp.Outcome == api.LeaseResponseOutcomeDone:
+		a.Log.Info("no more tasks will come")
+		a.over = true
+	case resp.Outcome == api.LeaseResponseOutcomeRetire:
+		a.Log.Info("told to retire: others do the rest", "chunks", a.chunks)
+		a.over = true
+	}
+	return resp.Lease
 }
 
 func (a *agent) answered() { a.heard, a.misses = time.Now(), 0 }

@@ -28,8 +28,12 @@ type plane struct {
 	calls  []string
 	bodies map[string]map[string]any
 	leases []api.LeaseRequest
-	// maxTasks is the agent's limit.
-	maxTasks int
+	// maxTasks and recycleAfter are the agent's limits.
+	maxTasks, recycleAfter int
+	// chain says that completing a task brings the next one.
+	chain bool
+	// end is the outcome after the last task; Done when empty.
+	end api.LeaseResponseOutcome
 	// answer may replace the answer to a call: 0 means the usual one.
 	answer func(call string) int
 }
@@ -40,12 +44,14 @@ func (p *plane) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	call := path.Base(r.URL.Path)
 	var body map[string]any
 	raw := json.NewDecoder(r.Body)
-	if call == "lease" {
+	asks := call == "lease"
+	if asks {
 		var req api.LeaseRequest
 		_ = raw.Decode(&req)
 		p.leases = append(p.leases, req)
 	} else {
 		_ = raw.Decode(&body)
+		asks = p.chain && call == "complete" && body["next"] != nil
 		if p.bodies == nil {
 			p.bodies = map[string]map[string]any{}
 		}
@@ -60,11 +66,14 @@ func (p *plane) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	if call != "lease" {
+	if !asks {
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
 	resp := api.LeaseResponse{Outcome: api.LeaseResponseOutcomeDone}
+	if p.end != "" {
+		resp.Outcome = p.end
+	}
 	if len(p.tasks) > 0 {
 		resp = api.LeaseResponse{Outcome: api.LeaseResponseOutcomeTask, Lease: &p.tasks[0]}
 		p.tasks = p.tasks[1:]
@@ -103,7 +112,7 @@ func start(ctx context.Context, t *testing.T, p *plane, r runner) error {
 		t.Fatal(err)
 	}
 	return Run(ctx, Config{Client: c, EventUID: "e", Holder: "pod-1", Pool: api.PoolWork, Runner: r,
-		Patience: 3 * time.Second, MaxTasks: p.maxTasks, Log: slog.New(slog.DiscardHandler)})
+		Patience: 3 * time.Second, MaxTasks: p.maxTasks, RecycleAfterChunks: p.recycleAfter, Ordinal: new(int32(3)), Log: slog.New(slog.DiscardHandler)})
 }
 
 func TestEndsAfterSoManyTasks(t *testing.T) {
@@ -115,6 +124,46 @@ func TestEndsAfterSoManyTasks(t *testing.T) {
 	}
 	if want := []string{"lease", "complete", "lease", "complete"}; !slices.Equal(p.calls, want) {
 		t.Fatalf("calls %v, want %v", p.calls, want)
+	}
+}
+
+// A task that is done brings the next one: only the first is asked for.
+func TestCompletingBringsTheNextTask(t *testing.T) {
+	for _, end := range []api.LeaseResponseOutcome{api.LeaseResponseOutcomeDone, api.LeaseResponseOutcomeRetire} {
+		p := &plane{tasks: []api.Lease{task(1), task(2), task(3)}, chain: true, end: end}
+		if err := start(t.Context(), t, p, func(context.Context, api.Lease) (api.TaskOutput, error) {
+			return api.TaskOutput{}, nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if want := []string{"lease", "complete", "complete", "complete"}; !slices.Equal(p.calls, want) {
+			t.Errorf("%s: calls %v, want %v", end, p.calls, want)
+		}
+		if l := p.leases[0]; l.Ordinal == nil || *l.Ordinal != 3 || l.OnlyChunks != nil {
+			t.Errorf("lease said %+v", l)
+		}
+	}
+}
+
+// An agent that is fresh for every two chunks asks for no third one.
+func TestRecycledAfterChunks(t *testing.T) {
+	p := &plane{recycleAfter: 2, end: api.LeaseResponseOutcomeRetire}
+	for i, chunk := range []int64{4, 0, 4, 5, 5} {
+		l := task(int64(i + 1))
+		l.Chunk = chunk
+		p.tasks = append(p.tasks, l)
+	}
+	if err := start(t.Context(), t, p, func(context.Context, api.Lease) (api.TaskOutput, error) {
+		return api.TaskOutput{}, nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	var asked [][]int64
+	for _, l := range p.leases {
+		asked = append(asked, l.OnlyChunks)
+	}
+	if want := [][]int64{nil, nil, nil, nil, {4, 5}, {4, 5}}; !slices.EqualFunc(asked, want, slices.Equal[[]int64]) {
+		t.Errorf("asked for chunks %v, want %v", asked, want)
 	}
 }
 

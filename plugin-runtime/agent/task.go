@@ -27,8 +27,9 @@ const (
 	maxMessage = 4096
 )
 
-// work runs one task and reports how it went. Its error ends the agent.
-func (a *agent) work(ctx context.Context, lease api.Lease) error {
+// work runs one task and reports how it went. A task that is done brings the
+// next one, unless it is to be the last. Its error ends the agent.
+func (a *agent) work(ctx context.Context, lease api.Lease, last bool) (*api.Lease, error) {
 	log := a.Log.With("task", lease.TaskID, "kind", lease.Kind, "attempt", lease.Attempt)
 	runCtx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -55,24 +56,28 @@ func (a *agent) work(ctx context.Context, lease api.Lease) error {
 	switch {
 	case errors.Is(cause, errLeaseLost):
 		log.Warn("the lease went to another worker", "took", took)
-		return stuck(err)
+		return nil, stuck(err)
 	case err == nil:
 		log.Info("done", "took", took)
+		if !last && ctx.Err() == nil {
+			next := a.request(0)
+			out.Next = &next
+		}
 		return a.complete(ctx, say, lease, out)
 	case ctx.Err() != nil && !errors.Is(cause, errTimeout):
 		log.Info("given back: told to stop")
 		if err := a.Client.Release(say, a.EventUID, lease.TaskID, lease.Token); err != nil {
 			log.Warn("release", "error", err)
 		}
-		return ErrStopped
+		return nil, ErrStopped
 	case errors.Is(cause, errTimeout):
 		err = fmt.Errorf("timed out after %d s: %w", lease.TimeoutSeconds, err)
 	}
 	log.Error("failed", "took", took, "error", err)
 	if reported := a.fail(ctx, say, lease, err); reported != nil {
-		return reported
+		return nil, reported
 	}
-	return stuck(err)
+	return nil, stuck(err)
 }
 
 // errStuck says that a plugin went on after its time was up. It holds memory
@@ -146,18 +151,24 @@ func lost(err error) bool {
 	return false
 }
 
-// complete publishes the output. It goes on while the data plane is away: the
-// work is worth more than the wait.
-func (a *agent) complete(ctx, say context.Context, lease api.Lease, out api.TaskOutput) error {
+// complete publishes the output and brings the next task. It goes on while the
+// data plane is away: the work is worth more than the wait.
+func (a *agent) complete(ctx, say context.Context, lease api.Lease, out api.TaskOutput) (*api.Lease, error) {
 	out.Token = lease.Token
-	return a.report(ctx, say, "complete", lease, func() error {
-		_, err := a.Client.Complete(say, a.EventUID, lease.TaskID, out)
+	var next *api.LeaseResponse
+	err := a.report(ctx, say, "complete", lease, func() error {
+		resp, err := a.Client.Complete(say, a.EventUID, lease.TaskID, out)
+		next = resp
 		if code := client.Code(err); code == api.ProblemCodeInvalid || code == api.ProblemCodeTooLarge {
 			a.Log.Error("the data plane refuses the output", "task", lease.TaskID, "error", err)
 			return a.fail(ctx, say, lease, Permanent(fmt.Errorf("the output was refused: %w", err)))
 		}
 		return err
 	})
+	if err != nil {
+		return nil, err
+	}
+	return a.hear(next), nil
 }
 
 func (a *agent) fail(ctx, say context.Context, lease api.Lease, why error) error {

@@ -44,14 +44,14 @@ func (s *Server) runExports(ctx context.Context) {
 
 // runExport writes one Event's exports. That the object store is away is no failure of the task.
 func (s *Server) runExport(ctx context.Context, task store.ExportTask) error {
-	written, err := s.writeExports(ctx, task)
+	written, err := s.writeLeased(ctx, task)
 	if err == nil {
 		err = s.store.CompleteExport(ctx, task, written.json, written.edls)
 	}
 	switch {
 	case ctx.Err() != nil, errors.Is(err, store.ErrGone), errors.Is(err, store.ErrLeaseLost):
 		return nil //nolint:nilerr // there is nothing left to export, or somebody else does it
-	case errors.Is(err, objects.ErrUnavailable):
+	case errors.Is(err, objects.ErrUnavailable), errors.Is(err, objects.ErrNotFound): // the latter: the bucket is gone
 		return errors.Join(err, s.store.Release(ctx, task.EventUID, task.TaskID, task.Token))
 	case err != nil:
 		return errors.Join(err, s.store.Fail(ctx, task.EventUID, task.TaskID, api.TaskFailure{
@@ -65,6 +65,25 @@ func (s *Server) runExport(ctx context.Context, task store.ExportTask) error {
 type exported struct {
 	json string
 	edls []string
+}
+
+// writeLeased writes the exports and keeps the lease meanwhile, however long it takes.
+func (s *Server) writeLeased(ctx context.Context, task store.ExportTask) (exported, error) {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	go func() {
+		for ctx.Err() == nil {
+			sleep(ctx, task.Lease/3)
+			if err := s.store.Heartbeat(ctx, task.EventUID, task.TaskID, task.Token); errors.Is(err, store.ErrLeaseLost) || errors.Is(err, store.ErrGone) {
+				stop(err)
+			}
+		}
+	}()
+	written, err := s.writeExports(ctx, task)
+	if cause := context.Cause(ctx); err != nil && cause != nil {
+		err = cause
+	}
+	return written, err
 }
 
 func (s *Server) writeExports(ctx context.Context, task store.ExportTask) (exported, error) {

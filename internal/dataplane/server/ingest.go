@@ -5,6 +5,7 @@ package server
 import (
 	"context"
 	"fmt"
+	"path"
 	"strings"
 
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
@@ -35,8 +36,13 @@ func (s *Server) signSource(ctx context.Context, uid, location string) (string, 
 	if err != nil {
 		return "", err
 	}
-	if _, _, err := objects.SplitLocation(location); err != nil {
+	_, key, err := objects.SplitLocation(location)
+	if err != nil {
 		return "", fmt.Errorf("%w: the source: %w", store.ErrInvalid, err)
+	}
+	// A store that keeps objects in folders takes a/../b for b: whose object it is would be judged by another name.
+	if path.Clean("/"+key) != "/"+key || strings.ContainsAny(key, "\\\x00") {
+		return "", fmt.Errorf("%w: the source: the key %q is not in its plainest form: write it without empty, . and .. parts", store.ErrInvalid, key)
 	}
 	if key, ours := s.objects.Key(location); ours {
 		owner, _, owned := keys.Owner(key)

@@ -4,6 +4,7 @@ package server_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -148,6 +149,22 @@ func TestSources(t *testing.T) {
 				t.Errorf("%s: %d %q", uid, status, body)
 			}
 		}
+	}
+}
+
+// A store that keeps objects in folders knows them by many names; only the plain one says whose they are.
+func TestSourceByAnotherName(t *testing.T) {
+	p := start(t)
+	if err := p.bucket.Put(t.Context(), "tennis/x/units/0/1.ts", "video/mp2t", []byte("secret of tennis")); err != nil {
+		t.Fatal(err)
+	}
+	for i, key := range []string{
+		"./tennis/x/units/0/1.ts", "/tennis/x/units/0/1.ts", "tennis//x/units/0/1.ts", "tennis/./x/units/0/1.ts", "tennis/x/units/0/1.ts/",
+		"sources/../tennis/x/units/0/1.ts", "football/../tennis/x/units/0/1.ts", "../mre/tennis/x/units/0/1.ts", `tennis\x\units\0\1.ts`,
+	} {
+		uid := fmt.Sprintf("name-%d", i)
+		must[*api.PutPlanResponse](t, 200)(p.as(manager).PutPlanWithResponse(t.Context(), uid, plan(uid, p.bucket.Location("")+key)))
+		must[*api.GetIngestResponse](t, 400)(p.as(agent).GetIngestWithResponse(t.Context(), uid))
 	}
 }
 

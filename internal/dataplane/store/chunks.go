@@ -26,18 +26,28 @@ func (e *eventTx) openChunk(number int64, u api.Unit) error {
 
 // closeChunks closes every chunk whose units are all stored: those before the
 // chunk of the last unit that is stored without a gap, and that one too when
-// the source has ended there. Extents follow each other without a gap; a chunk
-// without units is empty.
+// the source has ended there. Extents follow each other without a break; a chunk
+// without units is missing where its frames were given up, and else empty.
 func (e *eventTx) closeChunks() error {
 	if e.ev.frames == 0 {
 		return nil
 	}
-	last, err := one[int64](e.ctx, e, `SELECT chunk FROM units WHERE event_uid = $1 AND first_frame < $2 ORDER BY first_frame DESC LIMIT 1`, e.ev.uid, e.ev.frames)
+	last, err := one[int64](e.ctx, e, `SELECT COALESCE(MAX(chunk), 0) FROM units WHERE event_uid = $1 AND first_frame < $2`, e.ev.uid, e.ev.frames)
 	if err != nil {
 		return err
 	}
-	if !e.ev.allStored() {
+	switch {
+	case !e.ev.allStored():
 		last--
+	case last < e.chunkOfFrame(e.ev.sourceFrames-1):
+		// The end may have been given up.
+		tail, err := e.gapsIn(e.ev.sourceFrames-1, e.ev.sourceFrames)
+		if err != nil {
+			return err
+		}
+		if len(tail) > 0 {
+			last = e.chunkOfFrame(e.ev.sourceFrames - 1)
+		}
 	}
 	if last <= e.ev.watermark {
 		return nil
@@ -68,7 +78,14 @@ func (e *eventTx) closeChunk(number, first int64) (int64, error) {
 	}
 	state := api.ChunkStateClosed
 	if end <= first {
-		state, end = api.ChunkStateEmpty, first
+		var missing bool
+		var err error
+		if end, missing, err = e.missingExtent(number, first); err != nil {
+			return 0, err
+		}
+		if state = api.ChunkStateEmpty; missing {
+			state = api.ChunkStateMissing
+		}
 	}
 	tl := clockOf(e.ev.timeline, timeline.Open)
 	if _, err := e.exec(`INSERT INTO chunks (event_uid, number, state, start_us, end_us, first_frame, frames, units, closed_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
@@ -79,7 +96,7 @@ func (e *eventTx) closeChunk(number, first int64) (int64, error) {
 	}
 	e.ev.watermark = number
 	e.claimsMoved = true
-	return end, e.planChunk(number, state == api.ChunkStateEmpty)
+	return end, e.planChunk(number, state == api.ChunkStateClosed)
 }
 
 // chunkExtent reads where a chunk lies.

@@ -11,8 +11,9 @@ import (
 )
 
 // claim plans one optimizer and one labeler task for the segments that a
-// segmenter's task completed. A segment is claimed once, by the task whose id
-// its row holds.
+// segmenter's task completed; an optimizer that listens has one for each audio
+// track. A segment is claimed once, by the task whose id its row holds, and its
+// siblings on other tracks.
 func (e *eventTx) claim(t *taskRow) error {
 	segments := e.completed
 	e.completed = nil
@@ -23,14 +24,22 @@ func (e *eventTx) claim(t *taskRow) error {
 	for _, s := range segments {
 		end = max(end, s.outUs.Int64)
 	}
+	// Results of the chunk that closed the segments are shown, so they must be there, wherever the segments end.
+	x, err := chunkExtent(e.ctx, e, e.ev.uid, t.chunk)
+	if err != nil {
+		return err
+	}
 	if name := optionalName(e.plan.Optimizer); name != "" {
-		o := &taskRow{kind: api.TaskKindOptimizer, chunk: t.chunk, plugin: name, subject: segments[0].id, untilUs: end + e.plan.optimizerWindow(), state: api.TaskStateBlocked}
-		if err := e.claimFor(o, `optimizer_task`, segments); err != nil {
-			return err
+		for _, track := range e.tracksOf(e.plan.byName[name]) {
+			o := &taskRow{kind: api.TaskKindOptimizer, chunk: t.chunk, plugin: name, track: track, subject: segments[0].id,
+				untilUs: max(end+e.plan.optimizerWindow(), x.StartMicros), state: api.TaskStateBlocked}
+			if err := e.claimFor(o, `optimizer_task`, segments); err != nil {
+				return err
+			}
 		}
 	}
 	if name := optionalName(e.plan.Labeler); name != "" {
-		l := &taskRow{kind: api.TaskKindLabeler, chunk: t.chunk, plugin: name, subject: segments[0].id, untilUs: end - 1, state: api.TaskStateBlocked}
+		l := &taskRow{kind: api.TaskKindLabeler, chunk: t.chunk, plugin: name, subject: segments[0].id, untilUs: max(end-1, x.StartMicros), state: api.TaskStateBlocked}
 		if err := e.claimFor(l, `labeler_task`, segments); err != nil {
 			return err
 		}
@@ -56,7 +65,8 @@ func claimed(e *eventTx, t *taskRow) ([]*segmentRow, error) {
 	if t.kind == api.TaskKindLabeler {
 		column = `labeler_task`
 	}
-	return selectSegments(e.ctx, e, column+` = $1 ORDER BY in_us, id`, t.id)
+	return selectSegments(e.ctx, e, `event_uid = $1 AND `+column+` IN (SELECT id FROM tasks WHERE event_uid = $1 AND kind = $2 AND chunk = $3 AND plugin = $4 AND subject = $5)
+		ORDER BY in_us, id`, e.ev.uid, string(t.kind), t.chunk, t.plugin, t.subject)
 }
 
 // wakeClaims starts the optimizers and labelers for which everything they read
@@ -152,11 +162,12 @@ func (e *eventTx) finalDone() (bool, error) {
 	return (&taskRow{state: s}).terminal(), err
 }
 
-// optimizerTurn keeps optimizers in the order of their segments, because each
-// sees where the one before it put its marks. Near the end they wait for the
+// optimizerTurn keeps the optimizers of a track in the order of their segments,
+// because each sees where the one before it put its marks. Near the end they wait for the
 // final pass, which may add a last neighbour.
 func (e *eventTx) optimizerTurn(t *taskRow) (bool, error) {
-	first, err := one[int64](e.ctx, e, `SELECT MIN(id) FROM tasks WHERE event_uid = $1 AND kind = 'optimizer' AND `+openStates, e.ev.uid)
+	first, err := one[int64](e.ctx, e, `SELECT id FROM tasks WHERE event_uid = $1 AND kind = 'optimizer' AND track = $2 AND `+openStates+`
+		ORDER BY chunk, until_us, id LIMIT 1`, e.ev.uid, t.track)
 	if err != nil || first != t.id {
 		return false, err
 	}

@@ -27,7 +27,7 @@ func (e *eventTx) settleMarks() error {
 			return err
 		}
 		if e.plan.Clips.Original {
-			if err := e.planClips(s.id, api.ClipVariantOriginal, e.audioTracks(), 1, s.in, out); err != nil {
+			if err := e.planClips(s.id, s.closedChunk.Int64, api.ClipVariantOriginal, e.audioTracks(), 1, s.in, out); err != nil {
 				return err
 			}
 		}
@@ -39,6 +39,14 @@ func (e *eventTx) settleMarks() error {
 	for _, m := range marks {
 		out, final := e.finalOut(m.Out)
 		if !final {
+			continue
+		}
+		if out.Frame <= m.In.Frame {
+			if _, err := e.exec(`UPDATE segment_marks SET applied = 0, start_code = $5, end_code = $5
+				WHERE event_uid = $1 AND segment_id = $2 AND source = 'optimizer' AND track = $3 AND version = $4`,
+				e.ev.uid, m.segment, m.Track, m.version, codeBeyondEnd); err != nil {
+				return err
+			}
 			continue
 		}
 		if _, err := e.exec(`UPDATE segment_marks SET marks_final = 1, out_frame = $5, out_ticks = $6, out_us = $7
@@ -53,7 +61,11 @@ func (e *eventTx) settleMarks() error {
 		if m.Track == 0 {
 			tracks = e.audioTracks()
 		}
-		if err := e.planClips(m.segment, api.ClipVariantOptimized, tracks, m.version, m.In, out); err != nil {
+		chunk, err := one[int64](e.ctx, e, `SELECT closed_chunk FROM segments WHERE event_uid = $1 AND id = $2`, e.ev.uid, m.segment)
+		if err != nil {
+			return err
+		}
+		if err := e.planClips(m.segment, chunk, api.ClipVariantOptimized, tracks, m.version, m.In, out); err != nil {
 			return err
 		}
 	}
@@ -82,10 +94,11 @@ func (e *eventTx) audioTracks() []int32 {
 	return out
 }
 
-// planClips plans a clip and its task for each track.
-func (e *eventTx) planClips(segment string, variant api.ClipVariant, tracks []int32, version int32, in, out api.Mark) error {
+// planClips plans a clip and its task for each track. The task has the chunk
+// that closed the segment, so that earlier clips are rendered first.
+func (e *eventTx) planClips(segment string, chunk int64, variant api.ClipVariant, tracks []int32, version int32, in, out api.Mark) error {
 	for _, track := range tracks {
-		t := &taskRow{kind: api.TaskKindClip, track: track, subject: fmt.Sprintf("%s/%s/m%d", segment, variant, version), state: api.TaskStateReady}
+		t := &taskRow{kind: api.TaskKindClip, chunk: chunk, track: track, subject: fmt.Sprintf("%s/%s/m%d", segment, variant, version), state: api.TaskStateReady}
 		if err := e.insertTask(t); err != nil {
 			return err
 		}
@@ -132,6 +145,9 @@ func (e *eventTx) publishClip(t *taskRow, proof *api.MediaProof) error {
 		jpg = ""
 	}
 	if err := checkProof(proof, mp4, jpg, c.out.Frame-c.in.Frame); err != nil {
+		return err
+	}
+	if err := e.refuseDoomed(mp4); err != nil {
 		return err
 	}
 	body, err := toJSON(proof)

@@ -7,6 +7,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
 	"github.com/mre-operator/mre-operator/internal/dataplane/keys"
@@ -37,18 +38,22 @@ type Deletion struct {
 	Prefix string
 	// Kept are the keys under the prefix that stay. It is settled from
 	// PhaseRows on.
-	Kept       []string
+	Kept []string
+	// CreatedAt is when it began.
+	CreatedAt  time.Time
 	FinishedAt int64
 }
 
-const tombstoneColumns = `uid, event_uid, namespace, name, kind, policy, phase, kept, COALESCE(finished_at, 0)`
+const tombstoneColumns = `uid, event_uid, namespace, name, kind, policy, phase, kept, created_at, COALESCE(finished_at, 0)`
 
 func scanDeletion(row interface{ Scan(...any) error }) (Deletion, error) {
 	var d Deletion
 	var kept string
-	if err := row.Scan(&d.UID, &d.EventUID, &d.Namespace, &d.Name, &d.Kind, &d.Policy, &d.Phase, &kept, &d.FinishedAt); err != nil {
+	var created int64
+	if err := row.Scan(&d.UID, &d.EventUID, &d.Namespace, &d.Name, &d.Kind, &d.Policy, &d.Phase, &kept, &created, &d.FinishedAt); err != nil {
 		return d, err
 	}
+	d.CreatedAt = time.UnixMicro(created)
 	switch {
 	case d.Namespace == "":
 	case d.Kind == api.ChangeKindReplay:
@@ -84,7 +89,7 @@ func (s *Store) Deletions(ctx context.Context) ([]Deletion, error) {
 func (s *Store) Tombstone(ctx context.Context, uid string, policy api.DeletionPolicy) error {
 	return s.write(ctx, func(t *txn) error {
 		var namespace, name string
-		err := t.QueryRowContext(ctx, `UPDATE events SET deleted = 1, drain_due_at = NULL WHERE uid = $1 RETURNING namespace, name`, uid).Scan(&namespace, &name)
+		err := t.QueryRowContext(ctx, `UPDATE events SET deleted = 1, drain_due_at = NULL, gap_due_at = NULL WHERE uid = $1 RETURNING namespace, name`, uid).Scan(&namespace, &name)
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return err
 		}
@@ -157,8 +162,8 @@ func (s *Store) setPhase(ctx context.Context, uid string, from, to DeletionPhase
 func (s *Store) settleKept(ctx context.Context, uid string) (Deletion, error) {
 	var d Deletion
 	err := s.write(ctx, func(t *txn) (err error) {
-		if d, err = findDeletion(ctx, t, uid); err != nil {
-			return err
+		if d, err = findDeletion(ctx, t, uid); err != nil || d.Phase != PhaseTombstoned {
+			return err // another call has settled it: rows may be gone by now
 		}
 		if d.Kept, err = keptKeys(ctx, t, uid, d.Policy); err != nil {
 			return err
@@ -183,6 +188,7 @@ type purgeTable struct{ name, key, where string }
 
 // purgeOrder deletes rows before those they refer to; the Event's is the last.
 var purgeOrder = []purgeTable{
+	{"doomed", "event_uid, object_key", "event_uid = $1"},
 	{"tries", "event_uid, task_id, attempt", "event_uid = $1"},
 	{"gaps", "event_uid, first_frame", "event_uid = $1"},
 	{"results", "event_uid, plugin, track, chunk, attempt, ordinal", "event_uid = $1"},
@@ -215,6 +221,16 @@ func (s *Store) DeleteReplay(ctx context.Context, uid string, policy api.Deletio
 			return errUnchanged
 		}
 		r, err := findReplay(ctx, t, uid)
+		if err == nil {
+			// The reels of an Event that is being deleted stay or go by the Event's policy, and its rows are going.
+			gone, goneErr := isTombstoned(ctx, t, r.eventUID)
+			if goneErr != nil {
+				return goneErr
+			}
+			if gone {
+				err = ErrNotFound
+			}
+		}
 		if errors.Is(err, ErrNotFound) {
 			_, err := t.exec(`INSERT INTO tombstones (uid, kind, event_uid, namespace, name, policy, phase, created_at, finished_at)
 				VALUES ($1, 'Replay', '', '', '', $2, 'Done', $3, $3)`, uid, string(policy), t.now)

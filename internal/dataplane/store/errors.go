@@ -15,6 +15,8 @@ var (
 	ErrGone      = errors.New("gone")
 	ErrLeaseLost = errors.New("lease lost")
 	ErrInvalid   = errors.New("invalid")
+	// ErrUnavailable says that the same call may succeed later.
+	ErrUnavailable = errors.New("unavailable")
 )
 
 // Error is a refusal: one of the sentinels, and what to tell the user.

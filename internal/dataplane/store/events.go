@@ -91,10 +91,21 @@ func (s *Store) Ingest(ctx context.Context, uid string) (api.IngestSpec, error) 
 	return spec, err
 }
 
+// Bounds of frame rates: what video has, with room.
+const (
+	maxRateTerm     = 10_000_000
+	maxRate         = 1000
+	maxFrameSeconds = 10
+)
+
 // PutTimeline declares the timeline, which is frozen from then on.
 func (s *Store) PutTimeline(ctx context.Context, uid string, tl api.Timeline) error {
 	if !(timeline.Rational{Num: tl.Rate.Num, Den: tl.Rate.Den}).Valid() {
 		return invalid("rate is %d/%d; both must be positive", tl.Rate.Num, tl.Rate.Den)
+	}
+	if tl.Rate.Num > maxRateTerm || tl.Rate.Den > maxRateTerm || tl.Rate.Num > maxRate*tl.Rate.Den || tl.Rate.Num*maxFrameSeconds < tl.Rate.Den {
+		return invalid("rate is %d/%d; it must lie between one frame in %d s and %d frames a second, with terms up to %d",
+			tl.Rate.Num, tl.Rate.Den, maxFrameSeconds, maxRate, maxRateTerm)
 	}
 	for i, a := range tl.AudioTracks {
 		if a.Track != int32(i+1) {
@@ -133,7 +144,7 @@ func (s *Store) EndSource(ctx context.Context, uid string, end api.SourceEnd) er
 		case e.ev.timeline == nil || end.Frames < 1:
 			return invalid("a source without frames has not ended but failed; report the failure SourceEmpty")
 		}
-		stored, err := one[int64](ctx, e, `SELECT COALESCE(MAX(end_frame), 0) FROM units WHERE event_uid = $1`, uid)
+		stored, err := e.storedFrames()
 		if err != nil {
 			return err
 		}
@@ -144,13 +155,27 @@ func (s *Store) EndSource(ctx context.Context, uid string, end api.SourceEnd) er
 	})
 }
 
-// FailSource ends an Event whose source cannot be read. After EndSource it is
-// ignored: everything was read.
+// FailSource ends an Event whose source cannot be read. What it gave before is
+// processed to the end, so that no clip is lost; then the Event is Failed. After
+// EndSource it is ignored: everything was read.
 func (s *Store) FailSource(ctx context.Context, uid string, f api.Failure) error {
 	return s.onEvent(ctx, uid, func(e *eventTx) error {
 		if e.ev.sourceEnded || e.ev.terminal() {
 			return errUnchanged
 		}
-		return e.failEvent(string(f.Reason), f.Message, api.TaskStateSkipped)
+		stored, err := e.storedFrames()
+		if err != nil {
+			return err
+		}
+		if stored == 0 {
+			return e.failEvent(string(f.Reason), f.Message, api.TaskStateSkipped)
+		}
+		e.ev.reason, e.ev.message = string(f.Reason), f.Message
+		return e.endSource(stored)
 	})
+}
+
+// storedFrames is where the last stored unit ends.
+func (e *eventTx) storedFrames() (int64, error) {
+	return one[int64](e.ctx, e, `SELECT COALESCE(MAX(end_frame), 0) FROM units WHERE event_uid = $1`, e.ev.uid)
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"time"
 
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
 	"github.com/mre-operator/mre-operator/internal/export"
@@ -21,6 +22,8 @@ type ExportTask struct {
 	TaskID              int64
 	Token               string
 	Attempt             int32
+	// Lease is how long the task stays with a holder that does not heartbeat.
+	Lease time.Duration
 }
 
 // LeaseExport takes the oldest ready export task of any Event; nil when there
@@ -48,7 +51,7 @@ func (s *Store) LeaseExport(ctx context.Context) (*ExportTask, error) {
 		if err := e.take(t, exportHolder); err != nil {
 			return err
 		}
-		task = &ExportTask{EventUID: uid, Namespace: e.ev.namespace, TaskID: id, Token: t.token, Attempt: t.leases}
+		task = &ExportTask{EventUID: uid, Namespace: e.ev.namespace, TaskID: id, Token: t.token, Attempt: t.leases, Lease: s.lease}
 		return nil
 	})
 	return task, err

@@ -41,6 +41,34 @@ func (s *Store) Fail(ctx context.Context, uid string, taskID int64, f api.TaskFa
 	})
 }
 
+// failedChunk says why a featurer or segmenter is not run: a plugin that may not
+// fail did so on its chunk. Featurers that do not need it go on.
+func (e *eventTx) failedChunk(t *taskRow) (string, error) {
+	if t.kind != api.TaskKindFeaturer && t.kind != api.TaskKindSegmenter {
+		return "", nil
+	}
+	for _, q := range e.plan.featurers() {
+		if q.OnFailure != api.PlanPluginOnFailureFailChunk || (t.kind == api.TaskKindFeaturer && !e.plan.needs(t.plugin, q.Name)) {
+			continue
+		}
+		failed, err := one[int64](e.ctx, e, `SELECT COUNT(*) FROM tasks WHERE event_uid = $1 AND kind = 'featurer' AND chunk = $2 AND plugin = $3 AND state = 'failed'`,
+			e.ev.uid, t.chunk, q.Name)
+		if err != nil {
+			return "", err
+		}
+		if failed > 0 {
+			return fmt.Sprintf("plugin %s failed on this chunk, and its onFailure is FailChunk", q.Name), nil
+		}
+	}
+	return "", nil
+}
+
+// failsEvent says whether a task's failure is the Event's. What fails in an
+// Event that is Complete, when a dead letter is tried again, changes nothing.
+func (e *eventTx) failsEvent(t *taskRow) bool {
+	return t.state == api.TaskStateFailed && t.plugin != "" && !e.ev.terminal() && e.plan.onFailure(t.plugin) == api.PlanPluginOnFailureFailEvent
+}
+
 // noteTry keeps what became of an attempt that did not finish its task.
 func (e *eventTx) noteTry(t *taskRow, outcome api.TryOutcome, reason string) error {
 	_, err := e.exec(`INSERT INTO tries (event_uid, task_id, attempt, holder, outcome, error, leased_at, ended_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,

@@ -274,6 +274,37 @@ func (h *harness) drain(m match) {
 	}
 }
 
+// drainBut is drain with a say in what single leases put out; skip leaves a
+// lease to the test.
+func (h *harness) drainBut(m match, change func(l *api.Lease, out *api.TaskOutput) (skip bool)) {
+	h.t.Helper()
+	for {
+		did := h.exports()
+		for _, pool := range []api.Pool{api.PoolWork, api.PoolRender} {
+			for l := h.lease(pool); l != nil; l = h.lease(pool) {
+				did = true
+				out := m.work(l)
+				if change(l, &out) {
+					continue
+				}
+				if err := h.completeTask(l.TaskID, out); errors.Is(err, ErrInvalid) {
+					h.must(h.fail(l, err.Error()))
+				} else {
+					h.must(err)
+				}
+			}
+		}
+		if !did {
+			return
+		}
+	}
+}
+
+// fail fails a lease for good.
+func (h *harness) fail(l *api.Lease, why string) error {
+	return h.s.Fail(h.ctx, h.uid, l.TaskID, api.TaskFailure{Token: l.Token, Message: why})
+}
+
 func (h *harness) exports() bool {
 	h.t.Helper()
 	x, err := h.s.LeaseExport(h.ctx)

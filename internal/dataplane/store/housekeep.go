@@ -21,7 +21,8 @@ func (s *Store) Housekeep(ctx context.Context) (time.Time, error) {
 	due, err := collect(ctx, s.reader, func(r *sql.Rows) (uid string, err error) { return uid, r.Scan(&uid) },
 		`SELECT DISTINCT t.event_uid FROM tasks t JOIN events e ON e.uid = t.event_uid
 			WHERE t.state = 'leased' AND t.lease_expires_at <= $1 AND e.deleted = 0
-		UNION SELECT uid FROM events WHERE drain_due_at IS NOT NULL AND drain_due_at <= $1 AND deleted = 0`, now)
+		UNION SELECT uid FROM events WHERE drain_due_at IS NOT NULL AND drain_due_at <= $1 AND deleted = 0 AND suspended_at IS NULL
+		UNION SELECT uid FROM events WHERE gap_due_at IS NOT NULL AND gap_due_at <= $1 AND deleted = 0 AND suspended_at IS NULL`, now)
 	if err != nil {
 		return time.Time{}, err
 	}
@@ -45,6 +46,14 @@ func (e *eventTx) housekeep() error {
 	if _, err := e.expireLeases(); err != nil {
 		return err
 	}
+	if e.ev.suspended() || e.ev.terminal() {
+		return nil
+	}
+	if e.ev.gapDue.Valid && e.ev.gapDue.Int64 <= e.now {
+		if err := e.giveUpHole(); err != nil {
+			return err
+		}
+	}
 	if e.ev.state != api.EventStateStateDraining || !e.ev.drainDue.Valid || e.ev.drainDue.Int64 > e.now {
 		return nil
 	}
@@ -67,7 +76,8 @@ func (s *Store) nextDue(ctx context.Context, now int64) (time.Time, error) {
 	next, err := one[sql.NullInt64](ctx, s.reader, `SELECT MIN(due) FROM (
 		SELECT MIN(lease_expires_at) AS due FROM tasks WHERE state = 'leased'
 		UNION ALL SELECT MIN(due_at) FROM tasks WHERE state = 'ready' AND due_at > 0 AND due_at > $1
-		UNION ALL SELECT MIN(drain_due_at) FROM events WHERE drain_due_at IS NOT NULL) AS dues`, now)
+		UNION ALL SELECT MIN(drain_due_at) FROM events WHERE drain_due_at IS NOT NULL AND suspended_at IS NULL
+		UNION ALL SELECT MIN(gap_due_at) FROM events WHERE gap_due_at IS NOT NULL AND suspended_at IS NULL) AS dues`, now)
 	if err != nil || !next.Valid {
 		return time.Time{}, err
 	}

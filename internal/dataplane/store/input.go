@@ -5,6 +5,7 @@ package store
 import (
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"math"
 
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
@@ -42,13 +43,16 @@ func (e *eventTx) framerInput(t *taskRow) (*api.FramerInput, error) {
 		return nil, err
 	}
 	in := &api.FramerInput{Chunk: chunk, Timeline: e.timelineOf(chunk)}
-	if in.Units, err = unitsCovering(e.ctx, e, e.ev.uid, chunk.FirstFrame, chunk.FirstFrame+chunk.Frames); err != nil {
+	if in.Units, err = e.unitsCovering(chunk.FirstFrame, chunk.FirstFrame+chunk.Frames); err != nil {
 		return nil, err
 	}
 	if chunk.FirstFrame == 0 {
 		return in, nil
 	}
-	before, err := unitsCovering(e.ctx, e, e.ev.uid, chunk.FirstFrame-1, chunk.FirstFrame)
+	before, err := e.unitsCovering(chunk.FirstFrame-1, chunk.FirstFrame)
+	if errors.Is(err, ErrConflict) {
+		return in, nil // what came before was given up
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -60,6 +64,15 @@ func (e *eventTx) framerInput(t *taskRow) (*api.FramerInput, error) {
 func (e *eventTx) timelineOf(chunk api.ChunkExtent) api.Timeline {
 	end := chunk.FirstFrame + chunk.Frames
 	return e.ev.timelineUpTo(end, e.ev.sourceEnded && end == e.ev.sourceFrames)
+}
+
+// timelineAt is the timeline as far as the chunk with a number reaches.
+func (e *eventTx) timelineAt(number int64) (api.Timeline, error) {
+	chunk, err := chunkExtent(e.ctx, e, e.ev.uid, number)
+	if err != nil {
+		return api.Timeline{}, err
+	}
+	return e.timelineOf(chunk), nil
 }
 
 func (e *eventTx) featurerInput(t *taskRow) (*api.FeaturerInput, error) {
@@ -129,9 +142,12 @@ func (e *eventTx) optimizerInput(t *taskRow) (*api.OptimizerInput, error) {
 	if err != nil {
 		return nil, err
 	}
-	in := &api.OptimizerInput{Plugin: *e.plan.byName[t.plugin], Track: t.track, Timeline: *e.ev.wireTimeline()}
+	in := &api.OptimizerInput{Plugin: *e.plan.byName[t.plugin], Track: t.track}
 	horizon, err := e.horizon(t)
 	if err != nil {
+		return nil, err
+	}
+	if in.Timeline, err = e.timelineAt(horizon); err != nil {
 		return nil, err
 	}
 	if in.Segments, err = plainSegments(rows); err != nil {
@@ -148,7 +164,7 @@ func (e *eventTx) optimizerInput(t *taskRow) (*api.OptimizerInput, error) {
 // claimed themselves. What happened to the one after beyond the horizon is
 // left out.
 func (e *eventTx) neighbours(rows []*segmentRow, horizon int64) ([]api.Segment, error) {
-	before, err := selectSegments(e.ctx, e, `event_uid = $1 AND id < $2 ORDER BY id DESC LIMIT 1`, e.ev.uid, rows[0].id)
+	before, err := e.segmentBefore(rows[0])
 	if err != nil {
 		return nil, err
 	}
@@ -159,7 +175,7 @@ func (e *eventTx) neighbours(rows []*segmentRow, horizon int64) ([]api.Segment, 
 	for i := range out {
 		out[i].Label, out[i].LabelCode = "", ""
 	}
-	after, err := selectSegments(e.ctx, e, `event_uid = $1 AND id > $2 AND opened_chunk <= $3 ORDER BY id LIMIT 1`, e.ev.uid, rows[len(rows)-1].id, horizon)
+	after, err := e.segmentAfter(rows[len(rows)-1], horizon)
 	if err != nil {
 		return nil, err
 	}
@@ -192,9 +208,12 @@ func (e *eventTx) labelerInput(t *taskRow) (*api.LabelerInput, error) {
 	if err != nil {
 		return nil, err
 	}
-	in := &api.LabelerInput{Plugin: *e.plan.byName[t.plugin], Timeline: *e.ev.wireTimeline()}
+	in := &api.LabelerInput{Plugin: *e.plan.byName[t.plugin]}
 	horizon, err := e.horizon(t)
 	if err != nil {
+		return nil, err
+	}
+	if in.Timeline, err = e.timelineAt(horizon); err != nil {
 		return nil, err
 	}
 	if in.Segments, err = plainSegments(rows); err != nil {
@@ -242,6 +261,14 @@ func (e *eventTx) resultsOf(plugin string, track int32, s span) ([]api.PluginRes
 	if s.byStart {
 		bound = `start_us >= $5`
 	}
+	// A result ends with its chunk at the latest, so earlier chunks have none that reach so far.
+	if s.from > 0 {
+		earliest, err := chunkAt(e.ctx, e, e.ev.uid, s.from)
+		if err != nil {
+			return nil, err
+		}
+		s.first = max(s.first, earliest)
+	}
 	var out []api.PluginResults
 	for _, k := range tracks {
 		list, err := collect(e.ctx, e, scanResult, `SELECT `+resultColumns+` FROM results WHERE event_uid = $1 AND plugin = $2 AND track = $3
@@ -283,7 +310,7 @@ func (e *eventTx) clipInput(t *taskRow) (*api.ClipInput, error) {
 		u := upload(jpg)
 		in.Jpg = &u
 	}
-	in.Units, err = unitsToRender(e.ctx, e, e.ev.uid, c.in, c.out)
+	in.Units, err = e.unitsToRender(c.in, c.out)
 	return in, err
 }
 

@@ -53,18 +53,30 @@ func (e *eventTx) leaseNext(req api.LeaseRequest) (api.LeaseResponse, error) {
 	if retires(e.ev, req) {
 		return api.LeaseResponse{Outcome: api.LeaseResponseOutcomeRetire}, nil
 	}
-	t, err := e.nextReady(req)
-	if err != nil || t == nil {
-		return resp, err
+	for {
+		t, err := e.nextReady(req)
+		if err != nil || t == nil {
+			return resp, err
+		}
+		if err := e.take(t, req.Holder); err != nil {
+			return resp, err
+		}
+		lease, err := e.leaseOf(t)
+		if err == nil {
+			return api.LeaseResponse{Outcome: api.LeaseResponseOutcomeTask, Lease: lease}, nil
+		}
+		// Nobody can do a task whose input cannot be made; it must not stand in the way of the others.
+		var refused *Error
+		if !errors.As(err, &refused) {
+			return resp, err
+		}
+		if err := e.finish(t, api.TaskStateFailed, refused.Message); err != nil {
+			return resp, err
+		}
+		if err := e.settle(); err != nil {
+			return resp, err
+		}
 	}
-	if err := e.take(t, req.Holder); err != nil {
-		return resp, err
-	}
-	lease, err := e.leaseOf(t)
-	if err != nil {
-		return resp, err
-	}
-	return api.LeaseResponse{Outcome: api.LeaseResponseOutcomeTask, Lease: lease}, nil
 }
 
 // leaseOutcome says what a caller gets: a task (Task), nothing now (Idle), nothing any more (Done), or the word

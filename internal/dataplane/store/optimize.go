@@ -11,6 +11,7 @@ const (
 	codeTruncated    = "Succeeded - Truncated at the adjacent segment"
 	codeNotAttempted = "Not Attempted"
 	codeOverlap      = "Failed - Overlap with adjacent segment"
+	codeBeyondEnd    = "Failed - Beyond the end of the media"
 )
 
 // publishOptimized stores what an optimizer found for the segments that its
@@ -40,6 +41,10 @@ func (e *eventTx) publishOptimized(t *taskRow, marks []api.OptimizedMarks) error
 		if out.Frame <= in.Frame {
 			return invalid("optimized marks of segment %s leave no frame: from %d µs to %d µs", s.id, m.StartMicros, m.EndMicros)
 		}
+		if in.Frame >= s.outFrame.Int64 || out.Frame <= s.in.Frame {
+			return invalid("optimized marks of segment %s, from %d µs to %d µs, have nothing in common with it: it is from %d µs to %d µs",
+				s.id, m.StartMicros, m.EndMicros, s.in.Micros, s.outUs.Int64)
+		}
 		if err := e.applyMarks(t, s, in, out, m.StartCode, m.EndCode); err != nil {
 			return err
 		}
@@ -57,7 +62,7 @@ func (e *eventTx) applyMarks(t *taskRow, s *segmentRow, in, out api.Mark, startC
 	if err != nil {
 		return err
 	}
-	before, err := selectSegments(e.ctx, e, `event_uid = $1 AND id < $2 ORDER BY id DESC LIMIT 1`, e.ev.uid, s.id)
+	before, err := e.segmentBefore(s)
 	if err != nil {
 		return err
 	}
@@ -76,12 +81,24 @@ func (e *eventTx) applyMarks(t *taskRow, s *segmentRow, in, out api.Mark, startC
 			in, startCode = end, codeTruncated
 		}
 	}
-	after, err := selectSegments(e.ctx, e, `event_uid = $1 AND id > $2 AND opened_chunk <= $3 ORDER BY id LIMIT 1`, e.ev.uid, s.id, horizon)
+	after, err := e.segmentAfter(s, horizon)
 	if err != nil {
 		return err
 	}
-	if len(after) > 0 && out.Frame > after[0].in.Frame {
-		out, endCode = after[0].in, codeTruncated
+	if len(after) > 0 {
+		// Only a task that is tried again has a successor that was optimized before it.
+		start, marks := after[0].in, []*optimizedMarks(nil)
+		if marks, err = selectOptimized(e.ctx, e, `event_uid = $1 AND segment_id = $2 AND applied = 1`, e.ev.uid, after[0].id); err != nil {
+			return err
+		}
+		for _, m := range marks {
+			if m.In.Frame < start.Frame && (m.Track == t.track || m.Track == 0) {
+				start = m.In
+			}
+		}
+		if out.Frame > start.Frame {
+			out, endCode = start, codeTruncated
+		}
 	}
 	if out.Frame <= in.Frame {
 		return e.insertMarks(t, s, false, s.in, s.out(), codeOverlap, codeOverlap)
@@ -89,17 +106,26 @@ func (e *eventTx) applyMarks(t *taskRow, s *segmentRow, in, out api.Mark, startC
 	return e.insertMarks(t, s, true, in, out, startCode, endCode)
 }
 
-// insertMarks stores a new version of a segment's marks. Marks that are not
-// applied only say why there are none.
+// insertMarks stores a new version of a segment's marks on a track. Marks that
+// are not applied only say why there are none; they make room for any that come
+// later.
 func (e *eventTx) insertMarks(t *taskRow, s *segmentRow, applied bool, in, out api.Mark, startCode, endCode string) error {
-	version := s.markVersion
+	if _, err := e.exec(`DELETE FROM segment_marks WHERE event_uid = $1 AND segment_id = $2 AND source = 'optimizer' AND track = $3 AND applied = 0`,
+		e.ev.uid, s.id, t.track); err != nil {
+		return err
+	}
+	version, err := one[int32](e.ctx, e, `SELECT COALESCE(MAX(version), 1) FROM segment_marks WHERE event_uid = $1 AND segment_id = $2 AND source = 'optimizer' AND track = $3`,
+		e.ev.uid, s.id, t.track)
+	if err != nil {
+		return err
+	}
 	if applied {
 		version++
-		if _, err := e.exec(`UPDATE segments SET mark_version = $3 WHERE event_uid = $1 AND id = $2`, e.ev.uid, s.id, version); err != nil {
+		if _, err := e.exec(`UPDATE segments SET mark_version = CASE WHEN mark_version < $3 THEN $3 ELSE mark_version END WHERE event_uid = $1 AND id = $2`, e.ev.uid, s.id, version); err != nil {
 			return err
 		}
 	}
-	_, err := e.exec(`INSERT INTO segment_marks (event_uid, segment_id, source, track, version, applied, in_frame, in_ticks, in_us,
+	_, err = e.exec(`INSERT INTO segment_marks (event_uid, segment_id, source, track, version, applied, in_frame, in_ticks, in_us,
 		out_frame, out_ticks, out_us, start_code, end_code, created_at) VALUES ($1, $2, 'optimizer', $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
 		e.ev.uid, s.id, t.track, version, flag(applied), in.Frame, in.Ticks, in.Micros, out.Frame, out.Ticks, out.Micros, startCode, endCode, e.now)
 	return err

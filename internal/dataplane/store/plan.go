@@ -129,6 +129,36 @@ func (p *plan) dependencies(name string) []string {
 	return nil
 }
 
+// beforeSegmenter are the featurers that a chunk's segmenter waits for: those
+// whose results it reads, and those that are asked to come first.
+func (p *plan) beforeSegmenter() []string {
+	names := slices.Clone(p.dependencies(p.Segmenter))
+	for _, q := range p.featurers() {
+		if q.BeforeSegmenter && !slices.Contains(names, q.Name) {
+			names = append(names, q.Name)
+		}
+	}
+	return names
+}
+
+// needs says whether a plugin reads another's results, also by way of others.
+func (p *plan) needs(name, other string) bool {
+	for _, d := range p.dependencies(name) {
+		if d == other || p.needs(d, other) {
+			return true
+		}
+	}
+	return false
+}
+
+// onFailure is what follows when a plugin has failed for good.
+func (p *plan) onFailure(name string) api.PlanPluginOnFailure {
+	if q := p.byName[name]; q != nil && q.OnFailure != "" {
+		return q.OnFailure
+	}
+	return api.PlanPluginOnFailureSkip
+}
+
 // dependsOn says whether a plugin reads another's results.
 func (p *plan) dependsOn(name, other string) bool {
 	return slices.Contains(p.dependencies(name), other)

@@ -12,19 +12,13 @@ import (
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
 )
 
-// planChunk plans the tasks of a chunk that has just closed. An empty chunk has
-// only a segmenter, which keeps the order and is skipped when its turn comes.
-func (e *eventTx) planChunk(number int64, empty bool) error {
-	if !empty {
-		if err := e.insertTask(&taskRow{kind: api.TaskKindFramer, chunk: number, state: api.TaskStateReady}); err != nil {
+// planChunk plans the tasks of a chunk that has just closed. A chunk without
+// media has only a segmenter, which keeps the order and is skipped when its
+// turn comes.
+func (e *eventTx) planChunk(number int64, media bool) error {
+	if media {
+		if err := e.planFeatures(number); err != nil {
 			return err
-		}
-		for _, q := range e.plan.featurers() {
-			for _, track := range e.tracksOf(q) {
-				if err := e.insertTask(&taskRow{kind: api.TaskKindFeaturer, chunk: number, plugin: q.Name, track: track, state: api.TaskStateBlocked}); err != nil {
-					return err
-				}
-			}
 		}
 	}
 	s := &taskRow{kind: api.TaskKindSegmenter, chunk: number, plugin: e.plan.Segmenter, state: api.TaskStateBlocked}
@@ -32,6 +26,21 @@ func (e *eventTx) planChunk(number int64, empty bool) error {
 		return err
 	}
 	return e.wake(s)
+}
+
+// planFeatures plans the framer and the featurers of a chunk.
+func (e *eventTx) planFeatures(number int64) error {
+	if err := e.insertTask(&taskRow{kind: api.TaskKindFramer, chunk: number, state: api.TaskStateReady}); err != nil {
+		return err
+	}
+	for _, q := range e.plan.featurers() {
+		for _, track := range e.tracksOf(q) {
+			if err := e.insertTask(&taskRow{kind: api.TaskKindFeaturer, chunk: number, plugin: q.Name, track: track, state: api.TaskStateBlocked}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // tracksOf are the tracks on which a plugin runs: 0 for video, each audio track
@@ -55,14 +64,19 @@ func (e *eventTx) wake(t *taskRow) error {
 			return err
 		}
 	}
+	if why, err := e.failedChunk(t); err != nil {
+		return err
+	} else if why != "" {
+		return e.finish(t, api.TaskStateSkipped, why)
+	}
 	switch t.kind {
 	case api.TaskKindSegmenter:
-		empty, err := one[int64](e.ctx, e, `SELECT count(*) FROM chunks WHERE event_uid = $1 AND number = $2 AND state = 'empty'`, e.ev.uid, t.chunk)
+		state, err := one[string](e.ctx, e, `SELECT state FROM chunks WHERE event_uid = $1 AND number = $2`, e.ev.uid, t.chunk)
 		if err != nil {
 			return err
 		}
-		if empty > 0 {
-			return e.finish(t, api.TaskStateSkipped, "the chunk is empty")
+		if state == string(api.ChunkStateEmpty) || state == string(api.ChunkStateMissing) {
+			return e.finish(t, api.TaskStateSkipped, "the chunk is "+state)
 		}
 	case api.TaskKindFeaturer:
 		framed, err := one[int64](e.ctx, e, `SELECT count(*) FROM signals WHERE event_uid = $1 AND chunk = $2`, e.ev.uid, t.chunk)

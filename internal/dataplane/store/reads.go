@@ -46,26 +46,33 @@ func parseCursor(cont string, parts ...any) error {
 
 // page reads up to limit rows and says how to go on.
 func page[T any](ctx context.Context, s *Store, uid string, limit int, scan func(*sql.Rows) (T, error), key func(T) cursor, query string, args ...any) ([]T, string, error) {
-	var list []T
+	return pageThen(ctx, s, uid, limit, scan, key, func(querier, []T) error { return nil }, query, args...)
+}
+
+// pageThen is page with something more to be read of the same moment.
+func pageThen[T any](ctx context.Context, s *Store, uid string, limit int, scan func(*sql.Rows) (T, error), key func(T) cursor,
+	then func(querier, []T) error, query string, args ...any,
+) ([]T, string, error) {
+	list, next := []T{}, ""
 	err := s.read(ctx, func(q querier) error {
 		if _, err := findEvent(ctx, q, uid); err != nil {
 			return err
 		}
-		var err error
-		list, err = collect(ctx, q, scan, fmt.Sprintf(`%s LIMIT %d`, query, limit+1), append([]any{uid}, args...)...)
-		return err
+		rows, err := collect(ctx, q, scan, fmt.Sprintf(`%s LIMIT %d`, query, limit+1), append([]any{uid}, args...)...)
+		if err != nil {
+			return err
+		}
+		if len(rows) > limit {
+			rows = rows[:limit]
+			next = key(rows[limit-1]).String()
+		}
+		list = append(list, rows...)
+		return then(q, list)
 	})
 	if err != nil {
 		return nil, "", err
 	}
-	if list == nil {
-		list = []T{}
-	}
-	if len(list) <= limit {
-		return list, "", nil
-	}
-	list = list[:limit]
-	return list, key(list[limit-1]).String(), nil
+	return list, next, nil
 }
 
 const chunkColumns = `number, state, late, start_us, end_us, first_frame, frames, units, open_tasks, failed_tasks, closed_at`
@@ -201,12 +208,12 @@ func (s *Store) Segments(ctx context.Context, uid string, limit int, cont string
 	if err := parseCursor(cont, &start, &id); err != nil {
 		return nil, "", err
 	}
-	rows, next, err := page(ctx, s, uid, limit, scanSegment, func(r *segmentRow) cursor { return cursor{r.in.Micros, r.id} },
-		`SELECT `+segmentColumns+` FROM segments WHERE event_uid = $1 AND (in_us, id) > ($2, $3) ORDER BY in_us, id`, start, id)
-	if err != nil {
-		return nil, "", err
-	}
-	list, err := wireSegments(ctx, s.reader, uid, rows)
+	var list []api.Segment
+	_, next, err := pageThen(ctx, s, uid, limit, scanSegment, func(r *segmentRow) cursor { return cursor{r.in.Micros, r.id} },
+		func(q querier, rows []*segmentRow) (err error) {
+			list, err = wireSegments(ctx, q, uid, rows)
+			return err
+		}, `SELECT `+segmentColumns+` FROM segments WHERE event_uid = $1 AND (in_us, id) > ($2, $3) ORDER BY in_us, id`, start, id)
 	return list, next, err
 }
 

@@ -6,8 +6,10 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"strings"
 
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
+	"github.com/mre-operator/mre-operator/internal/dataplane/keys"
 )
 
 // Queries for object keys; each takes a UID.
@@ -68,35 +70,22 @@ func keptKeys(ctx context.Context, q querier, uid string, policy api.DeletionPol
 	return kept, nil
 }
 
-// ReferencedKeys are the keys of an Event's objects that a row names. Whatever
-// else lies under its prefix and is old was left by an attempt that lost. For
-// a deleted Event they are the keys that stay.
-func (s *Store) ReferencedKeys(ctx context.Context, uid string) (map[string]bool, error) {
-	set := map[string]bool{}
-	err := s.read(ctx, func(q querier) error {
-		list, err := keptKeys(ctx, q, uid, api.DeletionPolicyRetain)
-		if err != nil {
-			return err
-		}
-		gone, err := isTombstoned(ctx, q, uid)
-		if err != nil {
-			return err
-		}
-		if gone {
-			d, err := findDeletion(ctx, q, uid)
-			if err != nil {
-				return err
-			}
-			if d.Phase != PhaseTombstoned {
-				list = d.Kept
-			}
-		} else if _, err := findEvent(ctx, q, uid); err != nil {
-			return err
-		}
-		for _, k := range list {
-			set[k] = true
-		}
-		return nil
-	})
-	return set, err
+// isUnit says whether a key is of a unit of an Event.
+func isUnit(ev *eventRow, key string) bool {
+	return strings.HasPrefix(key, keys.Event(ev.namespace, ev.uid)+"units/")
+}
+
+// referencedKeys are the keys of a living Event's objects that a row names.
+// Whatever else lies under its prefix and is old was left by an attempt that
+// lost.
+func referencedKeys(ctx context.Context, q querier, uid string) (map[string]bool, error) {
+	list, err := keptKeys(ctx, q, uid, api.DeletionPolicyRetain)
+	if err != nil {
+		return nil, err
+	}
+	set := make(map[string]bool, len(list))
+	for _, k := range list {
+		set[k] = true
+	}
+	return set, nil
 }

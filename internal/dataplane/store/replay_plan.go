@@ -134,7 +134,17 @@ func (e *eventTx) candidates(rules api.ReplayRules, track int32) (map[string]ree
 		parts[m.segment] = reelPart{SegmentID: m.segment, In: m.In, Out: m.Out}
 	}
 	list := make([]selection.Candidate, 0, len(rows))
+	var end api.Mark
 	for _, s := range rows {
+		// An optimized mark-out may reach into a neighbour that was not optimized: a reel shows no frame twice.
+		p := parts[s.id]
+		if p.In.Frame < end.Frame {
+			p.In = end
+		}
+		if p.In.Frame >= p.Out.Frame {
+			continue
+		}
+		parts[s.id], end = p, p.Out
 		c := selection.Candidate{ID: s.id, InMicros: parts[s.id].In.Micros, OutMicros: parts[s.id].Out.Micros, Has: map[selection.FeatureKey]bool{}}
 		if err := e.ownFeatures(s, c.Has); err != nil {
 			return nil, nil, err
@@ -236,6 +246,10 @@ func (e *eventTx) planReel(r *replayRow, hash string, track int32, ordinal int, 
 	if err != nil {
 		return err
 	}
+	// Whoever changes a Replay wants what failed to be tried again.
+	if _, err := e.exec(`DELETE FROM reels WHERE replay_uid = $1 AND plan_hash = $2 AND output = $3 AND state = 'Failed'`, r.uid, hash, output); err != nil {
+		return err
+	}
 	n, err := e.exec(`INSERT INTO reels (replay_uid, plan_hash, output, ordinal, state, task_id) VALUES ($1, $2, $3, $4, 'Pending', $5)
 		ON CONFLICT (replay_uid, plan_hash, output) DO NOTHING`, r.uid, hash, output, ordinal, id)
 	if err != nil || n == 0 || id == t.id {
@@ -274,7 +288,7 @@ func (e *eventTx) reelInput(t *taskRow) (*api.ReelInput, error) {
 		return nil, err
 	}
 	for _, p := range r.parts {
-		units, err := unitsToRender(e.ctx, e, e.ev.uid, p.In, p.Out)
+		units, err := e.unitsToRender(p.In, p.Out)
 		if err != nil {
 			return nil, err
 		}
@@ -295,6 +309,9 @@ func (e *eventTx) publishReel(t *taskRow, proof *api.MediaProof) error {
 	}
 	mp4, jpg := keys.Reel(e.ev.namespace, e.ev.uid, r.replay, r.hash, r.output, t.leases)
 	if err := checkProof(proof, mp4, jpg, frames); err != nil {
+		return err
+	}
+	if err := e.refuseDoomed(mp4); err != nil {
 		return err
 	}
 	body, err := toJSON(proof)

@@ -134,7 +134,7 @@ func TestDeletion(t *testing.T) {
 	for policy, want := range map[api.DeletionPolicy]int{api.DeletionPolicyDelete: 0, api.DeletionPolicyRetainOutputs: 6*2 + 2*2 + 2, api.DeletionPolicyRetain: 6*2 + 2*2 + 2 + 15} {
 		t.Run(string(policy), func(t *testing.T) {
 			h := finished(t)
-			referenced, err := h.s.ReferencedKeys(h.ctx, h.uid)
+			referenced, err := referencedKeys(h.ctx, h.s.reader, h.uid)
 			h.must(err)
 			if len(referenced) != 6*2+2*2+2+15 {
 				t.Errorf("%d keys are referenced", len(referenced))
@@ -206,7 +206,7 @@ func TestDeleteReplay(t *testing.T) {
 	if got := h.rows("replays", "replay_plans", "reels"); len(got) != 0 {
 		t.Fatal(got)
 	}
-	keys, err := h.s.ReferencedKeys(h.ctx, h.uid)
+	keys, err := referencedKeys(h.ctx, h.s.reader, h.uid)
 	h.must(err)
 	if !keys[d.Kept[0]] {
 		t.Error("the sweeper would take a reel that stays")

@@ -4,6 +4,7 @@ package store
 
 import (
 	"math"
+	"slices"
 
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
 )
@@ -39,7 +40,7 @@ func predecessors(p *plan, t *taskRow) []pattern {
 		}
 	case api.TaskKindSegmenter:
 		out = append(out, pattern{api.TaskKindSegmenter, "", anyTrack, 0, t.chunk - 1})
-		for _, d := range p.dependencies(t.plugin) {
+		for _, d := range p.beforeSegmenter() {
 			out = append(out, pattern{api.TaskKindFeaturer, d, anyTrack, t.chunk, t.chunk})
 		}
 	case api.TaskKindFinal:
@@ -61,7 +62,7 @@ func successors(p *plan, t *taskRow) []pattern {
 				out = append(out, pattern{api.TaskKindFeaturer, q.Name, anyTrack, t.chunk, t.chunk})
 			}
 		}
-		if p.dependsOn(p.Segmenter, t.plugin) {
+		if slices.Contains(p.beforeSegmenter(), t.plugin) {
 			out = append(out, pattern{api.TaskKindSegmenter, "", anyTrack, t.chunk, t.chunk})
 		}
 	case api.TaskKindSegmenter:

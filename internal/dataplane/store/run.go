@@ -40,7 +40,7 @@ func (s *Store) Finish(ctx context.Context, uid string) error {
 		if e.ev.sourceEnded || e.ev.terminal() {
 			return errUnchanged
 		}
-		stored, err := one[int64](ctx, e, `SELECT COALESCE(MAX(end_frame), 0) FROM units WHERE event_uid = $1`, uid)
+		stored, err := e.storedFrames()
 		if err != nil {
 			return err
 		}
@@ -49,12 +49,4 @@ func (s *Store) Finish(ctx context.Context, uid string) error {
 		}
 		return e.endSource(stored)
 	})
-}
-
-// endSource notes how long the source is. From now on the Event drains.
-func (e *eventTx) endSource(frames int64) error {
-	e.ev.sourceEnded, e.ev.sourceFrames = true, frames
-	e.ev.state = api.EventStateStateDraining
-	e.ev.drainDue = sql.NullInt64{Int64: e.now + int64(e.plan.DrainTimeoutSeconds)*microsPerSecond, Valid: true}
-	return e.closeChunks()
 }

@@ -73,6 +73,18 @@ func selectSegments(ctx context.Context, q querier, tail string, args ...any) ([
 	return collect(ctx, q, scanSegment, `SELECT `+segmentColumns+` FROM segments WHERE `+tail, args...)
 }
 
+// segmentBefore is the segment before another one, if there is one. Segments
+// are in the order of their marks-in; their ids are names.
+func (e *eventTx) segmentBefore(s *segmentRow) ([]*segmentRow, error) {
+	return selectSegments(e.ctx, e, `event_uid = $1 AND in_us < $2 ORDER BY in_us DESC LIMIT 1`, e.ev.uid, s.in.Micros)
+}
+
+// segmentAfter is the segment after another one, as far as the chunks up to the
+// horizon have opened it.
+func (e *eventTx) segmentAfter(s *segmentRow, horizon int64) ([]*segmentRow, error) {
+	return selectSegments(e.ctx, e, `event_uid = $1 AND in_us > $2 AND opened_chunk <= $3 ORDER BY in_us LIMIT 1`, e.ev.uid, s.in.Micros, horizon)
+}
+
 // openSegment is the Event's open segment, or nil.
 func openSegment(ctx context.Context, q querier, uid string) (*segmentRow, error) {
 	list, err := selectSegments(ctx, q, `event_uid = $1 AND state = 'Open'`, uid)

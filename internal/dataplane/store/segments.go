@@ -141,6 +141,22 @@ func (e *eventTx) closeSegment(chunk int64, s *segmentRow, out api.Mark, reason 
 	return nil
 }
 
+// closedByFailure is why the open segment of an Event that fails is closed.
+const closedByFailure = "EventFailed"
+
+// breakOffSegment closes the open segment of an Event that fails where its
+// media ends. No clip is made of it.
+func (e *eventTx) breakOffSegment() error {
+	open, err := openSegment(e.ctx, e, e.ev.uid)
+	if err != nil || open == nil {
+		return err
+	}
+	out := e.ev.markAt(max(e.ev.frames, open.in.Frame+1))
+	_, err = e.exec(`UPDATE segments SET state = 'Complete', closed_chunk = $3, out_frame = $4, out_ticks = $5, out_us = $6, close_reason = $7, completed_at = $8
+		WHERE event_uid = $1 AND id = $2`, e.ev.uid, open.id, e.ev.watermark, out.Frame, out.Ticks, out.Micros, closedByFailure, e.now)
+	return err
+}
+
 // limitOpenSegment closes what its segmenter left open although the greatest
 // length is reached or the source has ended.
 func (e *eventTx) limitOpenSegment(t *taskRow) error {

@@ -5,6 +5,7 @@ package store
 import (
 	"database/sql"
 	"errors"
+	"fmt"
 
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
 )
@@ -12,13 +13,16 @@ import (
 // settle does everything that the tasks which became terminal, the chunks that
 // closed and the frames that arrived in this transaction have made possible.
 func (e *eventTx) settle() error {
-	if e.ev.timeline == nil || e.ev.terminal() {
+	if e.ev.timeline == nil || e.ev.state == api.EventStateStateFailed {
 		return e.settleReels()
 	}
 	for {
 		for len(e.terminal) > 0 {
 			t := e.terminal[0]
 			e.terminal = e.terminal[1:]
+			if e.failsEvent(t) {
+				return e.failEvent("PluginFailed", fmt.Sprintf("Plugin %s failed on chunk %d, and its onFailure is FailEvent: %s", t.plugin, t.chunk, t.failure), api.TaskStateSkipped)
+			}
 			if err := e.afterTask(t); err != nil {
 				return err
 			}
@@ -39,7 +43,7 @@ func (e *eventTx) settle() error {
 	return e.settleEnd()
 }
 
-// settleReels follows up reels, which run when the Event is terminal.
+// settleReels follows up what still ends when the Event has failed.
 func (e *eventTx) settleReels() error {
 	for _, t := range e.terminal {
 		if err := e.afterTask(t); err != nil {
@@ -52,6 +56,9 @@ func (e *eventTx) settleReels() error {
 
 // afterTask does what follows from one terminal task.
 func (e *eventTx) afterTask(t *taskRow) error {
+	if e.ev.state == api.EventStateStateComplete && t.kind != api.TaskKindReel && t.kind != api.TaskKindExport {
+		e.ev.revised = true
+	}
 	switch t.kind {
 	case api.TaskKindFramer:
 		return e.wakeSuccessors(t)
@@ -81,6 +88,9 @@ func (e *eventTx) afterTask(t *taskRow) error {
 // settleEnd takes an Event whose source has ended to its end: the final pass,
 // then the exports, then Complete and the Replays.
 func (e *eventTx) settleEnd() error {
+	if e.ev.state == api.EventStateStateComplete {
+		return e.settleRevision()
+	}
 	if !e.ev.allStored() {
 		return nil
 	}
@@ -95,25 +105,61 @@ func (e *eventTx) settleEnd() error {
 		}
 		return e.wake(final)
 	}
-	var open int64
-	err = e.QueryRowContext(e.ctx, `SELECT id FROM tasks WHERE event_uid = $1 AND `+openStates+` AND kind <> 'reel' LIMIT 1`, e.ev.uid).Scan(&open)
-	if !errors.Is(err, sql.ErrNoRows) {
+	open, err := e.anyOpenBut(api.TaskKindReel, api.TaskKindReel)
+	if err != nil || open {
 		return err
 	}
 	exported, err := e.taskState(api.TaskKindExport)
 	if err != nil {
 		return err
 	}
-	switch exported {
-	case "":
+	if exported == "" {
 		return e.insertTask(&taskRow{kind: api.TaskKindExport, state: api.TaskStateReady})
-	case api.TaskStateFailed:
+	}
+	e.ev.finishedAt = sql.NullInt64{Int64: e.now, Valid: true}
+	e.ev.drainDue, e.ev.gapDue = sql.NullInt64{}, sql.NullInt64{}
+	if e.ev.reason != "" { // the source broke off; what it gave has been processed
+		e.ev.state = api.EventStateStateFailed
+		return e.replaysChanged()
+	}
+	if exported == api.TaskStateFailed {
 		e.ev.reason, e.ev.message = "ExportFailed", "The Event is complete, but its exports could not be written; see the export task's error."
 	}
 	e.ev.state = api.EventStateStateComplete
-	e.ev.finishedAt = sql.NullInt64{Int64: e.now, Valid: true}
-	e.ev.drainDue = sql.NullInt64{}
 	return e.planReplays()
+}
+
+// settleRevision writes the exports again and plans the Replays anew when tasks
+// that were tried again have changed a Complete Event.
+func (e *eventTx) settleRevision() error {
+	if !e.ev.revised {
+		return nil
+	}
+	open, err := e.anyOpenBut(api.TaskKindReel, api.TaskKindExport)
+	if err != nil || open {
+		return err
+	}
+	e.ev.revised = false
+	export, err := scanTask(e.QueryRowContext(e.ctx, `SELECT `+taskColumns+` FROM tasks WHERE event_uid = $1 AND kind = 'export' LIMIT 1`, e.ev.uid))
+	if err != nil {
+		return fmt.Errorf("read the export task: %w", err)
+	}
+	if export.terminal() {
+		if err := e.reopen(export); err != nil {
+			return err
+		}
+	}
+	return e.planReplays()
+}
+
+// anyOpenBut says whether a task of another kind than these is not terminal.
+func (e *eventTx) anyOpenBut(a, b api.TaskKind) (bool, error) {
+	var id int64
+	err := e.QueryRowContext(e.ctx, `SELECT id FROM tasks WHERE event_uid = $1 AND `+openStates+` AND kind NOT IN ($2, $3) LIMIT 1`, e.ev.uid, string(a), string(b)).Scan(&id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // taskState is the state of the Event's only task of a kind; empty before it
@@ -140,9 +186,12 @@ func (e *eventTx) failEvent(reason, message string, left api.TaskState) error {
 		WHERE event_uid = $1 AND `+openStates, e.ev.uid, string(left), message, e.now); err != nil {
 		return err
 	}
+	if err := e.breakOffSegment(); err != nil {
+		return err
+	}
 	e.ev.state, e.ev.reason, e.ev.message = api.EventStateStateFailed, reason, message
 	e.ev.finishedAt = sql.NullInt64{Int64: e.now, Valid: true}
-	e.ev.drainDue = sql.NullInt64{}
+	e.ev.drainDue, e.ev.gapDue = sql.NullInt64{}, sql.NullInt64{}
 	e.terminal = nil
 	return e.replaysChanged()
 }

@@ -13,6 +13,10 @@ import (
 	"github.com/mre-operator/mre-operator/internal/media/timeline"
 )
 
+// maxUnitMicros bounds a unit, so that those that hold a frame are found among
+// the ones that start shortly before it.
+const maxUnitMicros = 120 * microsPerSecond
+
 // RegisterUnit registers a stored unit, in any order. A unit that is there
 // already does nothing; another payload under its name is refused.
 func (s *Store) RegisterUnit(ctx context.Context, uid string, u api.Unit) error {
@@ -21,7 +25,7 @@ func (s *Store) RegisterUnit(ctx context.Context, uid string, u api.Unit) error 
 		if err != nil {
 			return err
 		}
-		if known == u.PayloadSHA256 {
+		if known != "" && known == u.PayloadSHA256 {
 			return errUnchanged
 		}
 		if known != "" {
@@ -67,6 +71,9 @@ func (e *eventTx) checkUnit(u api.Unit) (int64, error) {
 	if f := tl.FrameOfMicros(u.StartMicros); f != u.FirstFrame {
 		return 0, invalid("unit %d/%d: startMicros %d is the start of frame %d, not of firstFrame %d", u.Epoch, u.FirstTicks, u.StartMicros, f, u.FirstFrame)
 	}
+	if u.EndMicros-u.StartMicros > maxUnitMicros {
+		return 0, invalid("unit %d/%d lasts %d µs; a unit lasts at most %d µs", u.Epoch, u.FirstTicks, u.EndMicros-u.StartMicros, maxUnitMicros)
+	}
 	end := max(u.FirstFrame+u.Frames, tl.FrameOfMicros(u.EndMicros))
 	if e.ev.sourceEnded && end > e.ev.sourceFrames {
 		return 0, conflict("unit %d/%d ends at frame %d, but the source has ended with %d frames", u.Epoch, u.FirstTicks, end, e.ev.sourceFrames)
@@ -76,6 +83,9 @@ func (e *eventTx) checkUnit(u api.Unit) (int64, error) {
 
 // addUnit stores a unit and closes the chunks that it makes whole.
 func (e *eventTx) addUnit(u api.Unit, end int64) error {
+	if err := e.refuseDoomed(u.Key); err != nil {
+		return err
+	}
 	idr, err := toJSON(u.IdrFrames)
 	if err != nil {
 		return err
@@ -93,13 +103,16 @@ func (e *eventTx) addUnit(u api.Unit, end int64) error {
 	if err := e.openChunk(chunk, u); err != nil {
 		return err
 	}
-	if u.FirstFrame > e.ev.frames || end <= e.ev.frames {
-		return nil // behind a hole, or nothing new
+	if end <= e.ev.frames {
+		return e.fillGap(chunk, u.FirstFrame, end)
+	}
+	if u.FirstFrame > e.ev.frames {
+		return e.watchGap(false)
 	}
 	return e.advance(end)
 }
 
-// advance moves the end of what is stored without a gap, over units that had
+// advance moves the end of what is stored or given up, over units that had
 // come early.
 func (e *eventTx) advance(end int64) error {
 	for end > e.ev.frames {
@@ -110,42 +123,42 @@ func (e *eventTx) advance(end int64) error {
 		}
 		end = next
 	}
+	if err := e.watchGap(true); err != nil {
+		return err
+	}
 	return e.closeChunks()
 }
 
 // unitsCovering returns the units that hold frames from to to, in order, each
-// frame once: where epochs overlap, the older one is taken.
-func unitsCovering(ctx context.Context, q querier, uid string, from, to int64) ([]api.UnitRef, error) {
+// frame once: where epochs overlap, the older one is taken. Frames that were
+// given up are in none; without any unit it refuses.
+func (e *eventTx) unitsCovering(from, to int64) ([]api.UnitRef, error) {
 	if from >= to {
 		return nil, nil
 	}
+	longest := clockOf(e.ev.timeline, timeline.Open).FrameOfMicros(maxUnitMicros) + 1
 	type unit struct {
 		ref   api.UnitRef
 		end   int64
 		epoch int32
 	}
-	units, err := collect(ctx, q, func(r *sql.Rows) (u unit, err error) {
+	units, err := collect(e.ctx, e, func(r *sql.Rows) (u unit, err error) {
 		return u, r.Scan(&u.ref.Key, &u.ref.FirstTicks, &u.ref.FirstFrame, &u.ref.Frames, &u.end, &u.epoch)
-	}, `SELECT object_key, first_ticks, first_frame, frames, end_frame, epoch FROM units WHERE event_uid = $1 AND first_frame < $3 AND end_frame > $2
-		AND first_frame >= (SELECT COALESCE(MAX(first_frame), 0) FROM units WHERE event_uid = $1 AND epoch =
-			(SELECT MIN(epoch) FROM units WHERE event_uid = $1) AND first_frame <= $2) ORDER BY first_frame, epoch`, uid, from, to)
+	}, `SELECT object_key, first_ticks, first_frame, frames, end_frame, epoch FROM units WHERE event_uid = $1 AND first_frame >= $4 AND first_frame < $3 AND end_frame > $2
+		ORDER BY first_frame, epoch`, e.ev.uid, from, to, from-longest)
 	if err != nil {
 		return nil, err
 	}
 	var out []api.UnitRef
 	at := from
 	for _, u := range units {
-		if u.end <= at {
-			continue
+		if u.end > at {
+			out = append(out, u.ref)
+			at = u.end
 		}
-		if u.ref.FirstFrame > at {
-			break
-		}
-		out = append(out, u.ref)
-		at = u.end
 	}
-	if at < to {
-		return nil, fmt.Errorf("frames %d to %d of Event %s are not stored", at, to, uid)
+	if len(out) == 0 {
+		return nil, conflict("none of the frames %d to %d was ever delivered", from, to)
 	}
 	return out, nil
 }
@@ -156,6 +169,6 @@ func unitsCovering(ctx context.Context, q querier, uid string, from, to int64) (
 const soundLead = 4
 
 // unitsToRender returns the units that a cut from in to out is decoded from.
-func unitsToRender(ctx context.Context, q querier, uid string, in, out api.Mark) ([]api.UnitRef, error) {
-	return unitsCovering(ctx, q, uid, max(in.Frame-soundLead, 0), out.Frame)
+func (e *eventTx) unitsToRender(in, out api.Mark) ([]api.UnitRef, error) {
+	return e.unitsCovering(max(in.Frame-soundLead, 0), out.Frame)
 }

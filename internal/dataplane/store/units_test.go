@@ -123,8 +123,11 @@ func TestEpochsOverlap(t *testing.T) {
 	next.Epoch = 1
 	next.Key = strings.Replace(next.Key, "units/0/", "units/1/", 1)
 	h.must(h.s.RegisterUnit(h.ctx, h.uid, next))
-	refs, err := unitsCovering(h.ctx, h.s.reader, h.uid, 0, 200)
-	h.must(err)
+	var refs []api.UnitRef
+	h.must(h.s.onEvent(h.ctx, h.uid, func(e *eventTx) (err error) {
+		refs, err = e.unitsCovering(0, 200)
+		return err
+	}))
 	var got []int64
 	for _, r := range refs {
 		got = append(got, r.FirstFrame)
@@ -137,22 +140,23 @@ func TestEpochsOverlap(t *testing.T) {
 func TestSourceFailure(t *testing.T) {
 	h := newHarness(t)
 	h.start()
-	h.register(0, 1, 2, 3)
-	l := h.lease(api.PoolWork)
-	h.must(h.s.FailSource(h.ctx, h.uid, api.Failure{Reason: api.FailureReasonSourceCorrupt, Message: "moov atom not found"}))
-	h.must(h.s.FailSource(h.ctx, h.uid, api.Failure{Reason: api.FailureReasonSourceCorrupt, Message: "moov atom not found"}))
+	fail := func() {
+		h.must(h.s.FailSource(h.ctx, h.uid, api.Failure{Reason: api.FailureReasonSourceCorrupt, Message: "moov atom not found"}))
+	}
+	fail()
+	fail()
 	e := h.event()
 	if e.State != api.EventStateStateFailed || *e.Reason != "SourceCorrupt" || *e.Message != "moov atom not found" || e.Backlog != (api.Backlog{}) {
 		t.Fatalf("%+v", e)
 	}
-	h.wantErr(h.complete(l, match{}), ErrLeaseLost, "skipped")
 	h.wantErr(h.s.EndSource(h.ctx, h.uid, api.SourceEnd{Frames: 200}), ErrConflict, "Failed")
+	h.wantErr(h.s.RegisterUnit(h.ctx, h.uid, h.nthUnit(0)), ErrConflict, "moov")
 	if got := h.outcome(api.PoolWork); got != api.LeaseResponseOutcomeDone {
 		t.Fatal(got)
 	}
 	spec, err := h.s.Ingest(h.ctx, h.uid)
 	h.must(err)
-	if !spec.Ended || len(spec.Units) != 4 {
+	if !spec.Ended || len(spec.Units) != 0 {
 		t.Fatalf("%+v", spec)
 	}
 }

@@ -15,6 +15,7 @@ import (
 
 	"k8s.io/utils/clock"
 
+	"github.com/mre-operator/mre-operator/internal/dataplane/api"
 	"github.com/mre-operator/mre-operator/internal/dataplane/keys"
 	"github.com/mre-operator/mre-operator/internal/dataplane/store"
 	"github.com/mre-operator/mre-operator/internal/objects"
@@ -52,7 +53,7 @@ func (s *Sweeper) Pass(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var failed []error
+	failed := []error{s.resume(ctx)}
 	for _, namespace := range namespaces {
 		uids, err := s.bucket.Folders(ctx, namespace+"/")
 		if err != nil {
@@ -66,6 +67,28 @@ func (s *Sweeper) Pass(ctx context.Context) error {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
+		}
+	}
+	return errors.Join(failed...)
+}
+
+// resume goes on with deletions that nobody asks for any more, as when the manager was told to let the Event go.
+func (s *Sweeper) resume(ctx context.Context) error {
+	deletions, err := s.rows.Deletions(ctx)
+	if err != nil {
+		return err
+	}
+	failed := []error{}
+	for _, d := range deletions {
+		if d.Phase == store.PhaseDone || s.clock.Now().Sub(d.CreatedAt) < s.options.Age {
+			continue
+		}
+		purge := s.PurgeEvent
+		if d.Kind == api.ChangeKindReplay {
+			purge = s.PurgeReplay
+		}
+		if _, err := purge(ctx, d.UID); err != nil {
+			failed = append(failed, fmt.Errorf("go on with the deletion of %s %s: %w", d.Kind, d.UID, err))
 		}
 	}
 	return errors.Join(failed...)
@@ -123,18 +146,11 @@ func (s *Sweeper) living(ctx context.Context, namespace, uid string) error {
 	if len(old) == 0 {
 		return nil
 	}
-	// The rows are read after the bucket, so that they know all that was registered before it was listed.
-	named, err := s.rows.ReferencedKeys(ctx, uid)
+	doomed, err := s.rows.Doom(ctx, uid, old)
 	if err != nil {
 		return err
 	}
-	var unnamed []string
-	for _, key := range old {
-		if !named[key] {
-			unnamed = append(unnamed, key)
-		}
-	}
-	return s.delete(ctx, unnamed)
+	return s.delete(ctx, doomed)
 }
 
 func (s *Sweeper) delete(ctx context.Context, unwanted []string) error {

@@ -146,7 +146,7 @@ func TestOnlyOldObjectsThatNoRowNamesGo(t *testing.T) {
 
 func TestAfterARestartUploadersHaveTimeToRegister(t *testing.T) {
 	g := newGround(t)
-	late := namespace + "/" + uid + "/units/0/0000000126000.ts"
+	late := namespace + "/" + uid + "/clips/000001-0/original-t1-m1-a1.mp4"
 	g.put(late)
 	g.clock.SetTime(g.clock.Now().Add(2 * age))
 	s := g.sweeper()
@@ -155,6 +155,43 @@ func TestAfterARestartUploadersHaveTimeToRegister(t *testing.T) {
 	g.clock.SetTime(g.clock.Now().Add(11 * time.Minute))
 	g.pass(s)
 	g.want()
+}
+
+// A unit that no row names may be found by an ingest that comes back, so it stays until the source has ended.
+func TestUnitsStayWhileTheSourceRuns(t *testing.T) {
+	g := newGround(t)
+	registered := g.register(0)
+	stray := keys.Unit(namespace, uid, 0, origin+7)
+	g.put(stray)
+	s := g.sweeper()
+	g.clock.SetTime(g.clock.Now().Add(2 * age))
+	g.pass(s)
+	g.want(registered, stray)
+	if err := g.rows.EndSource(t.Context(), uid, api.SourceEnd{Frames: 150}); err != nil {
+		t.Fatal(err)
+	}
+	g.pass(s)
+	g.want(registered)
+}
+
+// A deletion that nobody asks for any more is gone on with all the same.
+func TestADeletionThatWasGivenUpIsFinished(t *testing.T) {
+	g := newGround(t)
+	g.register(0)
+	if err := g.rows.Tombstone(t.Context(), uid, api.DeletionPolicyDelete); err != nil {
+		t.Fatal(err)
+	}
+	s := g.sweeper()
+	g.pass(s)
+	if d, err := g.rows.Deletion(t.Context(), uid); err != nil || d.Phase != store.PhaseTombstoned {
+		t.Fatalf("its Jobs may still be going: %+v %v", d, err)
+	}
+	g.clock.SetTime(g.clock.Now().Add(2 * age))
+	g.pass(s)
+	g.want()
+	if d, err := g.rows.Deletion(t.Context(), uid); err != nil || d.Phase != store.PhaseDone {
+		t.Fatalf("%+v %v", d, err)
+	}
 }
 
 func TestADeletionCanBeInterruptedAnywhere(t *testing.T) {

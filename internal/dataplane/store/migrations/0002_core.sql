@@ -36,7 +36,16 @@ CREATE TABLE tries (
   PRIMARY KEY (event_uid, task_id, attempt)
 );
 
+-- Objects that the sweeper is about to remove. A row that would name one is refused until it is gone.
+CREATE TABLE doomed (
+  event_uid  TEXT NOT NULL,
+  object_key TEXT NOT NULL,
+  doomed_at  BIGINT NOT NULL,
+  PRIMARY KEY (event_uid, object_key)
+);
+
 -- +goose Down
+DROP TABLE doomed;
 DROP TABLE tries;
 DROP TABLE gaps;
 DROP INDEX tasks_failed;
