@@ -103,8 +103,13 @@ func (e *eventTx) addUnit(u api.Unit, end int64) error {
 	if err := e.openChunk(chunk, u); err != nil {
 		return err
 	}
+	if u.FirstFrame < e.ev.frames {
+		if err := e.fillGap(chunk, u.FirstFrame, min(end, e.ev.frames)); err != nil {
+			return err
+		}
+	}
 	if end <= e.ev.frames {
-		return e.fillGap(chunk, u.FirstFrame, end)
+		return nil
 	}
 	if u.FirstFrame > e.ev.frames {
 		return e.watchGap(false)
