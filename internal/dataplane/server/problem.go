@@ -31,6 +31,7 @@ var kinds = []struct {
 	{auth.ErrForbidden, http.StatusForbidden, api.ProblemCodeForbidden, "Not allowed"},
 	{auth.ErrUnavailable, http.StatusServiceUnavailable, api.ProblemCodeUnavailable, "Not available now"},
 	{objects.ErrUnavailable, http.StatusServiceUnavailable, api.ProblemCodeUnavailable, "Not available now"},
+	{store.ErrUnavailable, http.StatusServiceUnavailable, api.ProblemCodeUnavailable, "Not available now"},
 	{store.ErrLeaseLost, http.StatusConflict, api.ProblemCodeLeaseLost, "The lease is lost"},
 	{store.ErrGone, http.StatusGone, api.ProblemCodeGone, "Deleted"},
 	{store.ErrNotFound, http.StatusNotFound, api.ProblemCodeNotFound, "Not found"},

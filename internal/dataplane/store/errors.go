@@ -15,6 +15,9 @@ var (
 	ErrGone      = errors.New("gone")
 	ErrLeaseLost = errors.New("lease lost")
 	ErrInvalid   = errors.New("invalid")
+	// ErrUnavailable says that the database could not be asked. Whether a verb
+	// that was under way has happened is not known; verbs may be repeated.
+	ErrUnavailable = errors.New("the database does not answer; try again")
 )
 
 // Error is a refusal: one of the sentinels, and what to tell the user.

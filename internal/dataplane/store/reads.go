@@ -52,7 +52,7 @@ func page[T any](ctx context.Context, s *Store, uid string, limit int, scan func
 			return err
 		}
 		var err error
-		list, err = collect(ctx, q, scan, fmt.Sprintf(`%s LIMIT %d`, query, limit+1), append([]any{uid}, args...)...)
+		list, err = collect(ctx, q, scan, fmt.Sprintf(`%s LIMIT $%d`, query, len(args)+2), append(append([]any{uid}, args...), limit+1)...)
 		return err
 	})
 	if err != nil {
