@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command bench measures MRE Operator against its goals on the cluster of the
-// kubeconfig in hand. Each benchmark measures both sides in the same run: ours
+// Command bench measures MRE Operator against its goals, most of them on the
+// cluster of the kubeconfig in hand. Each benchmark measures both sides in the same run: ours
 // and the plainest way to do the same job. It prints a table and writes
 // results.json, an array of Result.
 //
@@ -35,19 +35,24 @@ type options struct {
 	only      *regexp.Regexp
 	long      int
 	timeout   time.Duration
+	profile   string
 }
 
 // benchmark is one line of the table, or a few that share a run.
 type benchmark struct {
 	names   []string
 	measure func(context.Context, *bench) ([]Result, error)
+	// alone says that it needs no cluster.
+	alone bool
 }
 
 var benchmarks = []benchmark{
-	{[]string{"pods-per-event", "api-writes-per-chunk"}, measureAPI},
-	{[]string{"chunk-to-clip-ms-p50"}, measureLatency},
-	{[]string{"analysis-vs-decode"}, measureCPU},
-	{[]string{"pipeline-vs-job-per-step"}, measurePipeline},
+	{names: []string{"pods-per-event", "api-writes-per-chunk"}, measure: measureAPI},
+	{names: []string{"chunk-to-clip-ms-p50"}, measure: measureLatency},
+	{names: []string{"analysis-vs-decode"}, measure: measureCPU},
+	{names: []string{"pipeline-vs-job-per-step"}, measure: measurePipeline},
+	{names: taskNames("sqlite"), measure: measureTasks("sqlite"), alone: true},
+	{names: taskNames("postgres"), measure: measureTasks("postgres"), alone: true},
 }
 
 // bench is what the benchmarks share.
@@ -67,6 +72,7 @@ func main() {
 	flag.StringVar(&o.nodeIP, "node-ip", "10.97.0.1", "the node's address, for a source that is delivered in real time")
 	flag.StringVar(&only, "only", "", "regular expression of the benchmarks to run")
 	flag.IntVar(&o.long, "long-chunks", 60, "chunks of the longer of the two Events of api-writes-per-chunk")
+	flag.StringVar(&o.profile, "cpu-profile", "", "file for the CPU profile of the benchmarks that need no cluster")
 	flag.DurationVar(&o.timeout, "timeout", time.Hour, "how long all of it may take")
 	flag.Parse()
 	o.only = regexp.MustCompile(only)
@@ -81,20 +87,19 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, o options) error {
-	cluster, err := clusterclient.Connect(o.namespace)
-	if err != nil {
-		return err
-	}
-	b := &bench{options: o, cluster: cluster}
-	if err := b.prepare(ctx); err != nil {
-		return err
+func run(ctx context.Context, o options) (err error) {
+	chosen := slices.DeleteFunc(slices.Clone(benchmarks), func(m benchmark) bool { return !matchesAny(o.only, m.names) })
+	b := &bench{options: o}
+	if slices.ContainsFunc(chosen, func(m benchmark) bool { return !m.alone }) {
+		if b.cluster, err = clusterclient.Connect(o.namespace); err != nil {
+			return err
+		}
+		if err := b.prepare(ctx); err != nil {
+			return err
+		}
 	}
 	var results []Result
-	for _, m := range benchmarks {
-		if !matchesAny(o.only, m.names) {
-			continue
-		}
+	for _, m := range chosen {
 		say("measuring %v", m.names)
 		r, err := m.measure(ctx, b)
 		if err != nil {
@@ -102,8 +107,10 @@ func run(ctx context.Context, o options) error {
 		}
 		results = append(results, r...)
 	}
-	if err := b.clean(ctx); err != nil {
-		return err
+	if b.cluster != nil {
+		if err := b.clean(ctx); err != nil {
+			return err
+		}
 	}
 	printTable(os.Stdout, results)
 	return write(filepath.Join(o.out, "results.json"), results)

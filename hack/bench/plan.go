@@ -24,14 +24,14 @@ func (b *bench) planOfSamples(ctx context.Context, uid, url string) (api.Plan, e
 		Event: api.PlanEvent{
 			UID: uid, Namespace: b.events, Name: "job-per-step", Program: "Benchmark", Profile: "highlights", Start: time.Now().UTC(),
 		},
-		Source:              api.PlanSource{FileURL: url},
-		ChunkSeconds:        chunkSeconds,
-		UnitMicros:          timeline.NewUnitGrid(0, chunkSeconds).PeriodMicros(),
-		MaxSegmentSeconds:   60,
+		Source:            api.PlanSource{FileURL: url},
+		ChunkSeconds:      chunkSeconds,
+		UnitMicros:        timeline.NewUnitGrid(0, chunkSeconds).PeriodMicros(),
+		MaxSegmentSeconds: 60,
 		GapTimeoutSeconds: 60, DrainTimeoutSeconds: 1800,
-		Segmenter:           "segment-key-moment",
-		Optimizer:           new("optimize-snap"),
-		Labeler:             new("label-template"),
+		Segmenter: "segment-key-moment",
+		Optimizer: new("optimize-snap"),
+		Labeler:   new("label-template"),
 	}
 	for _, name := range []string{"detect-scene-change", "detect-audio-peaks", plan.Segmenter, *plan.Optimizer, *plan.Labeler} {
 		var p mrev1.Plugin

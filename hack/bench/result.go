@@ -23,6 +23,8 @@ type Result struct {
 	Ratio *float64 `json:"ratio"`
 	// Goal is what Ratio should not exceed, or Ours where there is no Peer.
 	Goal *float64 `json:"goal"`
+	// AtLeast turns the goal round: more is better.
+	AtLeast bool `json:"atLeast,omitempty"`
 	// Runs is how often each side was measured; the figures are the medians.
 	Runs int `json:"runs"`
 }
@@ -41,7 +43,7 @@ func (r Result) verdict() string {
 	if r.Ratio != nil {
 		figure = *r.Ratio
 	}
-	if figure <= *r.Goal {
+	if figure == *r.Goal || (figure > *r.Goal) == r.AtLeast {
 		return "met"
 	}
 	return "missed"

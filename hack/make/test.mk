@@ -12,7 +12,7 @@ test: test-tools ## Run unit tests, and envtest with a real API server
 
 .PHONY: test-tools
 test-tools:
-	hack/tools/packages ffmpeg:ffmpeg ffprobe:ffmpeg
+	hack/tools/packages ffmpeg:ffmpeg ffprobe:ffmpeg /usr/lib/postgresql/15/bin/postgres:postgresql-15
 
 .PHONY: e2e
 e2e: test-tools image-load ## Run every end-to-end test on a real cluster, faults included

@@ -88,6 +88,9 @@ func (s *Store) Deletions(ctx context.Context) ([]Deletion, error) {
 // refused with ErrGone. The policy can be changed until the rows go.
 func (s *Store) Tombstone(ctx context.Context, uid string, policy api.DeletionPolicy) error {
 	return s.write(ctx, func(t *txn) error {
+		if err := t.lockName(uid); err != nil {
+			return err
+		}
 		var namespace, name string
 		err := t.QueryRowContext(ctx, `UPDATE events SET deleted = 1, drain_due_at = NULL, gap_due_at = NULL WHERE uid = $1 RETURNING namespace, name`, uid).Scan(&namespace, &name)
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
@@ -124,6 +127,9 @@ func (s *Store) PurgeRows(ctx context.Context, uid string) ([]string, error) {
 		for {
 			var n int64
 			err := s.write(ctx, func(t *txn) (err error) {
+				if err := t.lockName(uid); err != nil {
+					return err
+				}
 				n, err = t.exec(table.statement(), uid, purgeBatch)
 				return err
 			})
@@ -162,6 +168,9 @@ func (s *Store) setPhase(ctx context.Context, uid string, from, to DeletionPhase
 func (s *Store) settleKept(ctx context.Context, uid string) (Deletion, error) {
 	var d Deletion
 	err := s.write(ctx, func(t *txn) (err error) {
+		if err := t.lockName(uid); err != nil {
+			return err
+		}
 		if d, err = findDeletion(ctx, t, uid); err != nil || d.Phase != PhaseTombstoned {
 			return err // another call has settled it: rows may be gone by now
 		}
@@ -201,6 +210,7 @@ var purgeOrder = []purgeTable{
 	{"units", "event_uid, epoch, first_ticks", "event_uid = $1"},
 	{"reels", "replay_uid, plan_hash, output", "replay_uid IN (SELECT uid FROM replays WHERE event_uid = $1)"},
 	{"replay_plans", "replay_uid, hash", "replay_uid IN (SELECT uid FROM replays WHERE event_uid = $1)"},
+	{"changed", "kind, uid", "uid = $1 OR uid IN (SELECT uid FROM replays WHERE event_uid = $1)"},
 	{"changes", "kind, uid", "uid = $1 OR uid IN (SELECT uid FROM replays WHERE event_uid = $1)"},
 	{"replays", "uid", "event_uid = $1"},
 	{"plans", "event_uid", "event_uid = $1"},
@@ -215,6 +225,9 @@ func (p purgeTable) statement() string {
 // the prefix and the keys that stay, and FinishDeletion.
 func (s *Store) DeleteReplay(ctx context.Context, uid string, policy api.DeletionPolicy) error {
 	return s.write(ctx, func(t *txn) error {
+		if err := t.lockName(uid); err != nil {
+			return err
+		}
 		if gone, err := isTombstoned(ctx, t, uid); err != nil {
 			return err
 		} else if gone {
@@ -239,6 +252,10 @@ func (s *Store) DeleteReplay(ctx context.Context, uid string, policy api.Deletio
 		if err != nil {
 			return err
 		}
+		// The Event's row comes first, as everywhere.
+		if err := t.changedEvent(r.eventUID); err != nil {
+			return err
+		}
 		kept := []string{}
 		if policy != api.DeletionPolicyDelete {
 			if kept, err = keyList(ctx, t, reelKeys, uid); err != nil {
@@ -251,17 +268,16 @@ func (s *Store) DeleteReplay(ctx context.Context, uid string, policy api.Deletio
 		}
 		for _, statement := range []string{
 			`DELETE FROM reels WHERE replay_uid = $1`, `DELETE FROM replay_plans WHERE replay_uid = $1`,
-			`DELETE FROM tasks WHERE replay_uid = $1`, `DELETE FROM changes WHERE kind = 'Replay' AND uid = $1`, `DELETE FROM replays WHERE uid = $1`,
+			`DELETE FROM tasks WHERE replay_uid = $1`, `DELETE FROM changes WHERE kind = 'Replay' AND uid = $1`, `DELETE FROM changed WHERE kind = 'Replay' AND uid = $1`,
+			`DELETE FROM replays WHERE uid = $1`,
 		} {
 			if _, err := t.exec(statement, uid); err != nil {
 				return err
 			}
 		}
-		if _, err := t.exec(`INSERT INTO tombstones (uid, kind, event_uid, namespace, name, policy, phase, kept, created_at) VALUES ($1, 'Replay', $2, $3, $4, $5, 'Objects', $6, $7)`,
-			uid, r.eventUID, r.namespace, r.name, string(policy), body, t.now); err != nil {
-			return err
-		}
-		return t.changedEvent(r.eventUID)
+		_, err = t.exec(`INSERT INTO tombstones (uid, kind, event_uid, namespace, name, policy, phase, kept, created_at) VALUES ($1, 'Replay', $2, $3, $4, $5, 'Objects', $6, $7)`,
+			uid, r.eventUID, r.namespace, r.name, string(policy), body, t.now)
+		return err
 	})
 }
 

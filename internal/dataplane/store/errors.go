@@ -15,8 +15,10 @@ var (
 	ErrGone      = errors.New("gone")
 	ErrLeaseLost = errors.New("lease lost")
 	ErrInvalid   = errors.New("invalid")
-	// ErrUnavailable says that the same call may succeed later.
-	ErrUnavailable = errors.New("unavailable")
+	// ErrUnavailable says that the same call may succeed later. When the
+	// database could not be asked, it is not known whether a verb that was under
+	// way has happened; verbs may be repeated.
+	ErrUnavailable = errors.New("not available now; try again")
 )
 
 // Error is a refusal: one of the sentinels, and what to tell the user.

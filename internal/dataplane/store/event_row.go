@@ -134,8 +134,8 @@ func isTombstoned(ctx context.Context, q querier, uid string) (bool, error) {
 // loadPlan reads a compiled plan, once per process.
 func (s *Store) loadPlan(ctx context.Context, q querier, uid, hash string) (*plan, error) {
 	key := uid + "/" + hash
-	if p, ok := s.plans.Load(key); ok {
-		return p.(*plan), nil
+	if p := s.plans.get(key); p != nil {
+		return p, nil
 	}
 	body, err := one[string](ctx, q, `SELECT plan FROM plans WHERE event_uid = $1`, uid)
 	if err != nil {
@@ -146,7 +146,7 @@ func (s *Store) loadPlan(ctx context.Context, q querier, uid, hash string) (*pla
 		return nil, err
 	}
 	c := newPlan(p)
-	s.plans.Store(key, c)
+	s.plans.put(key, c)
 	return c, nil
 }
 

@@ -21,6 +21,9 @@ func (s *Store) PutPlan(ctx context.Context, uid string, p api.Plan) (api.EventS
 		return api.EventState{}, err
 	}
 	err = s.write(ctx, func(t *txn) error {
+		if err := t.lockName(uid); err != nil {
+			return err
+		}
 		if gone, err := isTombstoned(ctx, t, uid); err != nil {
 			return err
 		} else if gone {

@@ -54,6 +54,9 @@ func TestChangesKeepTheNewest(t *testing.T) {
 	second := testPlan("33333333-cccc")
 	_, err := h.s.PutPlan(h.ctx, second.Event.UID, second)
 	h.must(err)
+	if list, _, err := h.s.Changes(h.ctx, 0, 10); err != nil || len(list) != 2 {
+		t.Fatalf("%+v, %v", list, err)
+	}
 	h.register(0, 1, 2, 3)
 	list, next, err := h.s.Changes(h.ctx, 0, 10)
 	h.must(err)

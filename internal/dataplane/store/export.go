@@ -6,6 +6,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
@@ -26,27 +27,43 @@ type ExportTask struct {
 	Lease time.Duration
 }
 
+// exportsAtOnce is how many ready exports are looked at before others get their turn.
+const exportsAtOnce = 16
+
 // LeaseExport takes the oldest ready export task of any Event; nil when there
-// is none. Report a failure with Fail.
+// is none. Report a failure with Fail. An Event whose rows are damaged does not
+// keep the others from their exports.
 func (s *Store) LeaseExport(ctx context.Context) (*ExportTask, error) {
-	var uid string
-	var id int64
-	err := s.reader.QueryRowContext(ctx, `SELECT t.event_uid, t.id FROM tasks t JOIN events e ON e.uid = t.event_uid
-		WHERE t.state = 'ready' AND t.kind = 'export' AND t.due_at <= $1 AND e.deleted = 0 ORDER BY t.id LIMIT 1`, s.now()).Scan(&uid, &id)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, nil
-	}
+	ready, err := collect(ctx, s.reader, func(r *sql.Rows) (t ExportTask, err error) { return t, r.Scan(&t.EventUID, &t.TaskID) },
+		`SELECT t.event_uid, t.id FROM tasks t JOIN events e ON e.uid = t.event_uid
+		WHERE t.state = 'ready' AND t.kind = 'export' AND t.due_at <= $1 AND e.deleted = 0 ORDER BY t.ready_at, t.id LIMIT $2`, s.now(), exportsAtOnce)
 	if err != nil {
 		return nil, err
 	}
+	var failed []error
+	for _, t := range ready {
+		task, err := s.leaseExport(ctx, t.EventUID, t.TaskID)
+		if task != nil {
+			return task, nil
+		}
+		if err != nil {
+			failed = append(failed, fmt.Errorf("start the export of Event %s: %w", t.EventUID, err))
+		}
+	}
+	return nil, errors.Join(failed...)
+}
+
+// leaseExport takes an export task; nil when another process was faster.
+func (s *Store) leaseExport(ctx context.Context, uid string, id int64) (*ExportTask, error) {
 	var task *ExportTask
-	err = s.onEvent(ctx, uid, func(e *eventTx) error {
+	err := s.onEvent(ctx, uid, func(e *eventTx) error {
+		task = nil
 		t, err := findTask(ctx, e, uid, id)
 		if err != nil {
 			return err
 		}
 		if t.state != api.TaskStateReady {
-			return errUnchanged // another process was faster
+			return errUnchanged
 		}
 		if err := e.take(t, exportHolder); err != nil {
 			return err
@@ -54,7 +71,10 @@ func (s *Store) LeaseExport(ctx context.Context) (*ExportTask, error) {
 		task = &ExportTask{EventUID: uid, Namespace: e.ev.namespace, TaskID: id, Token: t.token, Attempt: t.leases, Lease: s.lease}
 		return nil
 	})
-	return task, err
+	if err != nil {
+		return nil, err
+	}
+	return task, nil
 }
 
 // CompleteExport notes where the exports are, which makes the Event Complete.

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -40,7 +39,7 @@ type harness struct {
 func newHarness(t testing.TB) *harness {
 	t.Helper()
 	h := &harness{t: t, ctx: context.Background(), uid: testEvent,
-		clock: testclock.NewFakeClock(time.Date(2026, 6, 1, 14, 0, 0, 0, time.UTC)), path: filepath.Join(t.TempDir(), "store.db")}
+		clock: testclock.NewFakeClock(time.Date(2026, 6, 1, 14, 0, 0, 0, time.UTC)), path: database(t)}
 	h.open()
 	t.Cleanup(func() { _ = h.s.Close() })
 	return h
@@ -48,9 +47,13 @@ func newHarness(t testing.TB) *harness {
 
 func (h *harness) open() {
 	h.t.Helper()
-	s, err := Open(h.ctx, h.path, Options{Clock: h.clock, LeaseDuration: 30 * time.Second, synchronous: "OFF", Location: func(k string) string { return "s3://bucket/" + k }})
+	s, err := Open(h.ctx, h.path, h.options())
 	h.must(err)
 	h.s = s
+}
+
+func (h *harness) options() Options {
+	return Options{Clock: h.clock, LeaseDuration: 30 * time.Second, synchronous: "OFF", Location: func(k string) string { return "s3://bucket/" + k }}
 }
 
 // reopen is a restart of the data plane.

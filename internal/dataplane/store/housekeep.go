@@ -16,7 +16,12 @@ import (
 // holders and ends drains that take too long. It returns when something is due
 // next; zero when nothing is. Time-outs are rows, so it does not matter how
 // often, or by how many processes, it is called.
+//
+// What fails for one Event does not keep the others waiting.
 func (s *Store) Housekeep(ctx context.Context) (time.Time, error) {
+	if err := s.stayAlive(ctx); err != nil {
+		return time.Time{}, fmt.Errorf("note that the data plane is alive: %w", err)
+	}
 	now := s.now()
 	due, err := collect(ctx, s.reader, func(r *sql.Rows) (uid string, err error) { return uid, r.Scan(&uid) },
 		`SELECT DISTINCT t.event_uid FROM tasks t JOIN events e ON e.uid = t.event_uid
@@ -24,22 +29,28 @@ func (s *Store) Housekeep(ctx context.Context) (time.Time, error) {
 		UNION SELECT uid FROM events WHERE drain_due_at IS NOT NULL AND drain_due_at <= $1 AND deleted = 0 AND suspended_at IS NULL
 		UNION SELECT uid FROM events WHERE gap_due_at IS NOT NULL AND gap_due_at <= $1 AND deleted = 0 AND suspended_at IS NULL`, now)
 	if err != nil {
-		return time.Time{}, err
+		return time.Time{}, s.missed(err)
 	}
+	var failed []error
 	for _, uid := range due {
 		err := s.onEvent(ctx, uid, (*eventTx).housekeep)
-		if err != nil && !errors.Is(err, ErrGone) {
-			return time.Time{}, fmt.Errorf("housekeep Event %s: %w", uid, err)
+		switch {
+		case err == nil, errors.Is(err, ErrGone):
+			continue
+		case ctx.Err() != nil:
+			return time.Time{}, ctx.Err()
 		}
+		failed = append(failed, fmt.Errorf("housekeep Event %s: %w", uid, s.missed(err)))
 	}
 	rested, err := one[int64](ctx, s.reader, `SELECT COUNT(*) FROM tasks WHERE state = 'ready' AND due_at > 0 AND due_at <= $1`, now)
 	if err != nil {
-		return time.Time{}, err
+		return time.Time{}, errors.Join(append(failed, s.missed(err))...)
 	}
 	if rested > 0 {
 		s.hints.broadcast() // a failed task may be tried again
 	}
-	return s.nextDue(ctx, now)
+	next, err := s.nextDue(ctx, now)
+	return next, errors.Join(append(failed, err)...)
 }
 
 func (e *eventTx) housekeep() error {

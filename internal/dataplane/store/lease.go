@@ -208,12 +208,14 @@ func (s *Store) Heartbeat(ctx context.Context, uid string, taskID int64, token s
 	if _, err := findEvent(ctx, s.reader, uid); err != nil {
 		return err
 	}
-	res, err := s.writer.ExecContext(ctx, `UPDATE tasks SET lease_expires_at = $4 WHERE id = $1 AND event_uid = $2 AND state = 'leased' AND token = $3`,
-		taskID, uid, token, s.now()+s.lease.Microseconds())
-	if err != nil {
+	held := false
+	err := s.writeQuietly(ctx, func(t *txn) error {
+		n, err := t.exec(`UPDATE tasks SET lease_expires_at = $4 WHERE id = $1 AND event_uid = $2 AND state = 'leased' AND token = $3`,
+			taskID, uid, token, t.now+s.lease.Microseconds())
+		held = n > 0
 		return err
-	}
-	if n, err := res.RowsAffected(); err != nil || n > 0 {
+	})
+	if err != nil || held {
 		return err
 	}
 	t, err := findTask(ctx, s.reader, uid, taskID)

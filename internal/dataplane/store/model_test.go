@@ -4,6 +4,7 @@ package store
 
 import (
 	"cmp"
+	"database/sql"
 	goflag "flag"
 	"fmt"
 	"math/rand/v2"
@@ -19,7 +20,7 @@ import (
 
 // modelHistories is how many random histories are compared with the model.
 // "go test ./internal/dataplane/store -run Model -histories 10000" runs more.
-var modelHistories = goflag.Int("histories", 150, "random histories that TestStoreEqualsModel compares with the model")
+var modelHistories = goflag.Int("histories", 60, "random histories that TestStoreEqualsModel compares with the model")
 
 const (
 	modelUnits   = 10 // of 2 s; a chunk is three
@@ -60,6 +61,7 @@ type modelTask struct {
 	state      api.TaskState
 	until, due int64
 	attempts   int32
+	losses     int32
 	leases     int32
 	expires    int64
 }
@@ -294,11 +296,7 @@ func (m *model) register(first, end int64) {
 
 // tick is time that passes.
 func (m *model) tick() {
-	for _, t := range m.tasks {
-		if t.state == api.TaskStateLeased && t.expires <= m.now {
-			t.state, t.due = api.TaskStateReady, 0
-		}
-	}
+	m.expire()
 	if m.gapDue == 0 || m.gapDue > m.now {
 		return
 	}
@@ -312,6 +310,20 @@ func (m *model) tick() {
 	m.given = append(m.given, modelUnit{m.front, end})
 	for f := m.front; f < end; f++ {
 		m.missing[f] = true
+	}
+}
+
+// expire takes back what silent holders had; who takes it down again and again
+// is at fault in the end.
+func (m *model) expire() {
+	for _, t := range m.tasks {
+		if t.state != api.TaskStateLeased || t.expires > m.now {
+			continue
+		}
+		t.state, t.due = api.TaskStateReady, 0
+		if t.losses++; t.losses == maxLosses {
+			t.state = api.TaskStateFailed
+		}
 	}
 }
 
@@ -351,8 +363,8 @@ func (m *model) pick(prefer int64) *modelTask {
 func TestStoreEqualsModel(t *testing.T) {
 	h := newHarness(t)
 	seen := map[string]int{}
-	defer func() { t.Logf("%d histories: %v", *modelHistories, seen) }()
-	for seed := range uint64(*modelHistories) {
+	defer func() { t.Logf("%d histories: %v", repetitions(*modelHistories), seen) }()
+	for seed := range uint64(repetitions(*modelHistories)) {
 		r := rand.New(rand.NewPCG(seed, 77))
 		p := &play{harness: h, t: t, seed: seed, r: r, script: match{moments: []int64{1, int64(3 + r.IntN(4)), 9, int64(12 + r.IntN(7))}}}
 		h.uid = fmt.Sprintf("model-%d", seed)
@@ -501,11 +513,8 @@ func (p *play) take() string {
 	if req.Chunk != nil {
 		prefer = *req.Chunk
 	}
-	for _, t := range p.m.tasks { // leases that ran out come back with the next call
-		if t.state == api.TaskStateLeased && t.expires <= p.m.now {
-			t.state = api.TaskStateReady
-		}
-	}
+	p.m.expire() // leases that ran out come back with the next call
+	p.m.step()
 	want := p.m.pick(prefer)
 	got, err := p.s.Lease(p.ctx, p.uid, req)
 	p.must(err)
@@ -580,16 +589,10 @@ func (p *play) claims(l modelLease) {
 		chunk   int64
 	}
 	for _, kind := range []api.TaskKind{api.TaskKindOptimizer, api.TaskKindLabeler} {
-		rows, err := p.s.reader.Query(`SELECT t.id, t.chunk, MAX(s.out_us) FROM tasks t JOIN segments s ON s.event_uid = t.event_uid AND t.id IN (s.optimizer_task, s.labeler_task)
+		all, err := collect(p.ctx, p.s.reader, func(r *sql.Rows) (c claim, err error) { return c, r.Scan(&c.id, &c.chunk, &c.end) },
+			`SELECT t.id, t.chunk, MAX(s.out_us) FROM tasks t JOIN segments s ON s.event_uid = t.event_uid AND t.id IN (s.optimizer_task, s.labeler_task)
 			WHERE t.event_uid = $1 AND t.kind = $2 GROUP BY t.id, t.chunk ORDER BY t.id`, p.uid, string(kind))
 		p.must(err)
-		var all []claim
-		for rows.Next() {
-			var c claim
-			p.must(rows.Scan(&c.id, &c.chunk, &c.end))
-			all = append(all, c)
-		}
-		p.must(rows.Err())
 		for _, c := range all[taken[kind]:] {
 			start := p.m.chunks[c.chunk-1].first * frameMicros
 			task := &modelTask{kind: kind, chunk: c.chunk, plugin: *p.m.plan.Labeler, until: max(c.end-1, start), state: api.TaskStateBlocked}
@@ -604,7 +607,7 @@ func (p *play) claims(l modelLease) {
 func (p *play) compare(when string) {
 	p.t.Helper()
 	var got []string
-	row := p.s.reader.QueryRow(`SELECT frames, watermark, COALESCE(gap_due_at, 0) FROM events WHERE uid = $1`, p.uid)
+	row := p.s.reader.QueryRowContext(p.ctx, `SELECT frames, watermark, COALESCE(gap_due_at, 0) FROM events WHERE uid = $1`, p.uid)
 	var frames, watermark, due int64
 	p.must(row.Scan(&frames, &watermark, &due))
 	got = append(got, fmt.Sprintf("frames %d watermark %d due %d", frames, watermark, due))

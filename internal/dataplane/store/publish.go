@@ -18,6 +18,7 @@ import (
 func (s *Store) Complete(ctx context.Context, uid string, taskID int64, out api.TaskOutput) (*api.LeaseResponse, error) {
 	var next *api.LeaseResponse
 	err := s.onEvent(ctx, uid, func(e *eventTx) error {
+		next = nil
 		t, err := e.leased(taskID, out.Token)
 		if errors.Is(err, ErrLeaseLost) && t.state == api.TaskStateDone && t.token == out.Token && out.Token != "" {
 			return e.repeatNext(t, out, &next)

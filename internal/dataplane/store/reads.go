@@ -58,7 +58,7 @@ func pageThen[T any](ctx context.Context, s *Store, uid string, limit int, scan 
 		if _, err := findEvent(ctx, q, uid); err != nil {
 			return err
 		}
-		rows, err := collect(ctx, q, scan, fmt.Sprintf(`%s LIMIT %d`, query, limit+1), append([]any{uid}, args...)...)
+		rows, err := collect(ctx, q, scan, fmt.Sprintf(`%s LIMIT $%d`, query, len(args)+2), append(append([]any{uid}, args...), limit+1)...)
 		if err != nil {
 			return err
 		}

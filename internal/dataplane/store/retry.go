@@ -12,8 +12,9 @@ import (
 // Retry tries dead letters again: tasks that failed for good, and what was
 // skipped because of them. The same request again has no effect.
 func (s *Store) Retry(ctx context.Context, uid string, req api.RetryRequest) (api.RetryResult, error) {
-	result := api.RetryResult{Left: []string{}}
+	var result api.RetryResult
 	err := s.onEvent(ctx, uid, func(e *eventTx) error {
+		result = api.RetryResult{Left: []string{}}
 		if e.ev.state == api.EventStateStateFailed {
 			return conflict("the Event is Failed, which is final: %s", e.ev.message)
 		}

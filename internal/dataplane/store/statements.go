@@ -5,13 +5,46 @@ package store
 import (
 	"context"
 	"database/sql"
+	"strings"
 	"sync"
 )
 
-// statements keeps a pool's prepared statements: the store's texts are few and
-// fixed, and parsing them would be a quarter of its work.
+// pool is a querier of single statements, each of its own moment.
+type pool struct{ db *sql.DB }
+
+// QueryContext queries outside of a transaction.
+func (p *pool) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	rows, err := p.db.QueryContext(ctx, query, storable(args)...)
+	return rows, classified(err)
+}
+
+// QueryRowContext queries one row outside of a transaction.
+func (p *pool) QueryRowContext(ctx context.Context, query string, args ...any) row {
+	return classifiedRow{p.db.QueryRowContext(ctx, query, storable(args)...)}
+}
+
+type classifiedRow struct{ row *sql.Row }
+
+// Scan reads the row's columns.
+func (r classifiedRow) Scan(dest ...any) error { return classified(r.row.Scan(dest...)) }
+
+// storable replaces the one character that PostgreSQL cannot store in text. It
+// comes from plugins: a message may hold anything.
+func storable(args []any) []any {
+	for i, a := range args {
+		if s, ok := a.(string); ok && strings.IndexByte(s, 0) >= 0 {
+			args[i] = strings.ReplaceAll(s, "\x00", "\uFFFD")
+		}
+	}
+	return args
+}
+
+// statements begins transactions and keeps a pool's prepared statements: the
+// store's texts are few and fixed, and parsing them would be a quarter of its
+// work. PostgreSQL's driver keeps its own.
 type statements struct {
 	db       *sql.DB
+	driven   bool     // the driver prepares
 	prepared sync.Map // text to *sql.Stmt
 }
 
@@ -22,17 +55,22 @@ type stmtTx struct {
 	tx         *sql.Tx
 	statements *statements
 	missed     []string
+	// detached says that a caller who goes does not end a statement.
+	detached bool
 }
 
 func (s *statements) begin(ctx context.Context, opts *sql.TxOptions) (*stmtTx, error) {
 	tx, err := s.db.BeginTx(ctx, opts)
 	if err != nil {
-		return nil, err
+		return nil, classified(err)
 	}
 	return &stmtTx{tx: tx, statements: s}, nil
 }
 
 func (t *stmtTx) find(ctx context.Context, query string) *sql.Stmt {
+	if t.statements.driven {
+		return nil
+	}
 	if s, ok := t.statements.prepared.Load(query); ok {
 		return t.tx.StmtContext(ctx, s.(*sql.Stmt))
 	}
@@ -40,34 +78,48 @@ func (t *stmtTx) find(ctx context.Context, query string) *sql.Stmt {
 	return nil
 }
 
+func (t *stmtTx) context(ctx context.Context) context.Context {
+	if t.detached {
+		return context.WithoutCancel(ctx)
+	}
+	return ctx
+}
+
 // QueryContext queries in the transaction.
 func (t *stmtTx) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	ctx, args = t.context(ctx), storable(args)
 	if s := t.find(ctx, query); s != nil { //nolint:sqlclosecheck // the transaction's end closes it
-		return s.QueryContext(ctx, args...)
+		rows, err := s.QueryContext(ctx, args...)
+		return rows, classified(err)
 	}
-	return t.tx.QueryContext(ctx, query, args...)
+	rows, err := t.tx.QueryContext(ctx, query, args...)
+	return rows, classified(err)
 }
 
 // QueryRowContext queries one row in the transaction.
-func (t *stmtTx) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+func (t *stmtTx) QueryRowContext(ctx context.Context, query string, args ...any) row {
+	ctx, args = t.context(ctx), storable(args)
 	if s := t.find(ctx, query); s != nil { //nolint:sqlclosecheck // the transaction's end closes it
-		return s.QueryRowContext(ctx, args...)
+		return classifiedRow{s.QueryRowContext(ctx, args...)}
 	}
-	return t.tx.QueryRowContext(ctx, query, args...)
+	return classifiedRow{t.tx.QueryRowContext(ctx, query, args...)}
 }
 
 // ExecContext executes in the transaction.
 func (t *stmtTx) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	ctx, args = t.context(ctx), storable(args)
 	if s := t.find(ctx, query); s != nil { //nolint:sqlclosecheck // the transaction's end closes it
-		return s.ExecContext(ctx, args...)
+		result, err := s.ExecContext(ctx, args...)
+		return result, classified(err)
 	}
-	return t.tx.ExecContext(ctx, query, args...)
+	result, err := t.tx.ExecContext(ctx, query, args...)
+	return result, classified(err)
 }
 
 func (t *stmtTx) commit(ctx context.Context) error {
 	err := t.tx.Commit()
 	t.prepare(ctx)
-	return err
+	return classified(err)
 }
 
 func (t *stmtTx) rollback(ctx context.Context) {
@@ -90,4 +142,5 @@ func (t *stmtTx) prepare(ctx context.Context) {
 			_ = s.Close() //nolint:sqlclosecheck // another transaction was faster; the others stay open
 		}
 	}
+	t.missed = nil
 }

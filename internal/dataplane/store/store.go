@@ -11,37 +11,32 @@
 // Everything a verb wakes (the tasks whose predecessors are terminal, the
 // segments that close, the clips whose marks are final, the Event's end)
 // happens in the same transaction, so no crash leaves work that nobody starts.
+//
+// Two engines keep the rows, with the same SQL text: SQLite, a file that one
+// process has open, and PostgreSQL, which any number of replicas share. What
+// differs is in dialect.
 package store
 
 import (
 	"context"
 	"database/sql"
-	"embed"
 	"errors"
 	"fmt"
-	"io/fs"
-	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 
-	"github.com/pressly/goose/v3"
 	"k8s.io/utils/clock"
-	_ "modernc.org/sqlite" // registers the driver "sqlite"
 )
-
-//go:embed migrations/*.sql
-var migrations embed.FS
 
 // defaultLease is how long a worker may be silent before its task is given to
 // another.
 const defaultLease = 60 * time.Second
 
-// readers bounds the connections that only read.
-const readers = 4
-
 // Options of a store. The zero value is usable.
 type Options struct {
-	// Clock is the database's clock. Time-outs are compared with it alone.
+	// Clock is this machine's clock. With PostgreSQL and a real one, time-outs
+	// are compared with the server's clock, which replicas share.
 	Clock clock.PassiveClock
 	// LeaseDuration is how long a task stays with a silent holder.
 	LeaseDuration time.Duration
@@ -56,19 +51,31 @@ type Options struct {
 
 // Store is an open database.
 type Store struct {
-	writer, reader *sql.DB
-	writes, reads  *statements
-	clock          clock.PassiveClock
-	lease          time.Duration
-	location       func(string) string
-	hints          hints
-	// plans holds compiled plans by Event UID and hash; a plan never changes.
-	plans sync.Map
+	dialect  dialect
+	writer   *sql.DB
+	reader   *pool
+	reads    *statements
+	snapshot *sql.TxOptions // of a reading transaction
+	// apply runs a verb in a writing transaction; it says whether something
+	// was written.
+	apply    func(context.Context, func(*txn) error) (bool, error)
+	clock    clock.PassiveClock
+	offset   atomic.Int64 // of the database's clock, in microseconds
+	lease    time.Duration
+	location func(string) string
+	hints    hints
+	plans    planCache
+	ids      idBlock
+	pulse    pulse
+	// stops end what runs beside the verbs, the last one first.
+	stops []func()
+	once  sync.Once
 }
 
-// Open opens or creates the SQLite database in the file at path and brings its
-// schema up to date. Only one process may have it open.
-func Open(ctx context.Context, path string, opts Options) (*Store, error) {
+// Open opens a database and brings its schema up to date: that of PostgreSQL
+// at a postgres:// address, or the SQLite database in a file, which is made
+// when it is not there.
+func Open(ctx context.Context, database string, opts Options) (*Store, error) {
 	s := &Store{clock: opts.Clock, lease: opts.LeaseDuration, location: opts.Location}
 	if s.clock == nil {
 		s.clock = clock.RealClock{}
@@ -79,65 +86,40 @@ func Open(ctx context.Context, path string, opts Options) (*Store, error) {
 	if s.location == nil {
 		s.location = func(key string) string { return key }
 	}
-	var err error
-	if s.writer, err = openSQLite(path, "immediate", opts.synchronous, 1); err != nil {
-		return nil, err
+	open := s.openSQLite
+	if IsPostgres(database) {
+		open = s.openPostgres
 	}
-	if s.reader, err = openSQLite(path, "deferred", opts.synchronous, readers); err != nil {
-		return nil, errors.Join(err, s.writer.Close())
+	if err := open(ctx, database, opts); err != nil {
+		return nil, errors.Join(fmt.Errorf("open the database %s: %w", Redacted(database), err), s.Close())
 	}
-	s.writes, s.reads = &statements{db: s.writer}, &statements{db: s.reader}
-	if err := s.start(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("open the database %s: %w", path, err), s.Close())
+	if err := s.resume(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("open the database %s: %w", Redacted(database), err), s.Close())
 	}
 	return s, nil
 }
 
-// openSQLite opens a pool. SQLite has one writer, so the writing pool has one
-// connection and its transactions take the lock when they begin.
-func openSQLite(path, lock, synchronous string, connections int) (*sql.DB, error) {
-	if synchronous == "" {
-		synchronous = "FULL"
-	}
-	q := url.Values{"_txlock": {lock}, "_pragma": {
-		"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(" + synchronous + ")", "foreign_keys(1)", "temp_store(MEMORY)",
-	}}
-	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: q.Encode()}).String())
-	if err != nil {
-		return nil, fmt.Errorf("open the database %s: %w", path, err)
-	}
-	db.SetMaxOpenConns(connections)
-	db.SetMaxIdleConns(connections)
-	return db, nil
-}
-
-// start migrates, and gives every lease its full time again: a worker could
-// not heartbeat while the data plane was down.
-func (s *Store) start(ctx context.Context) error {
-	dir, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return err
-	}
-	provider, err := goose.NewProvider(goose.DialectSQLite3, s.writer, dir, goose.WithDisableGlobalRegistry(true))
-	if err != nil {
-		return fmt.Errorf("read the migrations: %w", err)
-	}
-	if _, err := provider.Up(ctx); err != nil {
-		return fmt.Errorf("migrate: %w", err)
-	}
-	expires := s.now() + s.lease.Microseconds()
-	_, err = s.writer.ExecContext(ctx, `UPDATE tasks SET lease_expires_at = $1 WHERE state = 'leased' AND lease_expires_at < $1`, expires)
+// Close closes the database. Verbs that wait for their turn are refused.
+func (s *Store) Close() (err error) {
+	s.once.Do(func() {
+		for i := len(s.stops) - 1; i >= 0; i-- {
+			s.stops[i]()
+		}
+		if s.reader != nil {
+			err = s.reader.db.Close()
+		}
+		if s.writer != nil {
+			err = errors.Join(err, s.writer.Close())
+		}
+	})
 	return err
 }
 
-// Close closes the database.
-func (s *Store) Close() error { return errors.Join(s.reader.Close(), s.writer.Close()) }
-
 // Ping says whether the database answers.
 func (s *Store) Ping(ctx context.Context) error {
-	var one int
-	return s.reader.QueryRowContext(ctx, `SELECT 1`).Scan(&one)
+	_, err := one[int64](ctx, s.reader, `SELECT 1`)
+	return err
 }
 
 // now is the database's clock in microseconds.
-func (s *Store) now() int64 { return s.clock.Now().UnixMicro() }
+func (s *Store) now() int64 { return s.clock.Now().UnixMicro() + s.offset.Load() }

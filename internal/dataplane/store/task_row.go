@@ -82,7 +82,7 @@ func place(kind api.TaskKind) (pool string, stage int) {
 
 // insertTask plans a task. One with the same key is left as it is.
 func (e *eventTx) insertTask(t *taskRow) error {
-	id, err := e.next("task", 1)
+	id, err := e.nextTaskID()
 	if err != nil {
 		return err
 	}

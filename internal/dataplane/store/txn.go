@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"time"
 )
 
@@ -15,44 +16,55 @@ import (
 // was a repetition.
 var errUnchanged = errors.New("nothing changed")
 
+// row is a *sql.Row whose error says what kind it is.
+type row interface{ Scan(dest ...any) error }
+
 // querier is what reading needs: the reading pool or a transaction.
 type querier interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+	QueryRowContext(ctx context.Context, query string, args ...any) row
 }
 
-// txn is a writing transaction.
+// txn is a writing transaction. It may be run again after it was rolled back,
+// so a verb sets what it returns and does not add to it.
 type txn struct {
 	*stmtTx
 	store *Store
 	ctx   context.Context
 	now   int64
+	ids   idBlock
 }
 
 // write runs fn in a writing transaction and hints at it after the commit.
 func (s *Store) write(ctx context.Context, fn func(*txn) error) error {
-	tx, err := s.writes.begin(ctx, nil)
-	if err != nil {
-		return fmt.Errorf("begin: %w", err)
+	changed, err := s.apply(ctx, fn)
+	if changed {
+		s.hints.broadcast()
 	}
-	if err := fn(&txn{stmtTx: tx, store: s, ctx: ctx, now: s.now()}); err != nil {
-		tx.rollback(ctx)
-		if errors.Is(err, errUnchanged) {
-			return nil
+	return err
+}
+
+// writeQuietly writes what nobody waits for.
+func (s *Store) writeQuietly(ctx context.Context, fn func(*txn) error) error {
+	_, err := s.apply(ctx, fn)
+	return err
+}
+
+// runVerb turns a panic into an error, so that what the verb has written is
+// rolled back like after any other.
+func runVerb(t *txn, fn func(*txn) error) (err error) {
+	defer func() {
+		if found := recover(); found != nil {
+			err = fmt.Errorf("panic: %v\n%s", found, debug.Stack())
 		}
-		return err
-	}
-	if err := tx.commit(ctx); err != nil {
-		return fmt.Errorf("commit: %w", err)
-	}
-	s.hints.broadcast()
-	return nil
+	}()
+	return fn(t)
 }
 
 // read runs fn in one reading transaction, so that what it sees is of one
 // moment.
 func (s *Store) read(ctx context.Context, fn func(q querier) error) error {
-	tx, err := s.reads.begin(ctx, &sql.TxOptions{ReadOnly: true})
+	tx, err := s.reads.begin(ctx, s.snapshot)
 	if err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
@@ -73,18 +85,6 @@ func (t *txn) exec(query string, args ...any) (int64, error) {
 	return n, nil
 }
 
-// next takes n numbers of a counter and returns the last. The counter's row
-// also puts writers in order, so a reader of the feed never misses a number
-// that commits late.
-func (t *txn) next(counter string, n int64) (int64, error) {
-	var v int64
-	err := t.QueryRowContext(t.ctx, `UPDATE counters SET value = value + $2 WHERE name = $1 RETURNING value`, counter, n).Scan(&v)
-	if err != nil {
-		return 0, fmt.Errorf("take a number of %s: %w", counter, err)
-	}
-	return v, nil
-}
-
 // collect reads all rows of a query.
 func collect[T any](ctx context.Context, q querier, scan func(*sql.Rows) (T, error), query string, args ...any) ([]T, error) {
 	rows, err := q.QueryContext(ctx, query, args...)
@@ -101,7 +101,7 @@ func collect[T any](ctx context.Context, q querier, scan func(*sql.Rows) (T, err
 		out = append(out, v)
 	}
 	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("database: %w", err)
+		return nil, fmt.Errorf("database: %w", classified(err))
 	}
 	return out, nil
 }

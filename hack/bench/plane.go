@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/kubernetes/fake"
+	k8stesting "k8s.io/client-go/testing"
+	"k8s.io/utils/clock"
+
+	"github.com/mre-operator/mre-operator/internal/dataplane/auth"
+	"github.com/mre-operator/mre-operator/internal/dataplane/server"
+	"github.com/mre-operator/mre-operator/internal/dataplane/store"
+	"github.com/mre-operator/mre-operator/internal/dataplane/store/pgtest"
+	"github.com/mre-operator/mre-operator/internal/objects"
+)
+
+// plane is a data plane of this process: real rows, real HTTP, and a stand-in for the API server that counts how
+// often it is asked. Nothing is stored in a bucket; URLs are signed as always.
+type plane struct {
+	store   *store.Store
+	url     string
+	reviews atomic.Int64
+	stops   []func() error
+}
+
+func startPlane(ctx context.Context, engine string) (p *plane, err error) {
+	p = &plane{}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, p.stop())
+		}
+	}()
+	database, err := p.database(ctx, engine)
+	if err != nil {
+		return nil, err
+	}
+	for name, value := range map[string]string{"AWS_ACCESS_KEY_ID": "bench", "AWS_SECRET_ACCESS_KEY": "bench-secret"} {
+		if err := os.Setenv(name, value); err != nil {
+			return nil, err
+		}
+	}
+	bucket, err := objects.Open(ctx, objects.Config{Bucket: "bench", Endpoint: "http://127.0.0.1:9", Region: "us-east-1", PathStyle: true})
+	if err != nil {
+		return nil, err
+	}
+	if p.store, err = store.Open(ctx, database, store.Options{Location: bucket.Location}); err != nil {
+		return nil, err
+	}
+	p.stops = append(p.stops, p.store.Close)
+	accounts := auth.Accounts{Manager: auth.ServiceAccount{Namespace: "mre-system", Name: "mre-manager"}, AgentName: "mre-agent"}
+	s := server.New(p.store, bucket, auth.NewAuthenticator(p.tokenReviews(), accounts, clock.RealClock{}), clock.RealClock{}, server.Options{
+		URLLifetime: 15 * time.Minute, SourceURLLifetime: 12 * time.Hour, SweepAge: time.Hour, SweepInterval: time.Hour,
+	})
+	handler, err := s.Handler()
+	if err != nil {
+		return nil, err
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	p.url = "http://" + listener.Addr().String()
+	serving := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
+	go func() { _ = serving.Serve(listener) }() // Close ends it
+	p.stops = append(p.stops, serving.Close)
+	return p, nil
+}
+
+// database is an empty one, on this disk, with everything that makes commits durable switched on.
+func (p *plane) database(ctx context.Context, engine string) (string, error) {
+	if engine == "postgres" {
+		s, err := pgtest.Start("")
+		if err != nil {
+			return "", err
+		}
+		p.stops = append(p.stops, s.Stop)
+		say("  PostgreSQL with its own defaults for fsync, full_page_writes and synchronous_commit (all on); changed: %v", pgtest.Settings)
+		return s.Create(ctx, nil)
+	}
+	dir, err := os.MkdirTemp("", "mre-bench-")
+	if err != nil {
+		return "", err
+	}
+	p.stops = append(p.stops, func() error { return os.RemoveAll(dir) })
+	say("  SQLite with journal_mode=WAL and synchronous=FULL")
+	return filepath.Join(dir, "dataplane.db"), nil
+}
+
+func (p *plane) stop() error {
+	var failed []error
+	for i := len(p.stops) - 1; i >= 0; i-- {
+		failed = append(failed, p.stops[i]())
+	}
+	return errors.Join(failed...)
+}
+
+func (p *plane) tokenReviews() *fake.Clientset {
+	client := fake.NewClientset()
+	client.PrependReactor("create", "tokenreviews", func(action k8stesting.Action) (bool, runtime.Object, error) {
+		p.reviews.Add(1)
+		review := action.(k8stesting.CreateAction).GetObject().(*authenticationv1.TokenReview).DeepCopy()
+		account, _, _ := strings.Cut(review.Spec.Token, "/")
+		review.Status = authenticationv1.TokenReviewStatus{
+			Authenticated: true, Audiences: []string{auth.Audience}, User: authenticationv1.UserInfo{Username: "system:serviceaccount:" + account},
+		}
+		return true, review, nil
+	})
+	return client
+}
+
+// uidOf names the n-th Event of a run.
+func uidOf(run string, n int) string { return fmt.Sprintf("%s-%04d", run, n) }
