@@ -103,7 +103,7 @@ func (g *page) chunk(d api.ChunkDetail, c clock, now time.Time) {
 }
 
 func taskTable(tasks []api.TaskDetail, now time.Time) *terminal.Table {
-	t := terminal.NewTable("TASK", "WHAT", "STATE", "TRIES", "WAITED", "TOOK", "HOLDER")
+	t := terminal.NewTable("TASK", "WHAT", "STATE", "FAILURES", "WAITED", "TOOK", "HOLDER")
 	for i := range tasks {
 		d := &tasks[i]
 		task := &d.Task
@@ -116,7 +116,7 @@ func taskTable(tasks []api.TaskDetail, now time.Time) *terminal.Table {
 		if task.Track > 0 {
 			what += fmt.Sprintf(" (track %d)", task.Track)
 		}
-		t.Row(task.ID, what, taskState(task), triesText(task), between(task.ReadyAt, task.LeasedAt, now, task.State == api.TaskStateReady),
+		t.Row(task.ID, what, taskState(task), failuresText(task), between(task.ReadyAt, task.LeasedAt, now, task.State == api.TaskStateReady),
 			between(task.LeasedAt, task.FinishedAt, now, task.State == api.TaskStateLeased), value(task.Holder))
 		for _, try := range d.Tries {
 			text := fmt.Sprintf("try %d, %s, held by %s for %s", try.Attempt, try.Outcome, try.Holder, took(try.EndedAt.Sub(try.LeasedAt)))

@@ -43,6 +43,8 @@ func stateOf(e *mrev1.Event) eventState {
 		return s("Failed", terminal.Bad, of(mrev1.ConditionFailed))
 	case of(mrev1.ConditionComplete).Status == metav1.ConditionTrue:
 		return s("Complete", terminal.Good, of(mrev1.ConditionComplete))
+	case ready.Reason == "Suspended":
+		return s("Suspended", terminal.Busy, ready)
 	case ready.Status == metav1.ConditionTrue:
 		return s("Running", terminal.Plain, ready)
 	case of(mrev1.ConditionStalled).Status == metav1.ConditionTrue:

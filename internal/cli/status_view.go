@@ -118,8 +118,8 @@ func factsOf(v *eventView, now time.Time) [][2]string {
 		facts = append(facts, [2]string{"source", address})
 	}
 	if s := e.Status.Source; s != nil {
-		facts = append(facts, [2]string{"media", fmt.Sprintf("%s at %s frames/s, %d audio tracks; %s: %s",
-			s.Resolution, s.FrameRate, value(s.AudioTracks), strings.ToLower(s.Ingest), s.Reason)})
+		facts = append(facts, [2]string{"media", fmt.Sprintf("%s at %s frames/s, %s; %s: %s",
+			s.Resolution, s.FrameRate, many(int(value(s.AudioTracks)), "audio track"), strings.ToLower(s.Ingest), s.Reason)})
 	}
 	if p := e.Status.Progress; p != nil && p.Timeline != "" {
 		facts = append(facts, [2]string{"timeline", p.Timeline})
@@ -142,17 +142,16 @@ func stageTable(stages []stage) *terminal.Table {
 		if s.Total == 0 && s.Done > 0 {
 			of = "-"
 		}
-		t.Row(s.Name, s.Done, of, busy(s.Running), s.Ready, s.Blocked, bad(s.Failed), s.Skipped)
+		t.Row(s.Name, s.Done, of, counted(s.Running, terminal.Busy), counted(s.Ready, terminal.Plain), counted(s.Blocked, terminal.Plain),
+			counted(s.Failed, terminal.Bad), counted(s.Skipped, terminal.Plain))
 	}
 	return t
 }
 
-func busy(n int64) terminal.Cell { return counted(n, terminal.Busy) }
-func bad(n int64) terminal.Cell  { return counted(n, terminal.Bad) }
-
+// counted is a number that matters only when it is not 0.
 func counted(n int64, tone terminal.Tone) terminal.Cell {
 	if n == 0 {
-		tone = terminal.Plain
+		tone = terminal.Faint
 	}
 	return terminal.Cell{Text: fmt.Sprint(n), Tone: tone}
 }
@@ -180,7 +179,7 @@ func replayTable(replays []mrev1.Replay) *terminal.Table {
 }
 
 func deadLetterTable(dead []api.Task, now time.Time) *terminal.Table {
-	t := terminal.NewTable("TASK", "WHAT", "CHUNK", "TRIES", "FAILED")
+	t := terminal.NewTable("TASK", "WHAT", "CHUNK", "FAILURES", "GAVE UP")
 	for i := range dead {
 		d := &dead[i]
 		what := string(d.Kind)
@@ -196,7 +195,7 @@ func deadLetterTable(dead []api.Task, now time.Time) *terminal.Table {
 		if d.FinishedAt != nil {
 			failed = age(now, *d.FinishedAt) + " ago"
 		}
-		t.Row(d.ID, what, d.Chunk, triesText(d), failed)
+		t.Row(d.ID, what, d.Chunk, failuresText(d), failed)
 		if d.Error != nil {
 			t.Note(terminal.Cell{Text: *d.Error, Tone: terminal.Bad})
 		}
@@ -204,8 +203,8 @@ func deadLetterTable(dead []api.Task, now time.Time) *terminal.Table {
 	return t
 }
 
-// triesText is how often a task failed, and how often its holder fell silent.
-func triesText(t *api.Task) string {
+// failuresText is how often a task failed, of how often it may, and how often its holder fell silent.
+func failuresText(t *api.Task) string {
 	text := fmt.Sprintf("%d/%d", t.Attempts, t.MaxAttempts)
 	if t.Losses > 0 {
 		text += fmt.Sprintf(" +%d lost", t.Losses)

@@ -172,7 +172,7 @@ func (p *program) waitRetried(ctx context.Context, s *session, event *mrev1.Even
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-limited.Done():
-			return errors.Join(fmt.Errorf("none of the %d dead letters of event %s was tried again within %s", len(dead), event.Name, timeout),
+			return errors.Join(fmt.Errorf("none of the dead letters of event %s was tried again within %s", event.Name, timeout),
 				fmt.Errorf("segmenters whose successors have run stay as they are; else see the manager: kubectl -n %s logs deployment/mre-manager", p.install))
 		case <-time.After(lookEvery):
 		}

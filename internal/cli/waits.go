@@ -5,6 +5,7 @@ package cli
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -87,19 +88,20 @@ func notTaken(tasks []api.Task, now time.Time) []string {
 	}
 	waits := some(later, "tasks that are tried again")
 	if work > 0 {
-		waits = append(waits, fmt.Sprintf("a free worker, for %s", tasksInAll(work)))
+		waits = append(waits, fmt.Sprintf("a free worker, for %s", many(work, "task")))
 	}
 	if render > 0 {
-		waits = append(waits, fmt.Sprintf("a free renderer, for %s", tasksInAll(render)))
+		waits = append(waits, fmt.Sprintf("a free renderer, for %s", many(render, "task")))
 	}
 	return waits
 }
 
-func tasksInAll(n int) string {
+// many is a number of things that have a plain plural.
+func many(n int, thing string) string {
 	if n == 1 {
-		return "1 task"
+		return "1 " + thing
 	}
-	return fmt.Sprintf("%d tasks", n)
+	return fmt.Sprintf("%d %ss", n, thing)
 }
 
 // blocked says what holds the tasks of a chunk back.
@@ -107,11 +109,11 @@ func blocked(d *api.ChunkDetail) []string {
 	var all []string
 	for i := range d.Tasks {
 		t := &d.Tasks[i]
-		for _, w := range t.WaitsFor {
-			all = append(all, fmt.Sprintf("%s: blocked by %s", taskName(&t.Task), w))
+		if len(t.WaitsFor) > 0 {
+			all = append(all, fmt.Sprintf("%s: waits for %s", taskName(&t.Task), strings.Join(t.WaitsFor, "; ")))
 		}
 	}
-	return some(all, "reasons")
+	return some(all, "tasks that wait for others")
 }
 
 // oldestBlocked is the first chunk with a task that waits for others.
