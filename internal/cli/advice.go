@@ -6,11 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 
-	mrev1 "github.com/mre-operator/mre-operator/api/v1alpha1"
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
 	dpclient "github.com/mre-operator/mre-operator/internal/dataplane/client"
 )
@@ -45,9 +45,10 @@ func (p *program) adviceFor(err error) string {
 		return "The API server does not accept the credentials of the kubeconfig: renew them, or choose others with --context or --user."
 	case apierrors.IsNotFound(err):
 		return p.adviceForMissing(status)
-	case apierrors.IsForbidden(err) && inInstall(status):
+	case apierrors.IsForbidden(err) && p.inInstall(status):
 		return fmt.Sprintf("The data plane is read through a port-forward with a token of mre-viewer. Who may administer namespace %[1]s can allow it:\n"+
-			"  kubectl -n %[1]s create rolebinding mre-viewer-NAME --role mre-viewer --user NAME", p.install)
+			"  kubectl -n %[1]s create rolebinding mre-viewer-NAME --role mre-viewer --user NAME\n"+
+			"If MRE Operator is in a namespace other than %[1]s, name it with --install-namespace.", p.install)
 	case apierrors.IsForbidden(err):
 		return "The roles view and edit of the cluster include the kinds of MRE Operator: ask for one of them in this namespace."
 	}
@@ -61,7 +62,7 @@ func (p *program) adviceForMissing(status *apierrors.StatusError) string {
 	switch kind := missingKind(status); kind {
 	case "events":
 		return fmt.Sprintf("'%s status -A' lists the Events of all namespaces.", p.Name)
-	case "services", "serviceaccounts":
+	case "services", "serviceaccounts", "namespaces":
 		return fmt.Sprintf("MRE Operator is not installed in namespace %s: name the one that it is in with --install-namespace.", p.install)
 	}
 	return ""
@@ -75,11 +76,7 @@ func missingKind(status *apierrors.StatusError) string {
 	return status.ErrStatus.Details.Kind
 }
 
-// inInstall says whether an error is about what reaches the data plane.
-func inInstall(status *apierrors.StatusError) bool {
-	switch missingKind(status) {
-	case "services", "serviceaccounts", "pods":
-		return status.ErrStatus.Details.Group != mrev1.GroupVersion.Group
-	}
-	return false
+// inInstall says whether an error is about a right in the install's namespace.
+func (p *program) inInstall(status *apierrors.StatusError) bool {
+	return status != nil && strings.Contains(status.ErrStatus.Message, fmt.Sprintf("in the namespace %q", p.install))
 }

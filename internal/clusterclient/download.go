@@ -68,16 +68,16 @@ func (d Downloader) Get(ctx context.Context, w Download) (present bool, err erro
 	return false, nil
 }
 
-// part is the file of a download that has not ended. It carries the object's name: another object never goes on
+// Partial is the file of a download that has not ended. It carries the object's name: another object never goes on
 // where this one ended.
-func (w Download) part() string {
+func (w Download) Partial() string {
 	sum := sha256.Sum256([]byte(w.Location))
 	return filepath.Join(filepath.Dir(w.Path), "."+filepath.Base(w.Path)+"."+hex.EncodeToString(sum[:4])+".part")
 }
 
 // fetch writes to a partial file first: a file that is there is whole.
 func (d Downloader) fetch(ctx context.Context, signed string, w Download) (err error) {
-	file, err := os.OpenFile(w.part(), os.O_CREATE|os.O_RDWR, 0o644)
+	file, err := os.OpenFile(w.Partial(), os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
 		return backoff.Permanent(err)
 	}
