@@ -85,7 +85,7 @@ func (g *page) chunk(d api.ChunkDetail, c clock, now time.Time) {
 	case d.Chunk.Processed && d.Chunk.FailedTasks == 0:
 		state.Text, state.Tone = state.Text+", processed", terminal.Good
 	case d.Chunk.Processed:
-		state.Text, state.Tone = fmt.Sprintf("%s, processed, %d tasks failed", state.Text, d.Chunk.FailedTasks), terminal.Bad
+		state.Text, state.Tone = fmt.Sprintf("%s, processed, %s failed", state.Text, many(int(d.Chunk.FailedTasks), "task")), terminal.Bad
 	}
 	if d.Chunk.Late {
 		state.Text += ", came after it had been declared missing"

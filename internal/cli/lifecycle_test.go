@@ -148,8 +148,8 @@ func TestAnEventFromItsStartToItsFiles(t *testing.T) {
 	w.decide(event, &event.Status.Conditions, metav1.Condition{Type: mrev1.ConditionReady, Status: metav1.ConditionTrue, Reason: mrev1.ReasonProgressing})
 	m.ingest(0, 2)
 	m.work(api.PoolWork)
-	w.want(0, []string{"Running", "Dead letters", "featurer crowd", "the model answers 503 [31mService Unavailable", "kubectl mre retry final", "the end of the source"}, "status", "final")
-	w.want(0, []string{"Chunk 1", "closed, processed, 1 tasks failed", "try 1, Failed, held by final-worker-0", "units/0/"}, "explain", "chunk", "final", "1")
+	w.want(0, []string{"Running", "Dead letters", "featurer crowd", "the model answers 503 Service Unavailable", "kubectl mre retry final", "the end of the source"}, "status", "final")
+	w.want(0, []string{"Chunk 1", "closed, processed, 1 task failed", "try 1, Failed, held by final-worker-0", "units/0/"}, "explain", "chunk", "final", "1")
 	w.want(1, []string{"no chunk 77 yet"}, "explain", "final", "77")
 	var view struct {
 		DeadLetters []api.Task     `json:"deadLetters"`
@@ -182,7 +182,7 @@ func TestAnEventFromItsStartToItsFiles(t *testing.T) {
 		})
 	}()
 	time.Sleep(100 * time.Millisecond) // so that the word of before is seen first; without it the test waits longer
-	w.want(0, []string{"1 of 1 dead letters are tried again"}, "retry", "final", "--wait")
+	w.want(0, []string{"tried again: 1 of 1 dead letter"}, "retry", "final", "--wait")
 	m.work(api.PoolWork)
 	w.want(0, []string{"has no dead letters"}, "retry", "final", "--wait")
 

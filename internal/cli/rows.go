@@ -195,7 +195,7 @@ func clipTable(clips []api.Clip, c clock, below string) *terminal.Table {
 		if clip.Proof != nil {
 			bytes = size(clip.Proof.Bytes)
 		}
-		t.Row(clip.SegmentID, clip.Variant, clip.Track, state, c.at(clip.In), c.at(clip.Out), clip.Out.Frame-clip.In.Frame, bytes,
+		t.Row(clip.SegmentID, clip.Variant, trackText(clip.Track), state, c.at(clip.In), c.at(clip.Out), clip.Out.Frame-clip.In.Frame, bytes,
 			strings.TrimPrefix(value(clip.Location), below))
 		if clip.Error != nil {
 			t.Note(terminal.Cell{Text: *clip.Error, Tone: terminal.Bad})
@@ -223,9 +223,17 @@ func resultTable(results []api.StoredResult, c clock) *terminal.Table {
 		if r.Result.End.Frame > r.Result.Start.Frame {
 			end = c.at(r.Result.End)
 		}
-		t.Row(c.at(r.Result.Start), end, r.Plugin, r.Track, r.Chunk, attributesText(r.Result.Attributes))
+		t.Row(c.at(r.Result.Start), end, r.Plugin, trackText(r.Track), r.Chunk, attributesText(r.Result.Attributes))
 	}
 	return t
+}
+
+// trackText is the number of an audio track, or nothing for video.
+func trackText(track int32) string {
+	if track == 0 {
+		return "-"
+	}
+	return fmt.Sprint(track)
 }
 
 // attributesText is NAME=VALUE by name.

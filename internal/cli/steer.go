@@ -164,7 +164,7 @@ func (p *program) waitRetried(ctx context.Context, s *session, event *mrev1.Even
 		}
 		if err == nil {
 			if n := revived(dead, tasks); n > 0 {
-				fmt.Fprintf(p.Streams.Out, "event %s: %d of %d dead letters are tried again\n", event.Name, n, len(dead))
+				fmt.Fprintf(p.Streams.Out, "event %s: tried again: %d of %s\n", event.Name, n, many(len(dead), "dead letter"))
 				return nil
 			}
 		}

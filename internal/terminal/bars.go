@@ -65,7 +65,7 @@ func Draw(sections []Section, p Palette, width int) []string {
 			if b.Note != "" {
 				tail += "  " + b.Note
 			}
-			lines = append(lines, head+b.draw(p, s.Ended)+cut(tail, width-text.StringWidth(head)-barLength))
+			lines = append(lines, head+b.draw(p)+cut(tail, width-text.StringWidth(head)-barLength))
 		}
 		for _, l := range s.Lines {
 			lines = append(lines, p.Paint(l.Tone, cut("  "+Clean(l.Text), width)))
@@ -83,7 +83,7 @@ func columns(sections []Section) (names, counts int) {
 	return names, counts
 }
 
-func (b Bar) draw(p Palette, ended bool) string {
+func (b Bar) draw(p Palette) string {
 	if b.Of == 0 {
 		return p.Paint(Faint, strings.Repeat(barLeft, barLength))
 	}
@@ -93,7 +93,7 @@ func (b Bar) draw(p Palette, ended bool) string {
 		failed = min(max(1, int(b.Failed*barLength/b.Of)), barLength-done)
 	}
 	tone := Busy
-	if b.Done >= b.Of || ended {
+	if b.Done+b.Failed >= b.Of {
 		tone = Good
 	}
 	return p.Paint(tone, strings.Repeat(barDone, done)) + p.Paint(Bad, strings.Repeat(barDone, failed)) +

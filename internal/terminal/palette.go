@@ -5,6 +5,7 @@ package terminal
 import (
 	"io"
 	"os"
+	"regexp"
 	"strings"
 	"unicode"
 
@@ -58,17 +59,25 @@ func Is(w io.Writer) bool {
 
 // Width is the number of columns of a terminal; 0 where there is none.
 func Width(w io.Writer) int {
+	width, _ := dimensions(w)
+	return width
+}
+
+func dimensions(w io.Writer) (width, height int) {
 	if f, ok := w.(*os.File); ok {
-		if width, _, err := term.GetSize(int(f.Fd())); err == nil {
-			return width
+		if width, height, err := term.GetSize(int(f.Fd())); err == nil {
+			return width, height
 		}
 	}
-	return 0
+	return 0, 0
 }
+
+// escape is what colours and moves.
+var escape = regexp.MustCompile("\x1b\\[[0-9;?]*[A-Za-z]")
 
 // Clean makes a text that came from elsewhere, such as the error of a plugin, one line that cannot steer the terminal.
 func Clean(text string) string {
-	return strings.Join(strings.FieldsFunc(text, func(r rune) bool {
+	return strings.Join(strings.FieldsFunc(escape.ReplaceAllString(text, ""), func(r rune) bool {
 		return unicode.IsSpace(r) || unicode.IsControl(r)
 	}), " ")
 }

@@ -23,14 +23,14 @@ func TestTable(t *testing.T) {
 		"plain": {Palette{}, 0, `
 NAME         CHUNKS   STATE      MESSAGE
 final             7   Running
-    the plugin [31mcuts says: no frames in the picture
+    the plugin cuts says: no frames in the picture
 Größe 日本      120   Complete   all done
 `},
 		"narrow": {Palette{}, 30, `
 NAME         CHUNKS   STATE      MESSAGE
 final             7   Running
-    the plugin [31mcuts says:
-    no frames in the picture
+    the plugin cuts says: no
+    frames in the picture
 Größe 日本      120   Complete   all done
 `},
 	} {

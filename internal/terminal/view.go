@@ -40,7 +40,11 @@ type live struct {
 }
 
 func (l *live) Show(sections []Section) {
-	lines := Draw(sections, l.palette, Width(l.w))
+	width, height := dimensions(l.w)
+	lines := Draw(sections, l.palette, width)
+	if height > 1 {
+		lines = lines[:min(len(lines), height-1)] // what has scrolled away cannot be drawn over
+	}
 	var out strings.Builder
 	if l.drawn > 0 {
 		fmt.Fprintf(&out, "\x1b[%dA", l.drawn)
