@@ -26,6 +26,9 @@ func (p *program) advise(err error) string {
 func (p *program) adviceFor(err error) string {
 	switch dpclient.Code(err) {
 	case api.ProblemCodeNotFound:
+		if !strings.Contains(err.Error(), "plan has not been stored") {
+			return "" // a chunk or an object, of which the data plane says enough
+		}
 		return fmt.Sprintf("The data plane knows an Event from the moment the manager has started it: '%s status EVENT' says what it waits for.", p.Name)
 	case api.ProblemCodeGone:
 		return "The Event is being deleted, and its rows with it."

@@ -163,25 +163,8 @@ func TestAnEventFromItsStartToItsFiles(t *testing.T) {
 	// Nobody obeys the annotation, then somebody does.
 	w.want(1, []string{"mre.media/retry=", "none of the dead letters of event final was tried again within 1s", "deployment/mre-manager"}, "retry", "final", "--wait", "--timeout", "1s")
 	m.broken = false
-	go func() {
-		first := ""
-		w.eventually("the annotation changes", func() bool {
-			var e mrev1.Event
-			if w.admin.Get(ctx, client.ObjectKeyFromObject(event), &e) != nil {
-				return false
-			}
-			word := e.Annotations[annotationRetry]
-			if first == "" {
-				first = word
-			}
-			if word == first {
-				return false
-			}
-			_, err := w.manager.Retry(ctx, m.uid, api.RetryRequest{ID: word})
-			return err == nil
-		})
-	}()
-	time.Sleep(100 * time.Millisecond) // so that the word of before is seen first; without it the test waits longer
+	w.must(w.admin.Get(ctx, client.ObjectKeyFromObject(event), event))
+	go w.obeyRetry(ctx, m.uid, event.Annotations[annotationRetry])
 	w.want(0, []string{"tried again: 1 of 1 dead letter"}, "retry", "final", "--wait")
 	m.work(api.PoolWork)
 	w.want(0, []string{"has no dead letters"}, "retry", "final", "--wait")
@@ -237,6 +220,19 @@ func TestAnEventFromItsStartToItsFiles(t *testing.T) {
 	w.decide(broken, &broken.Status.Conditions, metav1.Condition{Type: mrev1.ConditionFailed, Status: metav1.ConditionTrue, Reason: mrev1.ReasonSourceNotFound, Message: "404"})
 	w.want(1, []string{"Event broken failed: SourceNotFound: 404"}, "watch", "broken")
 	w.want(1, []string{"is Failed, which is final"}, "retry", "broken")
+}
+
+// obeyRetry does what the manager does when the annotation has another word than before.
+func (w *world) obeyRetry(ctx context.Context, uid, before string) {
+	for ctx.Err() == nil {
+		var e mrev1.Event
+		if err := w.admin.Get(ctx, client.ObjectKey{Namespace: "football", Name: "final"}, &e); err == nil && e.Annotations[annotationRetry] != before {
+			if _, err := w.manager.Retry(ctx, uid, api.RetryRequest{ID: e.Annotations[annotationRetry]}); err == nil {
+				return
+			}
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
 }
 
 func (w *world) specIs(event *mrev1.Event, field string, want bool) {

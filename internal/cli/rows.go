@@ -89,7 +89,6 @@ func (p *program) clipsCommand() *cobra.Command {
 			}
 			if below != "" {
 				g := p.page()
-				g.block("")
 				g.line(terminal.Cell{Text: "Locations are below " + below, Tone: terminal.Faint})
 				return g.err
 			}

@@ -115,7 +115,7 @@ func (s *session) look(ctx context.Context, w *watched) error {
 		return err
 	}
 	if event.UID != w.event.UID {
-		return fmt.Errorf("Event %s was deleted, and another one made under its name", event.Name) //nolint:revive,staticcheck // Event is a kind
+		return fmt.Errorf("event %s was deleted, and another one made under its name", event.Name)
 	}
 	w.event = event
 	if w.replays, err = s.replays(ctx, event); err != nil {
