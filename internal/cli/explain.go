@@ -107,16 +107,7 @@ func taskTable(tasks []api.TaskDetail, now time.Time) *terminal.Table {
 	for i := range tasks {
 		d := &tasks[i]
 		task := &d.Task
-		what := string(task.Kind)
-		for _, part := range []string{task.Plugin, task.Subject} {
-			if part != "" {
-				what += " " + part
-			}
-		}
-		if task.Track > 0 {
-			what += fmt.Sprintf(" (track %d)", task.Track)
-		}
-		t.Row(task.ID, what, taskState(task), failuresText(task), between(task.ReadyAt, task.LeasedAt, now, task.State == api.TaskStateReady),
+		t.Row(task.ID, taskWhat(task), taskState(task), failuresText(task), between(task.ReadyAt, task.LeasedAt, now, task.State == api.TaskStateReady),
 			between(task.LeasedAt, task.FinishedAt, now, task.State == api.TaskStateLeased), value(task.Holder))
 		for _, try := range d.Tries {
 			text := fmt.Sprintf("try %d, %s, held by %s for %s", try.Attempt, try.Outcome, try.Holder, took(try.EndedAt.Sub(try.LeasedAt)))

@@ -139,6 +139,20 @@ func deadLetters(tasks []api.Task) []api.Task {
 	return dead
 }
 
+// taskWhat says what a task does, beside the column with its chunk.
+func taskWhat(t *api.Task) string {
+	parts := []string{string(t.Kind)}
+	for _, part := range []string{t.Plugin, t.Subject} {
+		if part != "" {
+			parts = append(parts, part)
+		}
+	}
+	if t.Track > 0 {
+		parts = append(parts, fmt.Sprintf("(track %d)", t.Track))
+	}
+	return strings.Join(parts, " ")
+}
+
 // taskName says which task it is.
 func taskName(t *api.Task) string {
 	name := string(t.Kind)

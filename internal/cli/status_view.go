@@ -182,20 +182,11 @@ func deadLetterTable(dead []api.Task, now time.Time) *terminal.Table {
 	t := terminal.NewTable("TASK", "WHAT", "CHUNK", "FAILURES", "GAVE UP")
 	for i := range dead {
 		d := &dead[i]
-		what := string(d.Kind)
-		for _, part := range []string{d.Plugin, d.Subject} {
-			if part != "" {
-				what += " " + part
-			}
-		}
-		if d.Track > 0 {
-			what += fmt.Sprintf(" (track %d)", d.Track)
-		}
 		failed := ""
 		if d.FinishedAt != nil {
 			failed = age(now, *d.FinishedAt) + " ago"
 		}
-		t.Row(d.ID, what, d.Chunk, failuresText(d), failed)
+		t.Row(d.ID, taskWhat(d), d.Chunk, failuresText(d), failed)
 		if d.Error != nil {
 			t.Note(terminal.Cell{Text: *d.Error, Tone: terminal.Bad})
 		}
