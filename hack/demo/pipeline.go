@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
 	dpclient "github.com/mre-operator/mre-operator/internal/dataplane/client"
 	"github.com/mre-operator/mre-operator/internal/media/ffmpeg"
+	"github.com/mre-operator/mre-operator/internal/terminal"
 )
 
 // lookEvery is how often the state is read while the bars move.
@@ -38,15 +40,15 @@ func (d *demo) runPipeline(ctx context.Context) error {
 			return err
 		}
 	}
-	view := newView(d.runs)
-	defer view.stop()
+	view := terminal.NewView(os.Stdout)
+	defer view.Stop()
 	for {
 		for _, r := range d.runs {
 			if err := d.look(ctx, r); err != nil {
 				return err
 			}
 		}
-		if view.show(); allFinished(d.runs) {
+		if view.Show(picture(d.runs)); allFinished(d.runs) {
 			return nil
 		}
 		select {

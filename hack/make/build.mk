@@ -8,6 +8,11 @@ build: bin/mre ## Build the static binary, bin/mre
 bin/mre:
 	go build -ldflags '-s -w' -o bin/mre ./cmd/mre
 
+.PHONY: kubectl-mre
+kubectl-mre: ## Build the kubectl plugin and its completion, bin/kubectl-mre and bin/kubectl_complete-mre
+	go build -ldflags '-s -w' -o bin/kubectl-mre ./cmd/kubectl-mre
+	install -m 755 cmd/kubectl-mre/kubectl_complete-mre bin/kubectl_complete-mre
+
 .PHONY: image
 image: build ## Make the image of bin/mre: bin/image.tar, its name in bin/image.txt
 	hack/image/build bin/mre

@@ -32,6 +32,8 @@ type Cluster struct {
 	Namespace string
 	// HTTP reaches the services of the cluster by their names inside it, and everything else as usual.
 	HTTP *http.Client
+	// Patience is how long a data plane that is being restarted is waited for.
+	Patience time.Duration
 }
 
 // Connect uses the kubeconfig in hand: $KUBECONFIG, or ~/.kube/config.
@@ -41,6 +43,11 @@ func Connect(installNamespace string) (*Cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the kubeconfig (set KUBECONFIG, or run eval \"$(hack/cluster/cluster env)\"): %w", err)
 	}
+	return New(config, installNamespace)
+}
+
+// New uses a configuration that the caller has read.
+func New(config *rest.Config, installNamespace string) (*Cluster, error) {
 	// The programs that use this look at many objects in a short time.
 	config.QPS, config.Burst = 50, 100
 	scheme := runtime.NewScheme()
@@ -57,7 +64,7 @@ func Connect(installNamespace string) (*Cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to the API server %s: %w", config.Host, err)
 	}
-	c := &Cluster{Client: api, Kube: kube, Config: config, Namespace: installNamespace}
+	c := &Cluster{Client: api, Kube: kube, Config: config, Namespace: installNamespace, Patience: patience}
 	c.HTTP = &http.Client{Transport: &http.Transport{
 		DialContext:         c.DialContext,
 		MaxIdleConnsPerHost: 4,

@@ -9,7 +9,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/cenkalti/backoff/v5"
 	authenticationv1 "k8s.io/api/authentication/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/mre-operator/mre-operator/internal/dataplane/client"
@@ -20,7 +22,7 @@ const (
 	audience = "mre.media/dataplane"
 	// viewer is the ServiceAccount of people who look.
 	viewer = "mre-viewer"
-	// patience is how long a data plane that is being restarted is waited for.
+	// patience is the Patience of tests and programs that nobody sits before.
 	patience = 2 * time.Minute
 )
 
@@ -30,14 +32,18 @@ func (c *Cluster) DataPlane() (*client.Client, error) { return c.DataPlaneAs(c.N
 // DataPlaneAs connects with the rights of a ServiceAccount. The kubeconfig's user must be allowed to make
 // tokens for it.
 func (c *Cluster) DataPlaneAs(namespace, serviceAccount string) (*client.Client, error) {
+	userAgent := c.Config.UserAgent
+	if userAgent == "" {
+		userAgent = FieldOwner
+	}
 	d, err := client.New(client.Options{
 		BaseURL: fmt.Sprintf("http://mre-dataplane.%s.svc:8080", c.Namespace),
 		HTTPClient: &http.Client{Transport: &tokenTransport{
 			tokens: &tokenSource{cluster: c, namespace: namespace, serviceAccount: serviceAccount},
 			next:   c.HTTP.Transport,
 		}},
-		UserAgent: FieldOwner,
-		RetryFor:  patience,
+		UserAgent: userAgent,
+		RetryFor:  c.Patience,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("make the data plane's client: %w", err)
@@ -85,9 +91,17 @@ func (s *tokenSource) token(ctx context.Context) (string, error) {
 	answer, err := s.cluster.Kube.CoreV1().ServiceAccounts(s.namespace).
 		CreateToken(ctx, s.serviceAccount, request, metav1.CreateOptions{})
 	if err != nil {
-		return "", fmt.Errorf("get a token for the ServiceAccount %s/%s: %w", s.namespace, s.serviceAccount, err)
+		return "", final(fmt.Errorf("get a token for the ServiceAccount %s/%s: %w", s.namespace, s.serviceAccount, err))
 	}
 	s.current = answer.Status.Token
 	s.renewAt = time.Now().Add(time.Until(answer.Status.ExpirationTimestamp.Time) * 3 / 4)
 	return s.current, nil
+}
+
+// final marks an error of the API server that trying again does not change, so that nobody is kept waiting for it.
+func final(err error) error {
+	if apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err) || apierrors.IsNotFound(err) {
+		return backoff.Permanent(err)
+	}
+	return err
 }

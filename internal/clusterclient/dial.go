@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/client-go/tools/portforward"
 	"k8s.io/client-go/transport/spdy"
@@ -32,11 +33,15 @@ func (c *Cluster) DialContext(ctx context.Context, network, address string) (net
 	}
 	pod, podPort, err := c.podBehind(ctx, namespace, service, port)
 	if err != nil {
-		return nil, fmt.Errorf("reach service %s in namespace %s: %w", service, namespace, err)
+		return nil, final(fmt.Errorf("reach service %s in namespace %s: %w", service, namespace, err))
 	}
 	conn, err := c.forward(pod, podPort)
 	if err != nil {
-		return nil, fmt.Errorf("forward to port %d of pod %s/%s: %w", podPort, pod.Namespace, pod.Name, err)
+		err = fmt.Errorf("forward to port %d of pod %s/%s: %w", podPort, pod.Namespace, pod.Name, err)
+		if apierrors.IsNotFound(err) {
+			return nil, err // the pod went a moment ago; another one comes
+		}
+		return nil, final(err)
 	}
 	return conn, nil
 }

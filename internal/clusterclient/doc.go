@@ -2,7 +2,8 @@
 
 // Package clusterclient reaches an installed MRE Operator from outside its
 // cluster, with nothing but a kubeconfig: the API server, the data plane and
-// the object store. The demo, the end-to-end tests and the benchmarks use it.
+// the object store. kubectl mre, the demo, the end-to-end tests and the benchmarks
+// use it.
 //
 // The services are reached through the API server's port-forward, under the
 // names that they have inside the cluster: the host is part of a presigned
