@@ -86,6 +86,14 @@ func useWith(name, json string) mrev1.PluginUse {
 	return u
 }
 
+func featurers(uses ...mrev1.PluginUse) []mrev1.FeaturerUse {
+	var out []mrev1.FeaturerUse
+	for _, u := range uses {
+		out = append(out, mrev1.FeaturerUse{PluginUse: u})
+	}
+	return out
+}
+
 func makeProfile(change ...func(*mrev1.Profile)) *mrev1.Profile {
 	p := &mrev1.Profile{
 		ObjectMeta: metav1.ObjectMeta{Name: "soccer", Namespace: "default", Generation: 1},

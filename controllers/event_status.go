@@ -27,6 +27,7 @@ func setEventStatus(s *eventScope) {
 	st := &s.event.Status
 	st.Source = sourceStatus(s.state.Timeline)
 	st.Progress = eventProgress(s.state.Progress)
+	st.DeadLetters = new(s.state.DeadLetters)
 	if s.state.ExportLocation != nil || len(s.state.EdlLocations) > 0 {
 		st.Artifacts = &mrev1.EventArtifacts{Export: ptr.Deref(s.state.ExportLocation, ""), EDL: s.state.EdlLocations}
 	}
@@ -121,6 +122,7 @@ func eventProgress(p api.Progress) *mrev1.EventProgress {
 	return &mrev1.EventProgress{
 		Chunks: mrev1.ChunkProgress{
 			Ingested: p.ChunksIngested, Processed: p.ChunksProcessed, Failed: p.ChunksFailed, Missing: p.ChunksMissing,
+			Late: p.ChunksLate,
 		},
 		Segments: mrev1.SegmentProgress{
 			Open: p.SegmentsOpen, Complete: p.SegmentsComplete, Optimized: p.SegmentsOptimized,

@@ -66,7 +66,7 @@ var _ = Describe("References", func() {
 		profile := in(ns, makeProfile(func(p *mrev1.Profile) {
 			u := use(scenes)
 			u.Model = &mrev1.LocalReference{Name: "m"}
-			p.Spec.Featurers = []mrev1.PluginUse{u}
+			p.Spec.Featurers = featurers(u)
 		}))
 		Expect(k8s.Create(ctx, profile)).To(Succeed())
 		Eventually(conditionOf(ctx, profile, mrev1.ConditionReferencesResolved)).Should(

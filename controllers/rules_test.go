@@ -121,7 +121,7 @@ func TestCheckProfile(t *testing.T) {
 		return func(p *mrev1.Profile) {
 			u := use(scenes)
 			u.Model = &mrev1.LocalReference{Name: model}
-			p.Spec.Featurers = []mrev1.PluginUse{u}
+			p.Spec.Featurers = featurers(u)
 		}
 	}
 	for name, tc := range map[string]struct {
@@ -145,7 +145,7 @@ func TestCheckProfile(t *testing.T) {
 			want: wantFinding{mrev1.ReasonWrongClass, Stall, []string{"spec.segmenter.plugin", "Featurer"}},
 		},
 		"segmenter as featurer": {
-			profile: makeProfile(func(p *mrev1.Profile) { p.Spec.Featurers = []mrev1.PluginUse{use(scenes), use(moment)} }), plugins: usualPlugins(),
+			profile: makeProfile(func(p *mrev1.Profile) { p.Spec.Featurers = featurers(use(scenes), use(moment)) }), plugins: usualPlugins(),
 			want: wantFinding{mrev1.ReasonWrongClass, Stall, []string{"spec.featurers[1].plugin"}},
 		},
 		"model that the plugin does not list": {

@@ -18,6 +18,8 @@ const (
 	ConditionComplete = "Complete"
 	// ConditionFailed is terminal: the Event cannot be processed.
 	ConditionFailed = "Failed"
+	// ConditionSuspended is true while the Event rests because its spec says so. It is absent until it first did.
+	ConditionSuspended = "Suspended"
 	// ConditionSelected is true when the Replay has a plan.
 	ConditionSelected = "Selected"
 	// ConditionRendered is true when every output of the Replay's current plan is rendered.
@@ -70,6 +72,27 @@ const (
 	ReasonCompleted = "Completed"
 	// ReasonDrainTimedOut says work that was left at the end did not finish in drainTimeoutSeconds.
 	ReasonDrainTimedOut = "DrainTimedOut"
+	// ReasonPluginFailed says a plugin whose policy is FailEvent failed for good; the message names it and the chunk.
+	ReasonPluginFailed = "PluginFailed"
+	// ReasonExportFailed says all is done but the exports, which could not be written.
+	ReasonExportFailed = "ExportFailed"
+	// ReasonSuspended says the Event rests because spec.suspend is true.
+	ReasonSuspended = "Suspended"
+	// ReasonResumed says the Event goes on after it has rested.
+	ReasonResumed = "Resumed"
+	// ReasonFinishing says spec.finish ended the source, and the rest is being processed.
+	ReasonFinishing = "Finishing"
+	// ReasonWaitingForWorkers says other Events have all the workers that the install allows.
+	ReasonWaitingForWorkers = "WaitingForWorkers"
+	// ReasonJobsFailing says the Jobs of a slot end soon after their start, again and again; the message says
+	// what the last one said.
+	ReasonJobsFailing = "JobsFailing"
+	// ReasonNamespaceTerminating says nothing can be made any more, as the namespace is being removed.
+	ReasonNamespaceTerminating = "NamespaceTerminating"
+	// ReasonRetried is the reason of the Kubernetes Event that tells what came of a retry.
+	ReasonRetried = "Retried"
+	// ReasonRetryRefused is the reason of the Kubernetes Event that tells why there is no retry.
+	ReasonRetryRefused = "RetryRefused"
 	// ReasonDataPlaneUnavailable says the data plane does not answer; the controller tries again.
 	ReasonDataPlaneUnavailable = "DataPlaneUnavailable"
 	// ReasonEventNotFound says the Replay's Event does not exist (yet).
@@ -119,6 +142,9 @@ const (
 	// AnnotationQuickFailures counts the Jobs of a slot that failed soon after their start, one after
 	// the other; the next one is held back accordingly.
 	AnnotationQuickFailures = "mre.media/quick-failures"
+	// AnnotationRetry asks for another try of the Event's dead letters. Its value is any word that was not
+	// used before, of at most 128 characters.
+	AnnotationRetry = "mre.media/retry"
 	// AnnotationForceDelete ends the deletion of an object whose media, rows or Jobs cannot be removed,
 	// when its value is "true". What it owned may stay behind.
 	AnnotationForceDelete = "mre.media/force-delete"
