@@ -77,7 +77,7 @@ func usualPlugins() []*mrev1.Plugin {
 }
 
 func use(name string) mrev1.PluginUse {
-	return mrev1.PluginUse{Plugin: mrev1.LocalReference{Name: name}}
+	return mrev1.PluginUse{Plugin: mrev1.RevisionReference{Name: name}}
 }
 
 func useWith(name, json string) mrev1.PluginUse {
@@ -116,7 +116,7 @@ func makeEvent(change ...func(*mrev1.Event)) *mrev1.Event {
 		ObjectMeta: metav1.ObjectMeta{Name: "final", Namespace: "default", UID: "11111111-2222-3333-4444-555555555555", Generation: 1,
 			CreationTimestamp: metav1.NewTime(now0)},
 		Spec: mrev1.EventSpec{
-			Program: "Open 2026", ProfileRef: mrev1.LocalReference{Name: "soccer"},
+			Program: "Open 2026", ProfileRef: mrev1.RevisionReference{Name: "soccer"},
 			Source:         mrev1.EventSource{File: &mrev1.FileSource{URL: "https://example.com/match.mp4"}},
 			Clips:          mrev1.ClipsSpec{Original: mrev1.Render, Optimized: mrev1.Render, Thumbnails: mrev1.Render},
 			DeletionPolicy: mrev1.DeletionRetainOutputs,

@@ -15,6 +15,9 @@ import (
 // work queue repeats what fails.
 type DataPlane interface {
 	PutPlan(ctx context.Context, eventUID string, plan api.Plan) (api.EventState, error)
+	PutRun(ctx context.Context, eventUID string, run api.Run) error
+	Finish(ctx context.Context, eventUID string) error
+	Retry(ctx context.Context, eventUID string, request api.RetryRequest) (api.RetryResult, error)
 	Event(ctx context.Context, eventUID string) (api.EventState, error)
 	DeleteEvent(ctx context.Context, eventUID string, policy api.DeletionPolicy, purge bool) (api.DeletionState, error)
 	PutReplay(ctx context.Context, replayUID string, rules api.ReplayRules) (api.ReplayState, error)

@@ -57,6 +57,8 @@ func (r *EventReconciler) letGo(ctx context.Context, e *mrev1.Event) error {
 	}
 	r.pace.forget(e.UID)
 	r.accounts.forget(e.UID)
+	r.runs.forget(e.UID)
+	r.pool.forget(e.UID)
 	return nil
 }
 

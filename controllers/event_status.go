@@ -78,6 +78,10 @@ func setEventReady(s *eventScope) {
 		c.notReady(Finding{Reason: or(reason, mrev1.ReasonIngestFailed), Message: or(message, "The Event failed"), Next: Stall})
 	case s.finding != nil:
 		c.notReady(*s.finding)
+	case suspended(s.event):
+		c.ready(mrev1.ReasonSuspended, "The Event rests, as spec.suspend is true")
+	case finished(s.event):
+		c.ready(mrev1.ReasonFinishing, "spec.finish ended the source; the rest is being processed")
 	default:
 		c.ready(mrev1.ReasonProgressing, stateInWords(s.state.State))
 	}

@@ -51,6 +51,10 @@ func (c *Catalogue) compilePlan(e *mrev1.Event, p *mrev1.Profile) (api.Plan, err
 	if p.Spec.Labeler != nil {
 		plan.Labeler = &p.Spec.Labeler.Plugin.Name
 	}
+	c, finding := c.pinned(p)
+	if finding != nil {
+		return api.Plan{}, fmt.Errorf("compiling the plan: %s", finding.Message)
+	}
 	uses := map[string]*mrev1.PluginUse{}
 	for _, r := range roles(p) {
 		uses[r.use.Plugin.Name] = r.use
@@ -86,6 +90,10 @@ func (c *Catalogue) compilePlugin(name string, use *mrev1.PluginUse, chunkSecond
 	if err != nil {
 		return api.PlanPlugin{}, fmt.Errorf("compiling the plan: configuration of Plugin %s: %w", name, err)
 	}
+	revision, err := revisionOf(kindPlugin, p, p.Spec)
+	if err != nil {
+		return api.PlanPlugin{}, fmt.Errorf("compiling the plan: %w", err)
+	}
 	out := api.PlanPlugin{
 		Name:           name,
 		Class:          api.PlanPluginClass(p.Spec.Class),
@@ -99,6 +107,7 @@ func (c *Catalogue) compilePlugin(name string, use *mrev1.PluginUse, chunkSecond
 		OnFailure:      api.PlanPluginOnFailure(cmp.Or(p.Spec.Policy.OnFailure, mrev1.FailureSkip)),
 		LookbackChunks: b.LookbackChunks(configuration, chunkSeconds),
 		Generation:     p.Generation,
+		Revision:       new(revision.Name),
 	}
 	if use.Model != nil {
 		m, ok := c.Models[use.Model.Name]

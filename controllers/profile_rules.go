@@ -65,8 +65,10 @@ func beforeSegmenter(p *mrev1.Profile) map[string]bool {
 // checkProfile is the verdict on one Profile. Mistakes that waiting cannot heal come first, so that
 // their author learns of them even while something else is still missing.
 func (c *Catalogue) checkProfile(p *mrev1.Profile) *Finding {
+	c, unpinned := c.pinned(p)
 	for _, rule := range []func(*mrev1.Profile) *Finding{
-		c.checkRoles, c.checkPickedModels, c.checkMergedConfigurations, c.checkCycles, c.checkFound, c.checkPluginsReady,
+		c.checkRoles, c.checkPickedModels, c.checkMergedConfigurations, c.checkCycles, c.checkFound,
+		func(*mrev1.Profile) *Finding { return unpinned }, c.checkPluginsReady,
 	} {
 		if f := rule(p); f != nil {
 			return f

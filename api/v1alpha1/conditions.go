@@ -34,6 +34,8 @@ const (
 	ReasonResolved = "Resolved"
 	// ReasonReferenceNotFound says an object that the spec names does not exist (yet).
 	ReasonReferenceNotFound = "ReferenceNotFound"
+	// ReasonRevisionNotFound says a revision that the spec pins does not exist (any more).
+	ReasonRevisionNotFound = "RevisionNotFound"
 	// ReasonReferenceNotReady says an object that the spec names exists but is not Ready.
 	ReasonReferenceNotReady = "ReferenceNotReady"
 	// ReasonWrongClass says a plugin is used in a role that its class does not allow.
@@ -142,6 +144,13 @@ const (
 	// AnnotationQuickFailures counts the Jobs of a slot that failed soon after their start, one after
 	// the other; the next one is held back accordingly.
 	AnnotationQuickFailures = "mre.media/quick-failures"
+	// LabelRevisionKind and LabelRevisionOf say what a ControllerRevision is a revision of.
+	LabelRevisionKind = "mre.media/revision-kind"
+	LabelRevisionOf   = "mre.media/revision-of"
+	// AnnotationRevisions names the revisions that an Event's snapshot was made from.
+	AnnotationRevisions = "mre.media/revisions"
+	// AnnotationLastWords is what the pod of a slot's Job before said last, when the slot fails again and again.
+	AnnotationLastWords = "mre.media/last-words"
 	// AnnotationRetry asks for another try of the Event's dead letters. Its value is any word that was not
 	// used before, of at most 128 characters.
 	AnnotationRetry = "mre.media/retry"

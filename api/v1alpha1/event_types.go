@@ -20,7 +20,7 @@ type EventSpec struct {
 	// the Event starts; later edits do not change a running Event.
 	// +required
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="profileRef is immutable: an Event runs once, make a new Event"
-	ProfileRef LocalReference `json:"profileRef,omitzero"`
+	ProfileRef RevisionReference `json:"profileRef,omitzero"`
 
 	// start is when the broadcast began. Exports carry it; the creation time stands in for it.
 	// +optional
@@ -117,6 +117,12 @@ type EventStatus struct {
 	// observedGeneration is the generation of the spec that this status speaks of.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
+	// profileRevision names the ControllerRevision of the Profile that the Event runs with.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	ProfileRevision string `json:"profileRevision,omitempty"`
 
 	// planHash names the compiled copy of the Profile that the Event runs with.
 	// +optional

@@ -180,6 +180,12 @@ type PluginStatus struct {
 	// observedGeneration is the generation of the spec that this status speaks of.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
+	// revision is the name of the ControllerRevision that keeps the present spec.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Revision string `json:"revision,omitempty"`
 }
 
 // Plugin declares a detector: what it is, how it is run and what it puts out.

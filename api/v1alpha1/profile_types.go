@@ -57,9 +57,10 @@ type ProfileSpec struct {
 
 // PluginUse is a plugin in its place in a Profile.
 type PluginUse struct {
-	// plugin is the Plugin that runs here.
+	// plugin is the Plugin that runs here. A revision holds wherever the Profile runs the Plugin, also
+	// where another one depends on it.
 	// +required
-	Plugin LocalReference `json:"plugin,omitzero"`
+	Plugin RevisionReference `json:"plugin,omitzero"`
 
 	// model is one of the Models that the Plugin lists.
 	// +optional
@@ -164,6 +165,12 @@ type ProfileStatus struct {
 	// observedGeneration is the generation of the spec that this status speaks of.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
+	// revision is the name of the ControllerRevision that keeps the present spec.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Revision string `json:"revision,omitempty"`
 
 	// graph shows the order of the plugins: those of one step can run side by side, each step
 	// needs the ones before it.
