@@ -3,6 +3,7 @@
 package controllers
 
 import (
+	appsv1 "k8s.io/api/apps/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
@@ -147,7 +148,7 @@ func makeReplay(change ...func(*mrev1.Replay)) *mrev1.Replay {
 }
 
 func catalogueOf(models []*mrev1.Model, plugins ...*mrev1.Plugin) *Catalogue {
-	c := &Catalogue{Plugins: map[string]*mrev1.Plugin{}, Models: map[string]*mrev1.Model{}}
+	c := &Catalogue{Plugins: map[string]*mrev1.Plugin{}, Models: map[string]*mrev1.Model{}, Revisions: map[string]*appsv1.ControllerRevision{}}
 	for _, p := range plugins {
 		c.Plugins[p.Name] = p
 	}
