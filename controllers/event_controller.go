@@ -207,7 +207,13 @@ func (r *EventReconciler) start(ctx context.Context, s *eventScope) (bool, error
 		return false, err
 	}
 	if snap == nil {
-		if snap, err = r.compile(ctx, s); err != nil || snap == nil {
+		snap, err = r.compile(ctx, s)
+		if namespaceTerminates(err) {
+			s.finding = terminating()
+			s.conditions().notReady(*s.finding)
+			return false, nil
+		}
+		if err != nil || snap == nil {
 			return false, err
 		}
 	}
@@ -348,10 +354,20 @@ func (r *EventReconciler) reconcileJobs(ctx context.Context, s *eventScope) erro
 
 // refusedJob says why the API server takes no Job.
 func refusedJob(err error) *Finding {
-	if apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
-		return waiting(mrev1.ReasonNamespaceTerminating, "the namespace is being removed; nothing can be made in it any more")
+	if namespaceTerminates(err) {
+		return terminating()
 	}
 	return waiting(mrev1.ReasonJobNotCreated, "%v", err)
+}
+
+func terminating() *Finding {
+	return waiting(mrev1.ReasonNamespaceTerminating, "the namespace is being removed; nothing can be made in it any more")
+}
+
+// namespaceTerminates tells whether the API server refused to make something for that reason. It will refuse
+// for as long as the namespace is there, so that trying again soon is of no use.
+func namespaceTerminates(err error) bool {
+	return apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause)
 }
 
 func firstOf(findings ...*Finding) *Finding {

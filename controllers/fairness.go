@@ -27,6 +27,8 @@ type claim struct {
 	Wanted int32
 	// Held is what it was given, or has Jobs for while they leave.
 	Held int32
+	// Running is how many worker Jobs it had when it was looked at last.
+	Running int32
 }
 
 // fairShares divides a bound among claims so that the smallest share is as large as it can be, then the
@@ -76,7 +78,7 @@ func grant(bound int32, me claim, like int32, others []claim) int32 {
 type workerPool struct {
 	mu     sync.Mutex
 	claims map[types.UID]claim
-	// held are nudged when somebody's claim moves.
+	// nudges wake up those whom somebody else's claim may concern.
 	nudges chan event.TypedGenericEvent[*mrev1.Event]
 }
 
@@ -94,9 +96,11 @@ func (p *workerPool) share(ctx context.Context, c client.Reader, bound int32, e 
 	me := claim{UID: e.UID, Created: e.CreationTimestamp.Time, Wanted: slots.WorkersWanted}
 	var others []claim
 	for _, other := range claims {
-		if other.UID != e.UID {
-			others = append(others, other)
+		if other.UID == e.UID {
+			me.Running = other.Running
+			continue
 		}
+		others = append(others, other)
 	}
 	was := p.claims[e.UID]
 	me.Held = grant(bound, me, slots.Workers, others)
@@ -104,7 +108,7 @@ func (p *workerPool) share(ctx context.Context, c client.Reader, bound int32, e 
 		p.claims = map[types.UID]claim{}
 	}
 	p.claims[e.UID] = me
-	if me.Wanted != was.Wanted || me.Held != was.Held {
+	if me != was {
 		p.nudge(events, e.UID)
 	}
 	return me.Held, nil
@@ -138,7 +142,8 @@ func (p *workerPool) observe(ctx context.Context, c client.Reader) ([]mrev1.Even
 		if !e.DeletionTimestamp.IsZero() {
 			next.Wanted, next.Held = 0, 0
 		}
-		next.Held = max(next.Held, running[e.UID])
+		next.Running = running[e.UID]
+		next.Held = max(next.Held, next.Running)
 		if next.Wanted > 0 || next.Held > 0 {
 			claims = append(claims, next)
 		}

@@ -153,7 +153,8 @@ func storeRevision(ctx context.Context, c client.Client, want *appsv1.Controller
 	if have == nil {
 		want.Revision = newest + 1
 		log.FromContext(ctx).Info("Storing a revision", "revision", klog.KObj(want))
-		if err := c.Create(ctx, want); err != nil && !apierrors.IsAlreadyExists(err) {
+		err := c.Create(ctx, want)
+		if err != nil && !apierrors.IsAlreadyExists(err) && !namespaceTerminates(err) {
 			return fmt.Errorf("storing revision %s: %w", want.Name, err)
 		}
 		return nil
