@@ -167,10 +167,10 @@ var _ = Describe("Deletion", func() {
 		Expect(k8s.Delete(ctx, e)).To(Succeed())
 		Eventually(conditionOf(ctx, e, mrev1.ConditionReady)).WithTimeout(time.Minute).Should(
 			is("False", mrev1.ReasonDataPlaneUnavailable, mrev1.AnnotationForceDelete, "rows and objects stay"))
-		Eventually(reasonsTold(ctx, e)).Should(ContainElement(mrev1.ReasonDataPlaneUnavailable))
+		Eventually(reasonsTold(ctx, e)).Should(tells(mrev1.ReasonDataPlaneUnavailable))
 		annotate(ctx, e, mrev1.AnnotationForceDelete, "true")
 		Eventually(isGone(ctx, e)).WithTimeout(time.Minute).Should(BeTrue())
-		Eventually(reasonsTold(ctx, e)).Should(ContainElement(mrev1.ReasonForceDeleted))
+		Eventually(reasonsTold(ctx, e)).Should(tells(mrev1.ReasonForceDeleted))
 
 		By("saying the same of a Replay when the data plane is gone as well")
 		lost.cut.Store(true)
@@ -178,7 +178,7 @@ var _ = Describe("Deletion", func() {
 		Eventually(conditionOf(ctx, replay, mrev1.ConditionReady)).Should(is("False", mrev1.ReasonDataPlaneUnavailable, mrev1.AnnotationForceDelete))
 		annotate(ctx, replay, mrev1.AnnotationForceDelete, "true")
 		Eventually(isGone(ctx, replay)).Should(BeTrue())
-		Eventually(reasonsTold(ctx, replay)).Should(ContainElement(mrev1.ReasonForceDeleted))
+		Eventually(reasonsTold(ctx, replay)).Should(tells(mrev1.ReasonForceDeleted))
 	})
 
 	It("of a namespace does not hang, and nothing is made in it any more", func(ctx context.Context) {
@@ -224,7 +224,7 @@ var _ = Describe("What vanishes in mid-event", func() {
 			fail(ctx, e, slot, attempt)
 		}
 		Eventually(conditionOf(ctx, e, mrev1.ConditionReady)).Should(is("False", mrev1.ReasonJobsFailing, "worker 0", "unit 1: NoSuchBucket"))
-		Eventually(reasonsTold(ctx, e)).Should(ContainElement(mrev1.ReasonJobsFailing))
+		Eventually(reasonsTold(ctx, e)).Should(tells(mrev1.ReasonJobsFailing))
 	})
 })
 

@@ -182,6 +182,13 @@ func (r *EventReconciler) observeState(ctx context.Context, s *eventScope) (bool
 	case err == nil || notFound(err):
 		// An Event that has ended is not started again, whatever became of the data plane's rows.
 		return s.ended() < 0, nil
+	case gone(err):
+		// Somebody deleted it past the API server. Its rows are going, and nothing brings them back.
+		if s.ended() < 0 {
+			s.finding = stalled(mrev1.ReasonPlanConflict, "the data plane has deleted this Event (UID %s): make a new Event", s.event.UID)
+			s.conditions().notReady(*s.finding)
+		}
+		return false, nil
 	default:
 		r.outage(ctx, s, err)
 		return false, nil

@@ -8,7 +8,6 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-	gomegatypes "github.com/onsi/gomega/types"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -39,14 +38,6 @@ func conditionOf(ctx context.Context, o client.Object, kind string) func(Gomega)
 		g.Expect(c).NotTo(BeNil(), "%s is not set", kind)
 		return *c
 	}
-}
-
-func is(status metav1.ConditionStatus, reason string, says ...string) gomegatypes.GomegaMatcher {
-	all := []gomegatypes.GomegaMatcher{HaveField("Status", status), HaveField("Reason", reason)}
-	for _, part := range says {
-		all = append(all, HaveField("Message", ContainSubstring(part)))
-	}
-	return And(all...)
 }
 
 // in puts an object into a namespace as a person would create it.

@@ -11,6 +11,10 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	gomegatypes "github.com/onsi/gomega/types"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -49,6 +53,89 @@ func eventOf(ctx context.Context, e *mrev1.Event) func(Gomega) mrev1.EventStatus
 		return e.Status
 	}
 }
+
+// What the data plane says of an end is shown in its words.
+func TestReasonsOfTheDataPlane(t *testing.T) {
+	for _, tc := range []struct {
+		state api.EventStateState
+		kind  string
+		want  gomegatypes.GomegaMatcher
+		said  string
+	}{
+		{api.EventStateStateFailed, mrev1.ConditionFailed, is("True", mrev1.ReasonSourceNotFound, "404"), string(api.FailureReasonSourceNotFound)},
+		{api.EventStateStateFailed, mrev1.ConditionFailed, is("True", mrev1.ReasonSourceUnreachable, "404"), string(api.FailureReasonSourceUnreachable)},
+		{api.EventStateStateFailed, mrev1.ConditionFailed, is("True", mrev1.ReasonSourceCorrupt, "404"), string(api.FailureReasonSourceCorrupt)},
+		{api.EventStateStateFailed, mrev1.ConditionFailed, is("True", mrev1.ReasonIngestFailed, "404"), string(api.FailureReasonIngestFailed)},
+		{api.EventStateStateFailed, mrev1.ConditionFailed, is("True", mrev1.ReasonDrainTimedOut, "404"), "DrainTimedOut"},
+		{api.EventStateStateFailed, mrev1.ConditionFailed, is("True", mrev1.ReasonPluginFailed, "404"), "PluginFailed"},
+		{api.EventStateStateComplete, mrev1.ConditionComplete, is("True", mrev1.ReasonExportFailed, "404"), "ExportFailed"},
+	} {
+		g := NewWithT(t)
+		e := makeEvent()
+		s := &eventScope{before: e.DeepCopy(), event: e, now: now0, state: &api.EventState{State: tc.state, PlanHash: "h", Reason: &tc.said, Message: new("404")}}
+		setEventStatus(s)
+		setEventReady(s)
+		g.Expect(meta.FindStatusCondition(e.Status.Conditions, tc.kind)).To(HaveValue(tc.want))
+		g.Expect(meta.FindStatusCondition(e.Status.Conditions, mrev1.ConditionReady)).To(HaveValue(HaveField("Reason", tc.said)))
+	}
+}
+
+// The states of a Replay that a whole run does not pass through.
+func TestReasonsOfReplays(t *testing.T) {
+	for _, tc := range []struct {
+		state api.ReplayStateState
+		want  gomegatypes.GomegaMatcher
+	}{
+		{api.ReplayStateStateRendering, is("True", mrev1.ReasonRendering, "0 of 1")},
+		{api.ReplayStateStateNoMatch, is("False", mrev1.ReasonNoMatch, "no segment")},
+		{api.ReplayStateStateFailed, is("False", mrev1.ReasonRenderFailed, "output 640x360: no room")},
+	} {
+		r := makeReplay()
+		setReplayStatus(r, conditions{list: &r.Status.Conditions, generation: 1, now: now0}, api.ReplayState{State: tc.state, PlanHash: new("p"),
+			Outputs: []api.ReelState{{Resolution: "640x360", State: api.ReelStateStateFailed, Error: new("no room")}}})
+		NewWithT(t).Expect(meta.FindStatusCondition(r.Status.Conditions, mrev1.ConditionReady)).To(HaveValue(tc.want))
+	}
+}
+
+var _ = Describe("A refusal", func() {
+	var ns string
+	BeforeEach(func(ctx context.Context) { ns = newNamespace(ctx) })
+
+	It("by the data plane, which has deleted the UID, stalls the Event and its Replay", func(ctx context.Context) {
+		e := startEvent(ctx, ns)
+		replay := in(ns, makeReplay())
+		Expect(k8s.Create(ctx, replay)).To(Succeed())
+		Eventually(conditionOf(ctx, replay, mrev1.ConditionReady)).Should(is("True", mrev1.ReasonWaitingForEvent))
+		admin := plane.as("mre-system", "mre-manager", nil)
+		_, err := admin.DeleteReplay(ctx, string(replay.UID), api.DeletionPolicyDelete)
+		Expect(err).NotTo(HaveOccurred())
+		edit(ctx, replay, func(r *mrev1.Replay) { r.Spec.Outputs.Resolutions = []string{"640x360"} })
+		Eventually(conditionOf(ctx, replay, mrev1.ConditionStalled)).Should(is("True", mrev1.ReasonPlanConflict))
+		_, err = admin.DeleteEvent(ctx, string(e.UID), api.DeletionPolicyDelete, false)
+		Expect(err).NotTo(HaveOccurred())
+		annotate(ctx, e, "example.com/look", "again")
+		Eventually(conditionOf(ctx, e, mrev1.ConditionStalled)).Should(is("True", mrev1.ReasonPlanConflict, "make a new Event"))
+		Expect(k8s.Delete(ctx, e)).To(Succeed())
+		Eventually(isGone(ctx, e)).Should(BeTrue())
+	})
+
+	It("by a quota is shown, and the Job is made when there is room", func(ctx context.Context) {
+		quota := &corev1.ResourceQuota{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "jobs"},
+			Spec: corev1.ResourceQuotaSpec{Hard: corev1.ResourceList{"count/jobs.batch": resource.MustParse("4")}}}
+		e := startEvent(ctx, ns)
+		Expect(k8s.Create(ctx, quota)).To(Succeed())
+		quota.Status = corev1.ResourceQuotaStatus{Hard: quota.Spec.Hard, Used: quota.Spec.Hard}
+		Expect(k8s.Status().Update(ctx, quota)).To(Succeed())
+		Eventually(func(g Gomega) { // the admission plugin learns of a quota by a watch
+			g.Expect(k8s.Create(ctx, buildJob(e, NewJob{Slot: Slot{RoleWorker, 60}, Attempt: 1}, DefaultOptions()), client.DryRunAll)).NotTo(Succeed())
+		}).Should(Succeed())
+		fail(ctx, e, Slot{RoleWorker, 1}, 1)
+		Eventually(conditionOf(ctx, e, mrev1.ConditionReady)).Should(is("False", mrev1.ReasonJobNotCreated, "quota"))
+		Expect(k8s.Delete(ctx, quota)).To(Succeed())
+		Eventually(jobsOf(ctx, e)).Should(ContainElement("worker-1-2"))
+		Eventually(conditionOf(ctx, e, mrev1.ConditionReady)).Should(is("True", mrev1.ReasonProgressing))
+	})
+})
 
 var _ = Describe("Running an Event", func() {
 	var ns string
@@ -145,7 +232,7 @@ var _ = Describe("Running an Event", func() {
 		Eventually(eventOf(ctx, e)).Should(HaveField("Retry", HaveValue(And(
 			HaveField("Word", "once more"), HaveField("Message", ContainSubstring("tried again"))))), "the other manager may have been the one that asked")
 		Eventually(eventOf(ctx, e)).Should(HaveField("DeadLetters", HaveValue(BeZero())))
-		Eventually(reasonsTold(ctx, e)).Should(ContainElement(mrev1.ReasonRetried))
+		Eventually(reasonsTold(ctx, e)).Should(tells(mrev1.ReasonRetried))
 		retry := *e.Status.Retry
 		a.end(ctx, 8)
 		a.work(ctx, api.PoolWork)
@@ -155,7 +242,7 @@ var _ = Describe("Running an Event", func() {
 
 		By("refusing words that are too long")
 		annotate(ctx, e, mrev1.AnnotationRetry, strings.Repeat("x", 129))
-		Eventually(reasonsTold(ctx, e)).Should(ContainElement(mrev1.ReasonRetryRefused))
+		Eventually(reasonsTold(ctx, e)).Should(tells(mrev1.ReasonRetryRefused))
 		Expect(eventOf(ctx, e)(Default).Retry.Message).To(ContainSubstring("129 characters"))
 	})
 
@@ -165,7 +252,7 @@ var _ = Describe("Running an Event", func() {
 		Expect(a.data.FailSource(ctx, a.uid, api.Failure{Reason: api.FailureReasonNoVideo, Message: "only audio"})).To(Succeed())
 		Eventually(conditionOf(ctx, e, mrev1.ConditionFailed)).Should(is("True", mrev1.ReasonNoVideo))
 		annotate(ctx, e, mrev1.AnnotationRetry, "please")
-		Eventually(reasonsTold(ctx, e)).Should(ContainElement(mrev1.ReasonRetryRefused))
+		Eventually(reasonsTold(ctx, e)).Should(tells(mrev1.ReasonRetryRefused))
 		Expect(conditionOf(ctx, e, mrev1.ConditionFailed)(Default)).To(is("True", mrev1.ReasonNoVideo))
 	})
 

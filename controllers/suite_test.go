@@ -42,8 +42,6 @@ var (
 	testScheme = runtime.NewScheme()
 )
 
-func TestMain(m *testing.M) { os.Exit(storetest.Main(m)) }
-
 // TestControllers runs the manager against a real API server and a real data plane. There is no controller
 // of Jobs and no node: the specs play both.
 func TestControllers(t *testing.T) {
