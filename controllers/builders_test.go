@@ -3,6 +3,7 @@
 package controllers
 
 import (
+	appsv1 "k8s.io/api/apps/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
@@ -77,13 +78,21 @@ func usualPlugins() []*mrev1.Plugin {
 }
 
 func use(name string) mrev1.PluginUse {
-	return mrev1.PluginUse{Plugin: mrev1.LocalReference{Name: name}}
+	return mrev1.PluginUse{Plugin: mrev1.RevisionReference{Name: name}}
 }
 
 func useWith(name, json string) mrev1.PluginUse {
 	u := use(name)
 	u.Configuration = &apiextensionsv1.JSON{Raw: []byte(json)}
 	return u
+}
+
+func featurers(uses ...mrev1.PluginUse) []mrev1.FeaturerUse {
+	var out []mrev1.FeaturerUse
+	for _, u := range uses {
+		out = append(out, mrev1.FeaturerUse{PluginUse: u})
+	}
+	return out
 }
 
 func makeProfile(change ...func(*mrev1.Profile)) *mrev1.Profile {
@@ -108,7 +117,7 @@ func makeEvent(change ...func(*mrev1.Event)) *mrev1.Event {
 		ObjectMeta: metav1.ObjectMeta{Name: "final", Namespace: "default", UID: "11111111-2222-3333-4444-555555555555", Generation: 1,
 			CreationTimestamp: metav1.NewTime(now0)},
 		Spec: mrev1.EventSpec{
-			Program: "Open 2026", ProfileRef: mrev1.LocalReference{Name: "soccer"},
+			Program: "Open 2026", ProfileRef: mrev1.RevisionReference{Name: "soccer"},
 			Source:         mrev1.EventSource{File: &mrev1.FileSource{URL: "https://example.com/match.mp4"}},
 			Clips:          mrev1.ClipsSpec{Original: mrev1.Render, Optimized: mrev1.Render, Thumbnails: mrev1.Render},
 			DeletionPolicy: mrev1.DeletionRetainOutputs,
@@ -139,7 +148,7 @@ func makeReplay(change ...func(*mrev1.Replay)) *mrev1.Replay {
 }
 
 func catalogueOf(models []*mrev1.Model, plugins ...*mrev1.Plugin) *Catalogue {
-	c := &Catalogue{Plugins: map[string]*mrev1.Plugin{}, Models: map[string]*mrev1.Model{}}
+	c := &Catalogue{Plugins: map[string]*mrev1.Plugin{}, Models: map[string]*mrev1.Model{}, Revisions: map[string]*appsv1.ControllerRevision{}}
 	for _, p := range plugins {
 		c.Plugins[p.Name] = p
 	}

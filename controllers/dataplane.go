@@ -15,6 +15,9 @@ import (
 // work queue repeats what fails.
 type DataPlane interface {
 	PutPlan(ctx context.Context, eventUID string, plan api.Plan) (api.EventState, error)
+	PutRun(ctx context.Context, eventUID string, run api.Run) error
+	Finish(ctx context.Context, eventUID string) error
+	Retry(ctx context.Context, eventUID string, request api.RetryRequest) (api.RetryResult, error)
 	Event(ctx context.Context, eventUID string) (api.EventState, error)
 	DeleteEvent(ctx context.Context, eventUID string, policy api.DeletionPolicy, purge bool) (api.DeletionState, error)
 	PutReplay(ctx context.Context, replayUID string, rules api.ReplayRules) (api.ReplayState, error)
@@ -38,7 +41,8 @@ func unavailable(err error) *Finding {
 	case code == "":
 		return waiting(mrev1.ReasonDataPlaneUnavailable, "the data plane does not answer; trying again")
 	case client.Temporary(err):
-		return waiting(mrev1.ReasonDataPlaneUnavailable, "the data plane is not able to work (%s); trying again", code)
+		return waiting(mrev1.ReasonDataPlaneUnavailable,
+			"the data plane is not able to work (%s): its database or the object store does not answer, and its log says more; trying again", code)
 	}
 	return waiting(mrev1.ReasonDataPlaneUnavailable, "the data plane refuses the manager: %v", err)
 }

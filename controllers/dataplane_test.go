@@ -27,7 +27,6 @@ import (
 	"github.com/mre-operator/mre-operator/internal/dataplane/server"
 	"github.com/mre-operator/mre-operator/internal/dataplane/store"
 	"github.com/mre-operator/mre-operator/internal/objects"
-	"github.com/mre-operator/mre-operator/internal/objectstore/storetest"
 )
 
 // dataPlane is the real data plane: SQLite, an S3 store, and tokens that the API server reviews.
@@ -38,9 +37,8 @@ type dataPlane struct {
 	cut atomic.Bool
 }
 
-func startDataPlane() *dataPlane {
+func startDataPlane(bucket *objects.Bucket) *dataPlane {
 	GinkgoHelper()
-	bucket := storetest.Bucket(suite)
 	rows, err := store.Open(context.Background(), filepath.Join(suite.TempDir(), "dataplane.db"),
 		store.Options{Clock: clock.RealClock{}, Location: bucket.Location})
 	Expect(err).NotTo(HaveOccurred())

@@ -5,12 +5,14 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
@@ -41,6 +43,8 @@ type EventReconciler struct {
 
 	accounts agentAccounts
 	pace     pace
+	runs     runs
+	pool     workerPool
 }
 
 // eventScope is one pass over one Event.
@@ -50,6 +54,10 @@ type eventScope struct {
 	now    time.Time
 	// state is what the data plane knows; nil while it does not know the Event.
 	state *api.EventState
+	// bounds are what the Event took from its Profile when it started.
+	bounds bounds
+	// needs are the roles that there is work for.
+	needs needs
 	// finding keeps the Event from being Ready.
 	finding *Finding
 	// say are Kubernetes Events that are not transitions of a condition.
@@ -70,19 +78,30 @@ func (s *eventScope) again(after time.Duration) {
 
 // ended is the time since the Event became Complete or Failed, negative while it runs.
 func (s *eventScope) ended() time.Duration {
-	for _, kind := range []string{mrev1.ConditionComplete, mrev1.ConditionFailed} {
-		if c := meta.FindStatusCondition(s.event.Status.Conditions, kind); c != nil && c.Status == "True" {
-			return max(0, s.now.Sub(c.LastTransitionTime.Time))
-		}
+	if c := ending(s.event); c != nil {
+		return max(0, s.now.Sub(c.LastTransitionTime.Time))
 	}
 	return -1
 }
+
+// ending is the condition that says that an Event is over.
+func ending(e *mrev1.Event) *metav1.Condition {
+	for _, kind := range []string{mrev1.ConditionComplete, mrev1.ConditionFailed} {
+		if c := meta.FindStatusCondition(e.Status.Conditions, kind); c != nil && c.Status == metav1.ConditionTrue {
+			return c
+		}
+	}
+	return nil
+}
+
+func hasEnded(e *mrev1.Event) bool { return ending(e) != nil }
 
 // The right to update finalizers is for clusters that guard the field blockOwnerDeletion, which the Jobs'
 // owner references have.
 // +kubebuilder:rbac:groups=mre.media,resources=events,verbs=get;list;patch;watch
 // +kubebuilder:rbac:groups=mre.media,resources=events/finalizers,verbs=update
 // +kubebuilder:rbac:groups=mre.media,resources=events/status,verbs=patch
+// +kubebuilder:rbac:groups=apps,resources=controllerrevisions,verbs=create;delete;get;list;patch;watch
 // +kubebuilder:rbac:groups=batch,resources=jobs,verbs=create;delete;get;list;watch
 // +kubebuilder:rbac:groups="",resources=pods,verbs=list
 // +kubebuilder:rbac:groups="",resources=serviceaccounts,resourceNames=mre-agent,verbs=create;patch
@@ -116,13 +135,37 @@ func (r *EventReconciler) reconcile(ctx context.Context, s *eventScope) error {
 	if ok, err := r.observeState(ctx, s); err != nil || !ok {
 		return err
 	}
+	setSuspended(s)
 	if s.state == nil {
+		if suspended(s.event) {
+			s.conditions().ready(mrev1.ReasonSuspended, "The Event has not started, as spec.suspend is true")
+			return nil
+		}
 		if ok, err := r.start(ctx, s); err != nil || !ok {
 			return err
 		}
 	}
-	r.adopt(ctx, s)
+	if err := r.adopt(ctx, s); err != nil {
+		return err
+	}
+	return r.run(ctx, s)
+}
+
+// run is the part of the ladder for an Event that has started.
+func (r *EventReconciler) run(ctx context.Context, s *eventScope) error {
+	for _, step := range []func(context.Context, *eventScope) (bool, error){r.finish, r.retry} {
+		if ok, err := step(ctx, s); err != nil || !ok {
+			return err
+		}
+	}
 	setEventStatus(s)
+	s.needs = neededRoles(*s.state, suspended(s.event))
+	if s.needs.work || s.needs.render {
+		s.again(r.Options.Resync)
+	}
+	if ok, err := r.size(ctx, s); err != nil || !ok {
+		return err
+	}
 	err := r.reconcileJobs(ctx, s)
 	setEventReady(s)
 	return err
@@ -139,6 +182,13 @@ func (r *EventReconciler) observeState(ctx context.Context, s *eventScope) (bool
 	case err == nil || notFound(err):
 		// An Event that has ended is not started again, whatever became of the data plane's rows.
 		return s.ended() < 0, nil
+	case gone(err):
+		// Somebody deleted it past the API server. Its rows are going, and nothing brings them back.
+		if s.ended() < 0 {
+			s.finding = stalled(mrev1.ReasonPlanConflict, "the data plane has deleted this Event (UID %s): make a new Event", s.event.UID)
+			s.conditions().notReady(*s.finding)
+		}
+		return false, nil
 	default:
 		r.outage(ctx, s, err)
 		return false, nil
@@ -150,40 +200,40 @@ func (r *EventReconciler) observeState(ctx context.Context, s *eventScope) (bool
 func (r *EventReconciler) outage(ctx context.Context, s *eventScope, err error) {
 	log.FromContext(ctx).Info("Calling the data plane failed", "event", klog.KObj(s.event), "reason", err.Error())
 	s.again(outagePause)
+	r.runs.forget(s.event.UID)
 	if s.ended() < 0 {
 		s.finding = unavailable(err)
 		s.conditions().notReady(*s.finding)
 	}
 }
 
-// start compiles the plan and hands it over, once all that it needs is there.
+// start hands the plan over, once all that it needs is there.
 func (r *EventReconciler) start(ctx context.Context, s *eventScope) (bool, error) {
-	cat, err := loadCatalogue(ctx, r.Client, s.event.Namespace)
+	snap, err := readSnapshot(ctx, r.Client, s.event)
 	if err != nil {
 		return false, err
 	}
-	profile, finding, err := r.resolveProfile(ctx, s.event, cat)
-	if err != nil {
-		return false, err
+	if snap == nil {
+		snap, err = r.compile(ctx, s)
+		if namespaceTerminates(err) {
+			s.finding = terminating()
+			s.conditions().notReady(*s.finding)
+			return false, nil
+		}
+		if err != nil || snap == nil {
+			return false, err
+		}
 	}
-	if finding != nil {
-		setEventWaiting(s, *finding)
-		return false, nil
-	}
-	plan, err := cat.compilePlan(s.event, profile)
-	if err != nil {
-		return false, err
-	}
-	log.FromContext(ctx).Info("Storing the plan", "event", klog.KObj(s.event), "plan", plan.Hash)
+	log.FromContext(ctx).Info("Storing the plan", "event", klog.KObj(s.event), "plan", snap.Plan.Hash)
 	call, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	state, err := r.DataPlane.PutPlan(call, string(s.event.UID), plan)
+	state, err := r.DataPlane.PutPlan(call, string(s.event.UID), snap.Plan)
 	switch {
 	case err == nil:
 	case refused(err):
 		s.finding = stalled(mrev1.ReasonPlanConflict, "the data plane refuses the Event's plan: %v", err)
 		s.conditions().notReady(*s.finding)
-		return false, nil
+		return false, r.dropSnapshot(ctx, s.event)
 	default:
 		r.outage(ctx, s, err)
 		return false, nil
@@ -192,31 +242,78 @@ func (r *EventReconciler) start(ctx context.Context, s *eventScope) (bool, error
 	return true, nil
 }
 
-// adopt notes what the Event runs with. The data plane's plan is the truth: it may have been stored in a
-// pass that did not live to write the status.
-func (r *EventReconciler) adopt(ctx context.Context, s *eventScope) {
-	if s.event.Status.PlanHash == s.state.PlanHash && s.event.Status.Slots.Workers > 0 {
-		return
+// compile makes the plan from what is there now and keeps it; nil while something is missing.
+func (r *EventReconciler) compile(ctx context.Context, s *eventScope) (*snapshot, error) {
+	cat, err := loadCatalogue(ctx, r.Client, s.event.Namespace)
+	if err != nil {
+		return nil, err
 	}
-	s.event.Status.PlanHash = s.state.PlanHash
-	s.event.Status.Slots = mrev1.SlotsStatus{Workers: 1, Renderers: 1}
-	var p mrev1.Profile
-	key := client.ObjectKey{Namespace: s.event.Namespace, Name: s.event.Spec.ProfileRef.Name}
-	if err := r.Client.Get(ctx, key, &p); err == nil {
-		s.event.Status.Slots.Workers = max(p.Spec.Processing.MinWorkers, 1)
-		s.event.Status.Slots.Renderers = max(p.Spec.Processing.MinRenderers, 1)
+	profile, finding, err := r.resolveProfile(ctx, s.event, cat)
+	if err != nil {
+		return nil, err
 	}
+	if finding != nil {
+		setEventWaiting(s, *finding)
+		return nil, nil
+	}
+	snap := &snapshot{Processing: boundsOf(profile.Spec.Processing)}
+	if snap.Plan, err = cat.compilePlan(s.event, profile); err != nil {
+		return nil, err
+	}
+	revision, err := revisionOf(kindProfile, profile, profile.Spec)
+	if err != nil {
+		return nil, err
+	}
+	snap.ProfileRevision = revision.Name
+	return r.storeSnapshot(ctx, s.event, snap)
 }
 
-// resolveProfile finds the Event's Profile and checks it and all that it names.
+// adopt notes what the Event runs with. The data plane's plan is the truth: it may have been stored in a
+// pass that did not live to write the status.
+func (r *EventReconciler) adopt(ctx context.Context, s *eventScope) error {
+	s.event.Status.PlanHash = s.state.PlanHash
+	snap, err := readSnapshot(ctx, r.Client, s.event)
+	if err != nil {
+		return err
+	}
+	if snap != nil {
+		s.bounds, s.event.Status.ProfileRevision = snap.Processing, snap.ProfileRevision
+		return nil
+	}
+	// The cache may not show the snapshot yet; or it is gone, and the Profile is the best that is left.
+	if snap, err = readSnapshot(ctx, r.Live, s.event); err != nil {
+		return err
+	}
+	if snap != nil {
+		s.bounds, s.event.Status.ProfileRevision = snap.Processing, snap.ProfileRevision
+		return nil
+	}
+	var p mrev1.Profile
+	err = r.Client.Get(ctx, client.ObjectKey{Namespace: s.event.Namespace, Name: s.event.Spec.ProfileRef.Name}, &p)
+	if client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("reading Profile %s: %w", s.event.Spec.ProfileRef.Name, err)
+	}
+	s.bounds = boundsOf(p.Spec.Processing)
+	return nil
+}
+
+// resolveProfile finds the Event's Profile, in the revision that it pins, and checks it and all that it names.
 func (r *EventReconciler) resolveProfile(ctx context.Context, e *mrev1.Event, cat *Catalogue) (*mrev1.Profile, *Finding, error) {
 	var p mrev1.Profile
-	err := r.Client.Get(ctx, client.ObjectKey{Namespace: e.Namespace, Name: e.Spec.ProfileRef.Name}, &p)
+	ref := e.Spec.ProfileRef
+	err := r.Client.Get(ctx, client.ObjectKey{Namespace: e.Namespace, Name: ref.Name}, &p)
 	if apierrors.IsNotFound(err) {
-		return nil, waiting(mrev1.ReasonReferenceNotFound, "spec.profileRef: Profile %s not found", e.Spec.ProfileRef.Name), nil
+		return nil, waiting(mrev1.ReasonReferenceNotFound, "spec.profileRef: Profile %s not found", ref.Name), nil
 	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("reading Profile %s: %w", e.Spec.ProfileRef.Name, err)
+		return nil, nil, fmt.Errorf("reading Profile %s: %w", ref.Name, err)
+	}
+	if ref.Revision != "" {
+		spec, f := pinnedSpec[mrev1.ProfileSpec](cat, "spec.profileRef.revision", kindProfile, ref)
+		if f != nil {
+			return nil, f, nil
+		}
+		p.Spec = spec
 	}
 	if f := cat.checkProfile(&p); f != nil {
 		return nil, &Finding{Reason: mrev1.ReasonReferenceNotReady, Next: f.Next,
@@ -232,19 +329,59 @@ func (r *EventReconciler) reconcileJobs(ctx context.Context, s *eventScope) erro
 		return err
 	}
 	observed := observeJobs(jobs)
-	plan := planJobs(wantedJobs(*s.state, s.event.Status.Slots), observed, s.ended(), s.now)
+	plan := planJobs(JobsWanted{
+		Slots: wantedJobs(s.needs, s.event.Status.Slots), Leaving: s.leaving(), Recycles: s.bounds.RecycleAfterChunks > 0,
+	}, observed, s.now)
 	if plan.After > 0 {
 		s.again(plan.After)
 	}
 	if err := r.applyJobs(ctx, s, plan); err != nil {
 		if s.ended() < 0 {
-			s.finding = waiting(mrev1.ReasonJobNotCreated, "%v", err)
+			s.finding = refusedJob(err)
+		}
+		if s.finding != nil && s.finding.Reason == mrev1.ReasonNamespaceTerminating {
+			s.again(r.Options.Resync)
+			return nil
 		}
 		return err
 	}
-	if f, err := r.checkLateStarts(ctx, s, observed); err != nil || f != nil {
-		s.finding = f
+	f, err := r.checkLateStarts(ctx, s, observed)
+	if err != nil {
 		return err
+	}
+	if s.ended() < 0 && !suspended(s.event) {
+		failing, after := checkFailing(observed, s.now)
+		if after > 0 {
+			s.again(after)
+		}
+		s.finding = firstOf(f, failing, s.finding)
+	}
+	return nil
+}
+
+// refusedJob says why the API server takes no Job.
+func refusedJob(err error) *Finding {
+	if namespaceTerminates(err) {
+		return terminating()
+	}
+	return waiting(mrev1.ReasonJobNotCreated, "%v", err)
+}
+
+func terminating() *Finding {
+	return waiting(mrev1.ReasonNamespaceTerminating, "the namespace is being removed; nothing can be made in it any more")
+}
+
+// namespaceTerminates tells whether the API server refused to make something for that reason. It will refuse
+// for as long as the namespace is there, so that trying again soon is of no use.
+func namespaceTerminates(err error) bool {
+	return apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause)
+}
+
+func firstOf(findings ...*Finding) *Finding {
+	for _, f := range findings {
+		if f != nil {
+			return f
+		}
 	}
 	return nil
 }
@@ -256,7 +393,15 @@ func (r *EventReconciler) applyJobs(ctx context.Context, s *eventScope, plan Job
 			return err
 		}
 	}
+	lastWords, err := r.lastWords(ctx, s.event, plan.Create)
+	if err != nil {
+		return err
+	}
 	for _, j := range plan.Create {
+		if j.Replaces != nil {
+			j.LastWords = lastWords[j.Replaces.Name]
+		}
+		j.RecycleAfterChunks = s.bounds.RecycleAfterChunks
 		job := buildJob(s.event, j, r.Options)
 		logger.Info("Creating a Job", "event", klog.KObj(s.event), "job", klog.KObj(job))
 		made, err := createJob(ctx, r.Client, job)
@@ -275,6 +420,19 @@ func (r *EventReconciler) applyJobs(ctx context.Context, s *eventScope, plan Job
 		}
 	}
 	return nil
+}
+
+// lastWords reads what the pods of failing Jobs said at their end. It asks for pods only when a slot fails again
+// and again, so that the manager need not watch them.
+func (r *EventReconciler) lastWords(ctx context.Context, e *mrev1.Event, create []NewJob) (map[string]string, error) {
+	if !slices.ContainsFunc(create, func(j NewJob) bool { return j.Replaces != nil && j.QuickFailures >= quickFailuresForgiven }) {
+		return nil, nil
+	}
+	pods, err := listPods(ctx, r.Live, e)
+	if err != nil {
+		return nil, err
+	}
+	return lastWordsOf(pods), nil
 }
 
 // checkLateStarts looks at pods only when a Job is late, so that the manager need not watch pods.
@@ -318,12 +476,14 @@ func (r *EventReconciler) writeStatus(ctx context.Context, s *eventScope) error 
 
 // SetupWithManager wires the reconciler.
 func (r *EventReconciler) SetupWithManager(mgr ctrl.Manager) error {
+	r.pool.nudges = make(chan event.TypedGenericEvent[*mrev1.Event], feedBuffer)
 	return ctrl.NewControllerManagedBy(mgr).
 		For(&mrev1.Event{}, specOrMetadataChanged()).
 		Owns(&batchv1.Job{}, jobMoved()).
 		Watches(&mrev1.Profile{}, handler.EnqueueRequestsFromMapFunc(r.waitingForProfile)).
 		Watches(&mrev1.Replay{}, handler.EnqueueRequestsFromMapFunc(eventOfReplay)).
 		WatchesRawSource(source.Channel(r.Feed, coalesced[*mrev1.Event]())).
+		WatchesRawSource(source.Channel(r.pool.nudges, coalesced[*mrev1.Event]())).
 		WithOptions(controller.Options{MaxConcurrentReconciles: 4, ReconciliationTimeout: time.Minute}).
 		Complete(r)
 }

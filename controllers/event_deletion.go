@@ -38,7 +38,8 @@ func (r *EventReconciler) finalize(ctx context.Context, e *mrev1.Event) (ctrl.Re
 			return ctrl.Result{}, err
 		}
 		announce(r.Recorder, e, announcement{Type: corev1.EventTypeWarning, Reason: mrev1.ReasonForceDeleted,
-			Message: "The deletion was forced; rows, objects or Jobs of the Event may be left"})
+			Message: fmt.Sprintf("The deletion was forced. What may be left: rows of UID %s in the data plane, objects below %s/%s/ in the bucket, pods of its Jobs that still end",
+				e.UID, e.Namespace, e.UID)})
 		return ctrl.Result{}, r.letGo(ctx, e)
 	}
 	if left != nil {
@@ -50,6 +51,12 @@ func (r *EventReconciler) finalize(ctx context.Context, e *mrev1.Event) (ctrl.Re
 	return ctrl.Result{RequeueAfter: s.after}, err
 }
 
+// forceHint says how a deletion ends that cannot go on, and what that leaves behind.
+func forceHint(kind string) string {
+	return fmt.Sprintf(". If it is gone for good, annotate the %s with %s=true: the deletion ends, and rows and objects stay where they are",
+		kind, mrev1.AnnotationForceDelete)
+}
+
 func (r *EventReconciler) letGo(ctx context.Context, e *mrev1.Event) error {
 	log.FromContext(ctx).Info("Letting the Event go", "event", klog.KObj(e))
 	if err := removeFinalizer(ctx, r.Client, e); err != nil {
@@ -57,6 +64,8 @@ func (r *EventReconciler) letGo(ctx context.Context, e *mrev1.Event) error {
 	}
 	r.pace.forget(e.UID)
 	r.accounts.forget(e.UID)
+	r.runs.forget(e.UID)
+	r.pool.forget(e.UID)
 	return nil
 }
 
@@ -87,7 +96,7 @@ func (r *EventReconciler) deleteInDataPlane(ctx context.Context, s *eventScope, 
 		log.FromContext(ctx).Info("Calling the data plane failed", "event", klog.KObj(s.event), "reason", err.Error())
 		s.after = outagePause
 		f := unavailable(err)
-		f.Message += fmt.Sprintf(". To end the deletion without it, annotate the Event with %s=true", mrev1.AnnotationForceDelete)
+		f.Message += forceHint("Event")
 		return f, nil
 	case !state.Done:
 		return waiting(mrev1.ReasonDeleting, "removing rows and objects: %s", or(state.Remaining, "some are left")), nil

@@ -27,6 +27,7 @@ func setEventStatus(s *eventScope) {
 	st := &s.event.Status
 	st.Source = sourceStatus(s.state.Timeline)
 	st.Progress = eventProgress(s.state.Progress)
+	st.DeadLetters = new(s.state.DeadLetters)
 	if s.state.ExportLocation != nil || len(s.state.EdlLocations) > 0 {
 		st.Artifacts = &mrev1.EventArtifacts{Export: ptr.Deref(s.state.ExportLocation, ""), EDL: s.state.EdlLocations}
 	}
@@ -77,6 +78,10 @@ func setEventReady(s *eventScope) {
 		c.notReady(Finding{Reason: or(reason, mrev1.ReasonIngestFailed), Message: or(message, "The Event failed"), Next: Stall})
 	case s.finding != nil:
 		c.notReady(*s.finding)
+	case suspended(s.event):
+		c.ready(mrev1.ReasonSuspended, "The Event rests, as spec.suspend is true")
+	case finished(s.event):
+		c.ready(mrev1.ReasonFinishing, "spec.finish ended the source; the rest is being processed")
 	default:
 		c.ready(mrev1.ReasonProgressing, stateInWords(s.state.State))
 	}
@@ -121,6 +126,7 @@ func eventProgress(p api.Progress) *mrev1.EventProgress {
 	return &mrev1.EventProgress{
 		Chunks: mrev1.ChunkProgress{
 			Ingested: p.ChunksIngested, Processed: p.ChunksProcessed, Failed: p.ChunksFailed, Missing: p.ChunksMissing,
+			Late: p.ChunksLate,
 		},
 		Segments: mrev1.SegmentProgress{
 			Open: p.SegmentsOpen, Complete: p.SegmentsComplete, Optimized: p.SegmentsOptimized,

@@ -102,6 +102,10 @@ func (c *Catalogue) steps(p *mrev1.Profile) [][]string {
 		depth(n)
 	}
 	segmenter := level[p.Spec.Segmenter.Plugin.Name]
+	for n := range beforeSegmenter(p) {
+		segmenter = max(segmenter, level[n]+1)
+	}
+	level[p.Spec.Segmenter.Plugin.Name] = segmenter
 	for _, use := range []*mrev1.PluginUse{p.Spec.Labeler, p.Spec.Optimizer} {
 		if use != nil {
 			level[use.Plugin.Name] = max(level[use.Plugin.Name], segmenter+1)

@@ -50,6 +50,15 @@ func jobLabels(e *mrev1.Event, j NewJob) map[string]string {
 	}
 }
 
+// jobAnnotations hand a slot's history on.
+func jobAnnotations(j NewJob) map[string]string {
+	out := map[string]string{mrev1.AnnotationQuickFailures: strconv.Itoa(int(j.QuickFailures))}
+	if j.LastWords != "" {
+		out[mrev1.AnnotationLastWords] = j.LastWords
+	}
+	return out
+}
+
 // buildJob is the Job of a slot. Kubernetes never replaces its pod: the planner replaces the Job, which
 // starts at once and keeps every slot at one writer.
 func buildJob(e *mrev1.Event, j NewJob, o Options) *batchv1.Job {
@@ -57,7 +66,7 @@ func buildJob(e *mrev1.Event, j NewJob, o Options) *batchv1.Job {
 	return &batchv1.Job{
 		ObjectMeta: metav1.ObjectMeta{
 			Name: jobName(e, j.Slot, j.Attempt), Namespace: e.Namespace, Labels: labels,
-			Annotations: map[string]string{mrev1.AnnotationQuickFailures: strconv.Itoa(int(j.QuickFailures))},
+			Annotations: jobAnnotations(j),
 			OwnerReferences: []metav1.OwnerReference{
 				*metav1.NewControllerRef(e, mrev1.GroupVersion.WithKind("Event")),
 			},
@@ -94,6 +103,7 @@ func observeJob(j *batchv1.Job) (ObservedJob, bool) {
 		Created:       j.CreationTimestamp.Time,
 		Deleting:      !j.DeletionTimestamp.IsZero(),
 		Ready:         ptr.Deref(j.Status.Ready, 0) > 0,
+		LastWords:     j.Annotations[mrev1.AnnotationLastWords],
 	}
 	for _, c := range j.Status.Conditions {
 		if c.Status != corev1.ConditionTrue {

@@ -153,7 +153,7 @@ var _ = Describe("An Event", func() {
 		By("replacing a Job that dies")
 		fail(ctx, e, Slot{RoleWorker, 1}, 1)
 		Eventually(jobsOf(ctx, e)).Should(ConsistOf("ingest-0-1", "worker-0-1", "worker-1-2", "render-0-1"))
-		Eventually(reasonsTold(ctx, e)).Should(ContainElement(mrev1.ReasonJobReplaced))
+		Eventually(reasonsTold(ctx, e)).Should(tells(mrev1.ReasonJobReplaced))
 
 		By("showing what the data plane knows")
 		a := newAgent(ns, string(e.UID))

@@ -36,6 +36,10 @@ func (r *ModelReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl
 		return ctrl.Result{}, nil
 	}
 	before := m.DeepCopy()
+	var err error
+	if m.Status.Revision, err = keepRevision(ctx, r.Client, kindModel, &m, m.Spec); err != nil {
+		return settle(ctrl.Result{}, err)
+	}
 	m.Status.ObservedGeneration = m.Generation
 	conditions{list: &m.Status.Conditions, generation: m.Generation, now: r.Clock.Now()}.
 		verdict(nil, "The Model can be used by Plugins")

@@ -25,6 +25,8 @@ type Options struct {
 	ScratchSize resource.Quantity
 	// Resources of a Job's container.
 	Resources corev1.ResourceRequirements
+	// MaxWorkers bounds the worker Jobs of all Events together; they share it fairly. 0 is no bound.
+	MaxWorkers int32
 	// StartDeadline is how long a Job's pod may take until it runs before the Event says so.
 	StartDeadline time.Duration
 	// StatusInterval is the shortest time between two status patches of one Event that only count.

@@ -38,6 +38,8 @@ func compareStatus(before, after *mrev1.EventStatus) statusChange {
 func withoutCounts(s *mrev1.EventStatus) *mrev1.EventStatus {
 	out := s.DeepCopy()
 	out.Progress = nil
+	out.DeadLetters = nil
+	out.Slots.WorkersWanted, out.Slots.WorkersLowSince, out.Slots.RenderersLowSince = 0, nil, nil
 	for i := range out.Conditions {
 		out.Conditions[i].Message = ""
 		out.Conditions[i].LastTransitionTime = metav1.Time{}

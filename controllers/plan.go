@@ -3,6 +3,7 @@
 package controllers
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -14,6 +15,9 @@ import (
 	"github.com/mre-operator/mre-operator/internal/media/timeline"
 	"github.com/mre-operator/mre-operator/plugin-runtime/builtin"
 )
+
+// defaultGapTimeout stands in where a Profile was stored before the field was there.
+const defaultGapTimeout = 60
 
 // compilePlan copies an Event, its Profile and every Plugin that will run into one plan, which the Event
 // keeps whatever is edited later. The Profile must have passed checkProfile. It is deterministic: the
@@ -32,7 +36,7 @@ func (c *Catalogue) compilePlan(e *mrev1.Event, p *mrev1.Profile) (api.Plan, err
 		ChunkSeconds:        p.Spec.ChunkSeconds,
 		UnitMicros:          timeline.NewUnitGrid(0, int64(p.Spec.ChunkSeconds)).PeriodMicros(),
 		MaxSegmentSeconds:   p.Spec.MaxSegmentSeconds,
-		GapTimeoutSeconds:   60,
+		GapTimeoutSeconds:   cmp.Or(p.Spec.Processing.GapTimeoutSeconds, defaultGapTimeout),
 		DrainTimeoutSeconds: p.Spec.Processing.DrainTimeoutSeconds,
 		Clips: api.PlanClips{
 			Original:   e.Spec.Clips.Original != mrev1.Skip,
@@ -47,15 +51,21 @@ func (c *Catalogue) compilePlan(e *mrev1.Event, p *mrev1.Profile) (api.Plan, err
 	if p.Spec.Labeler != nil {
 		plan.Labeler = &p.Spec.Labeler.Plugin.Name
 	}
+	c, finding := c.pinned(p)
+	if finding != nil {
+		return api.Plan{}, fmt.Errorf("compiling the plan: %s", finding.Message)
+	}
 	uses := map[string]*mrev1.PluginUse{}
 	for _, r := range roles(p) {
 		uses[r.use.Plugin.Name] = r.use
 	}
+	before := beforeSegmenter(p)
 	for _, name := range c.closure(pluginNames(p)...) {
 		compiled, err := c.compilePlugin(name, uses[name], p.Spec.ChunkSeconds)
 		if err != nil {
 			return api.Plan{}, err
 		}
+		compiled.BeforeSegmenter = before[name]
 		plan.Plugins = append(plan.Plugins, compiled)
 	}
 	var err error
@@ -80,6 +90,10 @@ func (c *Catalogue) compilePlugin(name string, use *mrev1.PluginUse, chunkSecond
 	if err != nil {
 		return api.PlanPlugin{}, fmt.Errorf("compiling the plan: configuration of Plugin %s: %w", name, err)
 	}
+	revision, err := revisionOf(kindPlugin, p, p.Spec)
+	if err != nil {
+		return api.PlanPlugin{}, fmt.Errorf("compiling the plan: %w", err)
+	}
 	out := api.PlanPlugin{
 		Name:           name,
 		Class:          api.PlanPluginClass(p.Spec.Class),
@@ -90,9 +104,10 @@ func (c *Catalogue) compilePlugin(name string, use *mrev1.PluginUse, chunkSecond
 		Outputs:        outputNames(p, b),
 		TimeoutSeconds: p.Spec.Policy.TimeoutSeconds,
 		MaxAttempts:    p.Spec.Policy.MaxAttempts,
-		OnFailure:      api.PlanPluginOnFailureSkip,
+		OnFailure:      api.PlanPluginOnFailure(cmp.Or(p.Spec.Policy.OnFailure, mrev1.FailureSkip)),
 		LookbackChunks: b.LookbackChunks(configuration, chunkSeconds),
 		Generation:     p.Generation,
+		Revision:       new(revision.Name),
 	}
 	if use.Model != nil {
 		m, ok := c.Models[use.Model.Name]

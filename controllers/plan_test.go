@@ -28,7 +28,7 @@ func TestCompilePlan(t *testing.T) {
 		p.Spec.Segmenter = useWith(moment, `{"postRollSeconds": 9}`)
 		u := use(scenes)
 		u.Model = &mrev1.LocalReference{Name: "m"}
-		p.Spec.Featurers = []mrev1.PluginUse{u}
+		p.Spec.Featurers = featurers(u)
 	})
 	got, err := cat.compilePlan(makeEvent(), profile)
 	if err != nil {
@@ -105,6 +105,51 @@ func TestPlanHash(t *testing.T) {
 	}
 }
 
+func TestCompilePlanPolicies(t *testing.T) {
+	plugins := append(usualPlugins(), makePlugin("crowd", mrev1.ClassFeaturer, "audio-peaks", onAudio, func(p *mrev1.Plugin) {
+		p.Spec.Policy.OnFailure = mrev1.FailureFailEvent
+	}))
+	for _, p := range plugins {
+		if p.Name == snapTo {
+			onAudio(p)
+		}
+	}
+	cat := catalogueOf(nil, plugins...)
+	profile := makeProfile(func(p *mrev1.Profile) {
+		p.Spec.Featurers = featurers(use("crowd"), use(scenes))
+		p.Spec.Featurers[0].BeforeSegmenter = new(true)
+		p.Spec.Processing.GapTimeoutSeconds = 7
+	})
+	plan, err := cat.compilePlan(makeEvent(), profile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if plan.GapTimeoutSeconds != 7 {
+		t.Errorf("gap time-out %d", plan.GapTimeoutSeconds)
+	}
+	for _, p := range plan.Plugins {
+		if want := p.Name == "crowd"; p.BeforeSegmenter != want {
+			t.Errorf("%s: beforeSegmenter %v", p.Name, p.BeforeSegmenter)
+		}
+		want := api.PlanPluginOnFailureSkip
+		if p.Name == "crowd" {
+			want = api.PlanPluginOnFailureFailEvent
+		}
+		if p.OnFailure != want {
+			t.Errorf("%s: onFailure %s", p.Name, p.OnFailure)
+		}
+		if p.Name == snapTo && p.MediaType != api.PlanPluginMediaTypeAudio {
+			t.Errorf("the optimizer looks at %s", p.MediaType)
+		}
+	}
+	if f := cat.checkProfile(profile); f != nil {
+		t.Errorf("refused: %+v", *f)
+	}
+	if plan, err = catalogueOf(nil, usualPlugins()...).compilePlan(makeEvent(), makeProfile()); err != nil || plan.GapTimeoutSeconds != 60 {
+		t.Errorf("gap time-out of a Profile without one: %d, %v", plan.GapTimeoutSeconds, err)
+	}
+}
+
 func TestOptimizedClipsNeedAnOptimizer(t *testing.T) {
 	plan, err := catalogueOf(nil, usualPlugins()...).compilePlan(makeEvent(), makeProfile(func(p *mrev1.Profile) { p.Spec.Optimizer = nil }))
 	if err != nil {
@@ -122,6 +167,20 @@ func TestSteps(t *testing.T) {
 		want    [][]string
 	}{
 		"usual": {makeProfile(), usualPlugins(), [][]string{{peaks, scenes}, {moment}, {label, snapTo}}},
+		"a featurer that is waited for": {
+			makeProfile(func(p *mrev1.Profile) {
+				p.Spec.Optimizer, p.Spec.Labeler = nil, nil
+				p.Spec.Featurers = featurers(use("b"), use("c"))
+				p.Spec.Featurers[0].BeforeSegmenter = new(true)
+			}),
+			[]*mrev1.Plugin{
+				makePlugin(moment, mrev1.ClassSegmenter, "key-moment"),
+				makePlugin("a", mrev1.ClassFeaturer, "scene-change"),
+				makePlugin("b", mrev1.ClassFeaturer, "scene-change", dependsOn("a")),
+				makePlugin("c", mrev1.ClassFeaturer, "scene-change", dependsOn("a")),
+			},
+			[][]string{{"a"}, {"b", "c"}, {moment}},
+		},
 		"chain": {
 			makeProfile(func(p *mrev1.Profile) { p.Spec.Optimizer, p.Spec.Labeler = nil, nil }),
 			[]*mrev1.Plugin{

@@ -42,6 +42,9 @@ func (r *PluginReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctr
 		return ctrl.Result{}, err
 	}
 	before := p.DeepCopy()
+	if p.Status.Revision, err = keepRevision(ctx, r.Client, kindPlugin, &p, p.Spec); err != nil {
+		return settle(ctrl.Result{}, err)
+	}
 	p.Status.ObservedGeneration = p.Generation
 	conditions{list: &p.Status.Conditions, generation: p.Generation, now: r.Clock.Now()}.
 		verdict(cat.checkPlugin(&p), "The Plugin can be used in Profiles")

@@ -3,6 +3,8 @@
 package controllers
 
 import (
+	"fmt"
+
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/utils/ptr"
 
@@ -49,12 +51,7 @@ func podSpec(e *mrev1.Event, j NewJob, o Options) corev1.PodSpec {
 			Name:            string(j.Role),
 			Image:           o.AgentImage,
 			ImagePullPolicy: o.AgentImagePullPolicy,
-			Args: []string{
-				string(j.Role),
-				"--event-uid=" + string(e.UID),
-				"--dataplane-url=" + o.DataPlaneURL,
-				"--token-file=" + tokenFolder + "/" + tokenFile,
-			},
+			Args:            podArgs(e, j, o),
 			Env: []corev1.EnvVar{
 				{Name: "POD_NAME", ValueFrom: &corev1.EnvVarSource{
 					FieldRef: &corev1.ObjectFieldSelector{FieldPath: "metadata.name"}}},
@@ -82,6 +79,23 @@ func podSpec(e *mrev1.Event, j NewJob, o Options) corev1.PodSpec {
 				SizeLimit: new(o.ScratchSize)}}},
 		},
 	}
+}
+
+// podArgs tell a worker or renderer its slot, so that the data plane can send away those that are too many.
+func podArgs(e *mrev1.Event, j NewJob, o Options) []string {
+	args := []string{
+		string(j.Role),
+		"--event-uid=" + string(e.UID),
+		"--dataplane-url=" + o.DataPlaneURL,
+		"--token-file=" + tokenFolder + "/" + tokenFile,
+	}
+	if j.Role != RoleIngest {
+		args = append(args, fmt.Sprintf("--ordinal=%d", j.Ordinal))
+	}
+	if j.Role == RoleWorker && j.RecycleAfterChunks > 0 {
+		args = append(args, fmt.Sprintf("--recycle-after-chunks=%d", j.RecycleAfterChunks))
+	}
+	return args
 }
 
 func lostNode(taint string) corev1.Toleration {

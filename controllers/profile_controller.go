@@ -5,6 +5,7 @@ package controllers
 import (
 	"context"
 
+	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/klog/v2"
@@ -43,6 +44,9 @@ func (r *ProfileReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ct
 		return ctrl.Result{}, err
 	}
 	before := p.DeepCopy()
+	if p.Status.Revision, err = keepRevision(ctx, r.Client, kindProfile, &p, p.Spec); err != nil {
+		return settle(ctrl.Result{}, err)
+	}
 	setProfileStatus(&p, cat, conditions{list: &p.Status.Conditions, generation: p.Generation, now: r.Clock.Now()})
 	return settle(ctrl.Result{}, patchChange(ctx, r.Client, r.Recorder, before, &p,
 		before.Status.Conditions, p.Status.Conditions))
@@ -60,6 +64,7 @@ func setProfileStatus(p *mrev1.Profile, cat *Catalogue, c conditions) {
 	}
 	c.verdict(finding, "The Profile can be used by Events")
 	if finding == nil {
+		cat, _ = cat.pinned(p)
 		for _, step := range cat.steps(p) {
 			p.Status.Graph = append(p.Status.Graph, mrev1.GraphStep{Plugins: step})
 		}
@@ -73,6 +78,7 @@ func (r *ProfileReconciler) SetupWithManager(mgr ctrl.Manager) error {
 		For(&mrev1.Profile{}, specChanged).
 		Watches(&mrev1.Plugin{}, handler.EnqueueRequestsFromMapFunc(r.usersOfPlugin), specChanged).
 		Watches(&mrev1.Model{}, handler.EnqueueRequestsFromMapFunc(r.usersOfModel), specChanged).
+		Watches(&appsv1.ControllerRevision{}, handler.EnqueueRequestsFromMapFunc(r.usersOfRevision)).
 		Complete(r)
 }
 
@@ -85,6 +91,14 @@ func (r *ProfileReconciler) usersOfPlugin(ctx context.Context, o client.Object) 
 	}
 	names := append(cat.dependents(o.GetName()), o.GetName())
 	return r.users(ctx, o.GetNamespace(), indexProfilePlugins, names)
+}
+
+// usersOfRevision maps a revision to the Profiles that may pin it.
+func (r *ProfileReconciler) usersOfRevision(ctx context.Context, o client.Object) []ctrl.Request {
+	if o.GetLabels()[mrev1.LabelRevisionKind] != kindPlugin {
+		return nil
+	}
+	return r.users(ctx, o.GetNamespace(), indexProfilePlugins, []string{o.GetLabels()[mrev1.LabelRevisionOf]})
 }
 
 // usersOfModel maps a Model to the Profiles that pick it, or whose Plugins list it.

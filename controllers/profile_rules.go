@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/utils/ptr"
+
 	mrev1 "github.com/mre-operator/mre-operator/api/v1alpha1"
 	"github.com/mre-operator/mre-operator/plugin-runtime/builtin"
 )
@@ -28,7 +30,7 @@ func roles(p *mrev1.Profile) []role {
 		out = append(out, role{"spec.labeler", mrev1.ClassLabeler, p.Spec.Labeler})
 	}
 	for i := range p.Spec.Featurers {
-		out = append(out, role{fmt.Sprintf("spec.featurers[%d]", i), mrev1.ClassFeaturer, &p.Spec.Featurers[i]})
+		out = append(out, role{fmt.Sprintf("spec.featurers[%d]", i), mrev1.ClassFeaturer, &p.Spec.Featurers[i].PluginUse})
 	}
 	return out
 }
@@ -49,11 +51,24 @@ func pluginNames(p *mrev1.Profile) []string {
 	return names
 }
 
+// beforeSegmenter are the featurers that a Profile's segmenter waits for though it does not read them.
+func beforeSegmenter(p *mrev1.Profile) map[string]bool {
+	out := map[string]bool{}
+	for _, f := range p.Spec.Featurers {
+		if ptr.Deref(f.BeforeSegmenter, false) {
+			out[f.Plugin.Name] = true
+		}
+	}
+	return out
+}
+
 // checkProfile is the verdict on one Profile. Mistakes that waiting cannot heal come first, so that
 // their author learns of them even while something else is still missing.
 func (c *Catalogue) checkProfile(p *mrev1.Profile) *Finding {
+	c, unpinned := c.pinned(p)
 	for _, rule := range []func(*mrev1.Profile) *Finding{
-		c.checkRoles, c.checkPickedModels, c.checkMergedConfigurations, c.checkCycles, c.checkFound, c.checkPluginsReady,
+		c.checkRoles, c.checkPickedModels, c.checkMergedConfigurations, c.checkCycles, c.checkFound,
+		func(*mrev1.Profile) *Finding { return unpinned }, c.checkPluginsReady,
 	} {
 		if f := rule(p); f != nil {
 			return f

@@ -8,7 +8,6 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-	gomegatypes "github.com/onsi/gomega/types"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -41,14 +40,6 @@ func conditionOf(ctx context.Context, o client.Object, kind string) func(Gomega)
 	}
 }
 
-func is(status metav1.ConditionStatus, reason string, says ...string) gomegatypes.GomegaMatcher {
-	all := []gomegatypes.GomegaMatcher{HaveField("Status", status), HaveField("Reason", reason)}
-	for _, part := range says {
-		all = append(all, HaveField("Message", ContainSubstring(part)))
-	}
-	return And(all...)
-}
-
 // in puts an object into a namespace as a person would create it.
 func in[T client.Object](namespace string, o T) T {
 	o.SetNamespace(namespace)
@@ -66,7 +57,7 @@ var _ = Describe("References", func() {
 		profile := in(ns, makeProfile(func(p *mrev1.Profile) {
 			u := use(scenes)
 			u.Model = &mrev1.LocalReference{Name: "m"}
-			p.Spec.Featurers = []mrev1.PluginUse{u}
+			p.Spec.Featurers = featurers(u)
 		}))
 		Expect(k8s.Create(ctx, profile)).To(Succeed())
 		Eventually(conditionOf(ctx, profile, mrev1.ConditionReferencesResolved)).Should(

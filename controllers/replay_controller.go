@@ -138,14 +138,14 @@ func (r *ReplayReconciler) finalize(ctx context.Context, replay *mrev1.Replay) (
 		return ctrl.Result{}, removeFinalizer(ctx, r.Client, replay)
 	case forced:
 		announce(r.Recorder, replay, announcement{Type: corev1.EventTypeWarning, Reason: mrev1.ReasonForceDeleted,
-			Message: "The deletion was forced; rows or objects of the Replay may be left"})
+			Message: fmt.Sprintf("The deletion was forced. What may be left: rows of UID %s in the data plane, and its reels in the bucket", replay.UID)})
 		return ctrl.Result{}, removeFinalizer(ctx, r.Client, replay)
 	}
 	before, pause := replay.DeepCopy(), deletionPause
 	if err != nil {
 		log.FromContext(ctx).Info("Calling the data plane failed", "replay", klog.KObj(replay), "reason", err.Error())
 		f := unavailable(err)
-		f.Message += fmt.Sprintf(". To end the deletion without it, annotate the Replay with %s=true", mrev1.AnnotationForceDelete)
+		f.Message += forceHint("Replay")
 		r.conditions(replay).notReady(*f)
 		pause = outagePause
 	} else {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -32,15 +33,20 @@ const (
 // conflictPause is how soon a pass is repeated when somebody else wrote in between.
 const conflictPause = 200 * time.Millisecond
 
-// CacheOptions keep foreign Jobs out of the manager's memory.
+// CacheOptions keep foreign Jobs and revisions out of the manager's memory.
 func CacheOptions() (cache.Options, error) {
 	ours, err := labels.NewRequirement(mrev1.LabelEventUID, selection.Exists, nil)
 	if err != nil {
 		return cache.Options{}, fmt.Errorf("selecting our Jobs: %w", err)
 	}
+	revisions, err := labels.NewRequirement(mrev1.LabelRevisionKind, selection.Exists, nil)
+	if err != nil {
+		return cache.Options{}, fmt.Errorf("selecting our revisions: %w", err)
+	}
 	return cache.Options{ByObject: map[client.Object]cache.ByObject{
-		&batchv1.Job{}: {Label: labels.NewSelector().Add(*ours)},
-		&corev1.Pod{}:  {Label: labels.NewSelector().Add(*ours)},
+		&batchv1.Job{}:               {Label: labels.NewSelector().Add(*ours)},
+		&corev1.Pod{}:                {Label: labels.NewSelector().Add(*ours)},
+		&appsv1.ControllerRevision{}: {Label: labels.NewSelector().Add(*revisions)},
 	}}, nil
 }
 

@@ -6,9 +6,6 @@ import (
 	"cmp"
 	"slices"
 	"time"
-
-	mrev1 "github.com/mre-operator/mre-operator/api/v1alpha1"
-	"github.com/mre-operator/mre-operator/internal/dataplane/api"
 )
 
 // Role is what a Job of an Event does. It is the name of the mre subcommand, too.
@@ -64,6 +61,8 @@ type ObservedJob struct {
 	Deleting      bool
 	// Ready: the Job's pod runs.
 	Ready bool
+	// LastWords are what the Job before said at its end, when the slot fails again and again.
+	LastWords string
 }
 
 // NewJob is a Job to be created.
@@ -71,8 +70,11 @@ type NewJob struct {
 	Slot
 	Attempt       int32
 	QuickFailures int32
-	// Replaces is the failed Job of the slot, if there is one.
-	Replaces *ObservedJob
+	// Replaces is the failed Job of the slot, if there is one, and LastWords what it said at its end.
+	Replaces  *ObservedJob
+	LastWords string
+	// RecycleAfterChunks ends a worker after so many chunks; 0 is never.
+	RecycleAfterChunks int32
 }
 
 // JobsPlan is what is to be done about an Event's Jobs.
@@ -84,44 +86,28 @@ type JobsPlan struct {
 	After time.Duration
 }
 
-// wantedJobs is how many Jobs of each role an Event needs. All three start together, as a pod takes
-// seconds to start and the first clip is due soon after the first chunk.
-func wantedJobs(s api.EventState, slots mrev1.SlotsStatus) map[Role]int32 {
-	ended := s.SourceEnded != nil && *s.SourceEnded
-	work, render := open(s.Backlog.Work) > 0, open(s.Backlog.Render) > 0
-	want := map[Role]int32{}
-	switch s.State {
-	case api.EventStateStateFailed:
-		return want
-	case api.EventStateStateComplete:
-		work, ended = false, true
-	}
-	if !ended {
-		want[RoleIngest] = 1
-	}
-	if !ended || work {
-		want[RoleWorker] = max(slots.Workers, 1)
-	}
-	if !ended || work || render {
-		want[RoleRender] = max(slots.Renderers, 1)
-	}
-	return want
+// JobsWanted is what an Event's Jobs are compared with.
+type JobsWanted struct {
+	// Slots is how many Jobs of each role there should be. A role that is absent has no work.
+	Slots map[Role]int32
+	// Leaving is for how long the Jobs of a role that has no work have known that they have to leave; negative
+	// while they do not.
+	Leaving map[Role]time.Duration
+	// Recycles: workers end by themselves to be replaced by fresh ones, however short they lived.
+	Recycles bool
 }
 
-func open(b api.PoolBacklog) int64 { return b.Blocked + b.Ready + b.Leased }
-
-// planJobs decides about an Event's Jobs, slot by slot. ended is the time since the Event became Complete
-// or Failed, negative while it runs.
+// planJobs decides about an Event's Jobs, slot by slot.
 //
 // A Job that ended while its slot is still wanted gets a successor: a failed one at once, unless
 // its slot fails again and again; a finished one when the data plane has new work.
-func planJobs(want map[Role]int32, observed []ObservedJob, ended time.Duration, now time.Time) JobsPlan {
+func planJobs(want JobsWanted, observed []ObservedJob, now time.Time) JobsPlan {
 	var plan JobsPlan
 	bySlot := map[Slot][]ObservedJob{}
 	for _, j := range observed {
 		bySlot[j.Slot] = append(bySlot[j.Slot], j)
 	}
-	for role, n := range want {
+	for role, n := range want.Slots {
 		for i := range n {
 			slot := Slot{role, i}
 			if _, ok := bySlot[slot]; !ok {
@@ -136,7 +122,7 @@ func planJobs(want map[Role]int32, observed []ObservedJob, ended time.Duration, 
 				plan.Delete = append(plan.Delete, j.Name)
 			}
 		}
-		planSlot(&plan, slot, jobs, slot.Ordinal < want[slot.Role], ended, now)
+		planSlot(&plan, want, slot, jobs, now)
 	}
 	slices.Sort(plan.Delete)
 	slices.SortFunc(plan.Create, func(a, b NewJob) int {
@@ -146,36 +132,48 @@ func planJobs(want map[Role]int32, observed []ObservedJob, ended time.Duration, 
 }
 
 // planSlot decides about one slot; jobs are its Jobs, the newest first.
-func planSlot(plan *JobsPlan, slot Slot, jobs []ObservedJob, wanted bool, ended time.Duration, now time.Time) {
+func planSlot(plan *JobsPlan, want JobsWanted, slot Slot, jobs []ObservedJob, now time.Time) {
+	n, work := want.Slots[slot.Role]
 	switch {
 	case len(jobs) == 0:
-		if wanted {
+		if slot.Ordinal < n {
 			plan.Create = append(plan.Create, NewJob{Slot: slot, Attempt: 1})
 		}
 	case jobs[0].Deleting:
 		// Its name is free again when it is gone, which wakes the manager up.
-	case !wanted:
-		planLeaving(plan, jobs[0], ended)
+	case work && slot.Ordinal >= n:
+		planRetiring(plan, jobs[0])
+	case !work:
+		planLeaving(plan, jobs[0], want.Leaving[slot.Role])
 	case jobs[0].State != JobRunning:
-		planSuccessor(plan, jobs[0], now)
+		planSuccessor(plan, want, jobs[0], now)
 	}
 }
 
-// planLeaving tidies up after an Event that has ended. A Job that does not leave by itself has a pod that
-// never started, or an agent that cannot reach the data plane.
-func planLeaving(plan *JobsPlan, j ObservedJob, ended time.Duration) {
+// planRetiring takes back the slot of a Job that is one too many. The data plane tells it to retire when it asks
+// for its next task; one whose pod does not run would never ask.
+func planRetiring(plan *JobsPlan, j ObservedJob) {
+	if j.State != JobRunning || !j.Ready {
+		plan.Delete = append(plan.Delete, j.Name)
+	}
+}
+
+// planLeaving tidies up after an Event that has ended or rests. A Job that does not leave by itself has a pod
+// that never started, a long task, or an agent that cannot reach the data plane.
+func planLeaving(plan *JobsPlan, j ObservedJob, leaving time.Duration) {
 	switch {
-	case ended < 0:
-	case j.State != JobRunning || ended >= leaveTime:
+	case leaving < 0:
+	case j.State != JobRunning || leaving >= leaveTime:
 		plan.Delete = append(plan.Delete, j.Name)
 	default:
-		plan.again(leaveTime - ended)
+		plan.again(leaveTime - leaving)
 	}
 }
 
-func planSuccessor(plan *JobsPlan, j ObservedJob, now time.Time) {
+func planSuccessor(plan *JobsPlan, want JobsWanted, j ObservedJob, now time.Time) {
 	next := NewJob{Slot: j.Slot, Attempt: j.Attempt + 1}
-	if j.Finished.Sub(j.Created) < quickFailure {
+	recycled := want.Recycles && j.Role == RoleWorker && j.State == JobSucceeded
+	if j.Finished.Sub(j.Created) < quickFailure && !recycled {
 		next.QuickFailures = j.QuickFailures + 1
 	}
 	if j.State == JobFailed {

@@ -19,29 +19,45 @@ import (
 
 const running = -time.Nanosecond
 
-func TestWantedJobs(t *testing.T) {
+func TestNeededRoles(t *testing.T) {
 	busy := api.PoolBacklog{Ready: 1}
+	all := needs{true, true, true}
 	for name, tc := range map[string]struct {
-		state api.EventState
-		want  map[Role]int32
+		state     api.EventState
+		suspended bool
+		want      needs
 	}{
-		"pending":        {api.EventState{State: api.EventStateStatePending}, map[Role]int32{RoleIngest: 1, RoleWorker: 2, RoleRender: 3}},
-		"active":         {api.EventState{State: api.EventStateStateActive}, map[Role]int32{RoleIngest: 1, RoleWorker: 2, RoleRender: 3}},
-		"source ended":   {api.EventState{State: api.EventStateStateDraining, SourceEnded: new(true), Backlog: api.Backlog{Work: busy}}, map[Role]int32{RoleWorker: 2, RoleRender: 3}},
-		"clips are left": {api.EventState{State: api.EventStateStateDraining, SourceEnded: new(true), Backlog: api.Backlog{Render: api.PoolBacklog{Leased: 1}}}, map[Role]int32{RoleRender: 3}},
+		"pending":        {state: api.EventState{State: api.EventStateStatePending}, want: all},
+		"active":         {state: api.EventState{State: api.EventStateStateActive}, want: all},
+		"suspended":      {state: api.EventState{State: api.EventStateStateActive, Backlog: api.Backlog{Work: busy}}, suspended: true},
+		"source ended":   {state: api.EventState{State: api.EventStateStateDraining, SourceEnded: new(true), Backlog: api.Backlog{Work: busy}}, want: needs{work: true, render: true}},
+		"clips are left": {state: api.EventState{State: api.EventStateStateDraining, SourceEnded: new(true), Backlog: api.Backlog{Render: api.PoolBacklog{Leased: 1}}}, want: needs{render: true}},
 		"only the export is left": {
-			api.EventState{State: api.EventStateStateDraining, SourceEnded: new(true)}, map[Role]int32{}},
-		"complete":             {api.EventState{State: api.EventStateStateComplete, SourceEnded: new(true)}, map[Role]int32{}},
-		"a reel for later":     {api.EventState{State: api.EventStateStateComplete, SourceEnded: new(true), Backlog: api.Backlog{Render: busy}}, map[Role]int32{RoleRender: 3}},
-		"failed":               {api.EventState{State: api.EventStateStateFailed, Backlog: api.Backlog{Work: busy, Render: busy}}, map[Role]int32{}},
-		"complete, end unsaid": {api.EventState{State: api.EventStateStateComplete}, map[Role]int32{}},
+			state: api.EventState{State: api.EventStateStateDraining, SourceEnded: new(true)}},
+		"complete":             {state: api.EventState{State: api.EventStateStateComplete, SourceEnded: new(true)}},
+		"a reel for later":     {state: api.EventState{State: api.EventStateStateComplete, SourceEnded: new(true), Backlog: api.Backlog{Render: busy}}, want: needs{render: true}},
+		"a retry after it":     {state: api.EventState{State: api.EventStateStateComplete, SourceEnded: new(true), Backlog: api.Backlog{Work: busy}}, want: needs{work: true, render: true}},
+		"failed":               {state: api.EventState{State: api.EventStateStateFailed, Backlog: api.Backlog{Work: busy, Render: busy}}},
+		"complete, end unsaid": {state: api.EventState{State: api.EventStateStateComplete}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if d := cmp.Diff(tc.want, wantedJobs(tc.state, mrev1.SlotsStatus{Workers: 2, Renderers: 3})); d != "" {
-				t.Errorf("wanted (-want +got):\n%s", d)
+			if got := neededRoles(tc.state, tc.suspended); got != tc.want {
+				t.Errorf("needs %+v, want %+v", got, tc.want)
 			}
 		})
 	}
+	slots := mrev1.SlotsStatus{Workers: 2, Renderers: 3}
+	if d := cmp.Diff(map[Role]int32{RoleIngest: 1, RoleWorker: 2, RoleRender: 3}, wantedJobs(all, slots)); d != "" {
+		t.Errorf("wanted (-want +got):\n%s", d)
+	}
+	if got := wantedJobs(needs{}, slots); len(got) != 0 {
+		t.Errorf("wanted %v for no work", got)
+	}
+}
+
+// leavingAll is what every role knows of an end.
+func leavingAll(since time.Duration) map[Role]time.Duration {
+	return map[Role]time.Duration{RoleIngest: since, RoleWorker: since, RoleRender: since}
 }
 
 func TestPlanJobs(t *testing.T) {
@@ -61,12 +77,14 @@ func TestPlanJobs(t *testing.T) {
 		return func(j *ObservedJob) { j.Created, j.QuickFailures = ago(5*time.Second), failures }
 	}
 	deleting := func(j *ObservedJob) { j.Deleting = true }
+	ready := func(j *ObservedJob) { j.Ready = true }
 	failed := job(worker0, 1, JobFailed)
 	third := job(worker0, 3, JobFailed, quick(2))
 	for name, tc := range map[string]struct {
 		want     map[Role]int32
 		observed []ObservedJob
 		ended    time.Duration
+		recycles bool
 		plan     JobsPlan
 	}{
 		"from nothing": {
@@ -112,6 +130,29 @@ func TestPlanJobs(t *testing.T) {
 			ended: 0, observed: []ObservedJob{job(worker0, 1, JobSucceeded), job(render0, 2, JobFailed)},
 			plan: JobsPlan{Delete: []string{jobName(makeEvent(), render0, 2), jobName(makeEvent(), worker0, 1)}},
 		},
+		"one too many that has retired goes": {
+			want: map[Role]int32{RoleWorker: 1}, ended: running, observed: []ObservedJob{job(worker0, 1, JobRunning), job(worker1, 1, JobSucceeded)},
+			plan: JobsPlan{Delete: []string{jobName(makeEvent(), worker1, 1)}},
+		},
+		"one too many that works is told by the data plane": {
+			want: map[Role]int32{RoleWorker: 1}, ended: running, observed: []ObservedJob{job(worker0, 1, JobRunning), job(worker1, 1, JobRunning, ready)},
+		},
+		"one too many that has not started goes": {
+			want: map[Role]int32{RoleWorker: 1}, ended: running, observed: []ObservedJob{job(worker0, 1, JobRunning), job(worker1, 1, JobRunning)},
+			plan: JobsPlan{Delete: []string{jobName(makeEvent(), worker1, 1)}},
+		},
+		"none may work now": {
+			want: map[Role]int32{RoleWorker: 0}, ended: running, observed: []ObservedJob{job(worker0, 1, JobFailed)},
+			plan: JobsPlan{Delete: []string{jobName(makeEvent(), worker0, 1)}},
+		},
+		"a recycled worker has a successor at once, every time": {
+			want: map[Role]int32{RoleWorker: 1}, ended: running, recycles: true, observed: []ObservedJob{job(worker0, 40, JobSucceeded, quick(0))},
+			plan: JobsPlan{Create: []NewJob{{Slot: worker0, Attempt: 41}}, Delete: []string{jobName(makeEvent(), worker0, 40)}},
+		},
+		"one that ends for nothing is held back": {
+			want: map[Role]int32{RoleWorker: 1}, ended: running, observed: []ObservedJob{job(worker0, 6, JobSucceeded, quick(5))},
+			plan: JobsPlan{After: 3 * time.Second},
+		},
 		"running ones have a minute": {
 			ended: 20 * time.Second, observed: []ObservedJob{job(worker0, 1, JobRunning)},
 			plan: JobsPlan{After: 40 * time.Second},
@@ -122,7 +163,7 @@ func TestPlanJobs(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if d := cmp.Diff(tc.plan, planJobs(tc.want, tc.observed, tc.ended, now0)); d != "" {
+			if d := cmp.Diff(tc.plan, planJobs(JobsWanted{Slots: tc.want, Recycles: tc.recycles, Leaving: leavingAll(tc.ended)}, tc.observed, now0)); d != "" {
 				t.Errorf("plan (-want +got):\n%s", d)
 			}
 		})
@@ -131,10 +172,10 @@ func TestPlanJobs(t *testing.T) {
 
 // Two managers that see the same Jobs decide the same, and acting twice on one picture makes no second Job.
 func TestPlanJobsIsDeterministic(t *testing.T) {
-	want := map[Role]int32{RoleIngest: 1, RoleWorker: 8, RoleRender: 8}
-	first := planJobs(want, nil, running, now0)
+	want := JobsWanted{Slots: map[Role]int32{RoleIngest: 1, RoleWorker: 8, RoleRender: 8}, Leaving: leavingAll(running)}
+	first := planJobs(want, nil, now0)
 	for range 20 {
-		if d := cmp.Diff(first, planJobs(want, nil, running, now0)); d != "" {
+		if d := cmp.Diff(first, planJobs(want, nil, now0)); d != "" {
 			t.Fatalf("two plans differ:\n%s", d)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -15,10 +16,13 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
+	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
@@ -37,8 +41,6 @@ var (
 	suite      *testing.T
 	testScheme = runtime.NewScheme()
 )
-
-func TestMain(m *testing.M) { os.Exit(storetest.Main(m)) }
 
 // TestControllers runs the manager against a real API server and a real data plane. There is no controller
 // of Jobs and no node: the specs play both.
@@ -74,17 +76,17 @@ var _ = BeforeSuite(func() {
 
 	ensureNamespace(context.Background(), "mre-system")
 	installRoles()
-	plane = startDataPlane()
+	plane = startDataPlane(storetest.Bucket(suite))
 	// Two managers work at once, as they may for a moment when a leader is cut off: nothing depends on
 	// there being one.
-	startManager()
-	startManager()
+	startManager(testManager{without: apart})
+	startManager(testManager{without: apart})
 })
 
 // installRoles applies what config/rbac allows the manager, so that the specs show that it is enough.
 func installRoles() {
 	GinkgoHelper()
-	for _, file := range []string{"service_account.yaml", "role.yaml", "role_binding.yaml"} {
+	for _, file := range []string{"service_account.yaml", "role.yaml", "role_binding.yaml", "leader_election.yaml"} {
 		text, err := os.ReadFile(filepath.Join("..", "config", "rbac", file))
 		Expect(err).NotTo(HaveOccurred())
 		for document := range strings.SplitSeq(string(text), "\n---\n") {
@@ -95,33 +97,67 @@ func installRoles() {
 	}
 }
 
-// startManager runs every reconciler as the manager does, with its rights, but without leader election.
-func startManager() {
+// apart are namespaces that have managers of their own.
+var apart = []string{"apart-leaders", "apart-sharing", "apart-lost"}
+
+// testManager is how a manager differs from the one that a plain install runs.
+type testManager struct {
+	// only is the one namespace that it looks at, or without are those that it does not.
+	only    string
+	without []string
+	// elects: it works only while it leads.
+	elects  bool
+	plane   *dataPlane
+	options func(*Options)
+}
+
+// startManager runs every reconciler as the manager does, with its rights, but as a rule without leader
+// election. It returns the manager and what kills it, as a crash would: nothing is handed over.
+func startManager(how testManager) (ctrl.Manager, func()) {
 	GinkgoHelper()
 	selected, err := CacheOptions()
 	Expect(err).NotTo(HaveOccurred())
+	var without []fields.Selector
+	for _, namespace := range how.without {
+		without = append(without, fields.OneTermNotEqualSelector("metadata.namespace", namespace))
+	}
+	selected.DefaultFieldSelector = fields.AndSelectors(without...)
+	if how.only != "" {
+		selected.DefaultNamespaces = map[string]cache.Config{how.only: {}}
+	}
+	if how.plane == nil {
+		how.plane = plane
+	}
 	account := rest.AnonymousClientConfig(restConfig)
 	account.BearerToken = token("mre-system", "mre-manager")
 	mgr, err := ctrl.NewManager(account, ctrl.Options{
 		Scheme: testScheme, Cache: selected, Metrics: metricsserver.Options{BindAddress: "0"},
-		Controller: config.Controller{SkipNameValidation: new(true)},
+		LeaderElection: how.elects, LeaderElectionID: "manager.mre.media", LeaderElectionNamespace: "mre-system",
+		LeaseDuration: ptr.To(2 * time.Second), RenewDeadline: ptr.To(1500 * time.Millisecond), RetryPeriod: ptr.To(300 * time.Millisecond),
+		Controller: config.Controller{SkipNameValidation: new(true), EnableWarmup: new(true)},
 	})
 	Expect(err).NotTo(HaveOccurred())
 	options := DefaultOptions()
 	options.AgentImage = "registry.example.com/mre:test"
-	options.DataPlaneURL = plane.url
+	options.DataPlaneURL = how.plane.url
 	options.StatusInterval = time.Second
 	options.Resources, err = AgentResources("250m", "256Mi", "2Gi")
 	Expect(err).NotTo(HaveOccurred())
+	if how.options != nil {
+		how.options(&options)
+	}
 
 	ctx, cancel := context.WithCancel(context.Background())
-	Expect(SetupWithManager(ctx, mgr, plane.as("mre-system", "mre-manager", &plane.cut), options)).To(Succeed())
+	Expect(SetupWithManager(ctx, mgr, how.plane.as("mre-system", "mre-manager", &how.plane.cut), options)).To(Succeed())
 	ended := make(chan error, 1)
 	go func() { ended <- mgr.Start(ctx) }()
-	DeferCleanup(func() {
+	kill := sync.OnceFunc(func() {
 		cancel()
-		Expect(<-ended).To(Succeed())
+		// A manager that was waiting to lead ends without a word; one that led says that it no longer does.
+		<-ended
 	})
+	DeferCleanup(kill)
+	return mgr, kill
 }
 
 // newNamespace is a namespace for one spec.

@@ -21,7 +21,7 @@ type announcement struct {
 // comes first, as Ready often repeats it.
 var announced = []string{
 	mrev1.ConditionFailed, mrev1.ConditionComplete, mrev1.ConditionSourceReady,
-	mrev1.ConditionRendered, mrev1.ConditionSelected, mrev1.ConditionReady,
+	mrev1.ConditionSuspended, mrev1.ConditionRendered, mrev1.ConditionSelected, mrev1.ConditionReady,
 }
 
 // transitions compares conditions before and after a reconcile. A transition is a new status or a new
@@ -57,7 +57,8 @@ func importance(c metav1.Condition) string {
 	}
 	switch c.Reason {
 	case mrev1.ReasonReferenceNotFound, mrev1.ReasonReferenceNotReady, mrev1.ReasonEventNotFound,
-		mrev1.ReasonWaitingForReferences, mrev1.ReasonWaitingForEvent, mrev1.ReasonDeleting:
+		mrev1.ReasonRevisionNotFound, mrev1.ReasonWaitingForReferences, mrev1.ReasonWaitingForEvent, mrev1.ReasonWaitingForWorkers,
+		mrev1.ReasonDeleting:
 		return corev1.EventTypeNormal
 	}
 	return corev1.EventTypeWarning

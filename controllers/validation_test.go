@@ -4,6 +4,7 @@ package controllers
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -36,6 +37,8 @@ spec:
   program: Open
   profileRef: {name: soccer}
   source: {file: {url: "https://example.com/match.mp4"}}`
+	finishedEvent = goodEvent + `
+  finish: true`
 	goodReplay = `
 kind: Replay
 spec:
@@ -66,6 +69,15 @@ func manifest(text string, changes ...any) *unstructured.Unstructured {
 }
 
 func list(items ...any) []any { return items }
+
+// many are n names.
+func many(n int) []any {
+	var out []any
+	for i := range n {
+		out = append(out, named(fmt.Sprintf("n%d", i)))
+	}
+	return out
+}
 
 func named(name string) map[string]any { return map[string]any{"name": name} }
 
@@ -106,6 +118,12 @@ var _ = Describe("the API server", func() {
 		Entry("a dependency named twice", "spec.dependsOn[1]", goodPlugin, "spec.dependsOn", list(named("a"), named("a"))),
 		Entry("a dependency whose name no object has", "spec.dependsOn[0].name", goodPlugin, "spec.dependsOn", list(named("Crowd Noise"))),
 		Entry("a time-out of nothing", "spec.policy.timeoutSeconds", goodPlugin, "spec.policy.timeoutSeconds", int64(0)),
+		Entry("a Labeler that looks at audio", "spec.mediaType", goodPlugin, "spec.class", "Labeler", "spec.mediaType", "Audio"),
+		Entry("an unknown failure policy", "spec.policy.onFailure", goodPlugin, "spec.policy.onFailure", "Panic"),
+		Entry("more dependencies than a plugin may have", "spec.dependsOn", goodPlugin, "spec.dependsOn", many(17)),
+		Entry("more Models than a plugin may have", "spec.models", goodPlugin, "spec.models", many(17)),
+		Entry("an output named twice", "spec.outputs[1]", goodPlugin, "spec.outputs", list(named("A"), named("A"))),
+		Entry("a built-in and something else", "spec.runtime", goodPlugin, "spec.runtime.container", map[string]any{"image": "x"}),
 		Entry("too many attempts", "spec.policy.maxAttempts", goodPlugin, "spec.policy.maxAttempts", int64(21)),
 		Entry("an output with a space in its name", "spec.outputs[0].name", goodPlugin, "spec.outputs", list(named("Crowd Peak"))),
 		Entry("a configuration that is a list", "spec.configuration", goodPlugin, "spec.configuration", list("a")),
@@ -122,11 +140,29 @@ var _ = Describe("the API server", func() {
 		Entry("a featurer named twice", "spec.featurers", goodProfile, "spec.featurers",
 			list(map[string]any{"plugin": named("a")}, map[string]any{"plugin": named("a")})),
 		Entry("too many workers", "spec.processing.minWorkers", goodProfile, "spec.processing.minWorkers", int64(65)),
+		Entry("no workers", "spec.processing.minWorkers", goodProfile, "spec.processing.minWorkers", int64(0)),
+		Entry("fewer workers at most than at least", "spec.processing.maxWorkers", goodProfile,
+			"spec.processing.minWorkers", int64(4), "spec.processing.maxWorkers", int64(3)),
+		Entry("fewer renderers at most than at least", "spec.processing.maxRenderers", goodProfile,
+			"spec.processing.minRenderers", int64(2), "spec.processing.maxRenderers", int64(1)),
+		Entry("a hundred workers", "spec.processing.maxWorkers", goodProfile, "spec.processing.maxWorkers", int64(100)),
+		Entry("a recycling of less than nothing", "spec.processing.recycleAfterChunks", goodProfile, "spec.processing.recycleAfterChunks", int64(-1)),
+		Entry("a gap of no time", "spec.processing.gapTimeoutSeconds", goodProfile, "spec.processing.gapTimeoutSeconds", int64(0)),
+		Entry("a gap of a day", "spec.processing.gapTimeoutSeconds", goodProfile, "spec.processing.gapTimeoutSeconds", int64(86400)),
+		Entry("a segmenter that is waited for by itself", "spec.segmenter.beforeSegmenter", goodProfile, "spec.segmenter.beforeSegmenter", true),
+		Entry("a featurer that is waited for a little", "spec.featurers[0].beforeSegmenter", goodProfile, "spec.featurers",
+			list(map[string]any{"plugin": named("a"), "beforeSegmenter": "a little"})),
+		Entry("a featurer without a name", "spec.featurers[0].plugin.name", goodProfile, "spec.featurers", list(map[string]any{"plugin": map[string]any{}})),
 		Entry("a drain of a second", "spec.processing.drainTimeoutSeconds", goodProfile, "spec.processing.drainTimeoutSeconds", int64(1)),
 		Entry("an Event without a Profile", "spec.profileRef", goodEvent, "spec.profileRef", nil),
 		Entry("an Event without a program", "spec.program", goodEvent, "spec.program", nil),
 		Entry("an Event without a source", "spec.source", goodEvent, "spec.source", nil),
 		Entry("an Event with an empty source", "spec.source", goodEvent, "spec.source", map[string]any{}),
+		Entry("an Event that rests now and then", "spec.suspend", goodEvent, "spec.suspend", "sometimes"),
+		Entry("an Event that is finished at a time", "spec.finish", goodEvent, "spec.finish", "2026-06-01T14:00:00Z"),
+		Entry("a program of 129 characters", "spec.program", goodEvent, "spec.program", strings.Repeat("p", 129)),
+		Entry("a URL of 3000 characters", "spec.source.file.url", goodEvent, "spec.source.file.url", "https://example.com/"+strings.Repeat("u", 3000)),
+		Entry("a Profile whose name no object has", "spec.profileRef.name", goodEvent, "spec.profileRef.name", "Soccer Profile"),
 		Entry("a source over FTP", "spec.source.file.url", goodEvent, "spec.source.file.url", "ftp://example.com/match.mp4"),
 		Entry("a bucket without a key", "spec.source.file.url", goodEvent, "spec.source.file.url", "s3://bucket"),
 		Entry("a source without a host", "spec.source.file.url", goodEvent, "spec.source.file.url", "https:///match.mp4"),
@@ -163,13 +199,15 @@ var _ = Describe("the API server", func() {
 		u.Object["spec"] = body["spec"]
 		err = k8s.Patch(ctx, u, client.MergeFrom(before))
 		Expect(apierrors.IsInvalid(err)).To(BeTrue(), "%v", err)
-		Expect(err.Error()).To(And(ContainSubstring(field), ContainSubstring("immutable")))
+		Expect(err.Error()).To(And(ContainSubstring(field), Or(ContainSubstring("immutable"), ContainSubstring("cannot be taken back"))))
 	},
 		Entry("a Plugin's class", "spec.class", goodPlugin, "spec.class", "Labeler"),
 		Entry("an Event's Profile", "spec.profileRef", goodEvent, "spec.profileRef.name", "tennis"),
 		Entry("an Event's source", "spec.source", goodEvent, "spec.source.file.url", "https://example.com/other.mp4"),
 		Entry("an Event's start, once it is without one", "spec.start", goodEvent, "spec.start", "2026-06-01T14:00:00Z"),
 		Entry("an Event's clips", "spec.clips", goodEvent, "spec.clips.original", "Skip"),
+		Entry("an Event's end", "spec.finish", finishedEvent, "spec.finish", false),
+		Entry("an Event's end, by leaving it out", "spec.finish", finishedEvent, "spec.finish", nil),
 		Entry("a Replay's Event", "spec.eventRef", goodReplay, "spec.eventRef.name", "other"),
 	)
 

@@ -18,6 +18,8 @@ const (
 	ConditionComplete = "Complete"
 	// ConditionFailed is terminal: the Event cannot be processed.
 	ConditionFailed = "Failed"
+	// ConditionSuspended is true while the Event rests because its spec says so. It is absent until it first did.
+	ConditionSuspended = "Suspended"
 	// ConditionSelected is true when the Replay has a plan.
 	ConditionSelected = "Selected"
 	// ConditionRendered is true when every output of the Replay's current plan is rendered.
@@ -32,6 +34,8 @@ const (
 	ReasonResolved = "Resolved"
 	// ReasonReferenceNotFound says an object that the spec names does not exist (yet).
 	ReasonReferenceNotFound = "ReferenceNotFound"
+	// ReasonRevisionNotFound says a revision that the spec pins does not exist (any more).
+	ReasonRevisionNotFound = "RevisionNotFound"
 	// ReasonReferenceNotReady says an object that the spec names exists but is not Ready.
 	ReasonReferenceNotReady = "ReferenceNotReady"
 	// ReasonWrongClass says a plugin is used in a role that its class does not allow.
@@ -70,6 +74,27 @@ const (
 	ReasonCompleted = "Completed"
 	// ReasonDrainTimedOut says work that was left at the end did not finish in drainTimeoutSeconds.
 	ReasonDrainTimedOut = "DrainTimedOut"
+	// ReasonPluginFailed says a plugin whose policy is FailEvent failed for good; the message names it and the chunk.
+	ReasonPluginFailed = "PluginFailed"
+	// ReasonExportFailed says all is done but the exports, which could not be written.
+	ReasonExportFailed = "ExportFailed"
+	// ReasonSuspended says the Event rests because spec.suspend is true.
+	ReasonSuspended = "Suspended"
+	// ReasonResumed says the Event goes on after it has rested.
+	ReasonResumed = "Resumed"
+	// ReasonFinishing says spec.finish ended the source, and the rest is being processed.
+	ReasonFinishing = "Finishing"
+	// ReasonWaitingForWorkers says other Events have all the workers that the install allows.
+	ReasonWaitingForWorkers = "WaitingForWorkers"
+	// ReasonJobsFailing says the Jobs of a slot end soon after their start, again and again; the message says
+	// what the last one said.
+	ReasonJobsFailing = "JobsFailing"
+	// ReasonNamespaceTerminating says nothing can be made any more, as the namespace is being removed.
+	ReasonNamespaceTerminating = "NamespaceTerminating"
+	// ReasonRetried is the reason of the Kubernetes Event that tells what came of a retry.
+	ReasonRetried = "Retried"
+	// ReasonRetryRefused is the reason of the Kubernetes Event that tells why there is no retry.
+	ReasonRetryRefused = "RetryRefused"
 	// ReasonDataPlaneUnavailable says the data plane does not answer; the controller tries again.
 	ReasonDataPlaneUnavailable = "DataPlaneUnavailable"
 	// ReasonEventNotFound says the Replay's Event does not exist (yet).
@@ -119,6 +144,16 @@ const (
 	// AnnotationQuickFailures counts the Jobs of a slot that failed soon after their start, one after
 	// the other; the next one is held back accordingly.
 	AnnotationQuickFailures = "mre.media/quick-failures"
+	// LabelRevisionKind and LabelRevisionOf say what a ControllerRevision is a revision of.
+	LabelRevisionKind = "mre.media/revision-kind"
+	LabelRevisionOf   = "mre.media/revision-of"
+	// AnnotationRevisions names the revisions that an Event's snapshot was made from.
+	AnnotationRevisions = "mre.media/revisions"
+	// AnnotationLastWords is what the pod of a slot's Job before said last, when the slot fails again and again.
+	AnnotationLastWords = "mre.media/last-words"
+	// AnnotationRetry asks for another try of the Event's dead letters. Its value is any word that was not
+	// used before, of at most 128 characters.
+	AnnotationRetry = "mre.media/retry"
 	// AnnotationForceDelete ends the deletion of an object whose media, rows or Jobs cannot be removed,
 	// when its value is "true". What it owned may stay behind.
 	AnnotationForceDelete = "mre.media/force-delete"

@@ -8,6 +8,7 @@ import (
 
 // EventSpec is a recorded broadcast and what is made of it. An Event runs once; a re-run is a new Event.
 // +kubebuilder:validation:XValidation:rule="has(self.start) == has(oldSelf.start)",message="start is immutable: it can be neither added nor removed",fieldPath=".start"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.finish) || !oldSelf.finish || (has(self.finish) && self.finish)",message="finish cannot be taken back: a source that was ended stays ended; make a new Event",fieldPath=".finish"
 type EventSpec struct {
 	// program is the name of the show or competition that the Event belongs to. Exports carry it.
 	// +required
@@ -19,7 +20,7 @@ type EventSpec struct {
 	// the Event starts; later edits do not change a running Event.
 	// +required
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="profileRef is immutable: an Event runs once, make a new Event"
-	ProfileRef LocalReference `json:"profileRef,omitzero"`
+	ProfileRef RevisionReference `json:"profileRef,omitzero"`
 
 	// start is when the broadcast began. Exports carry it; the creation time stands in for it.
 	// +optional
@@ -37,6 +38,21 @@ type EventSpec struct {
 	// +kubebuilder:default={}
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="clips is immutable: an Event runs once, make a new Event"
 	Clips ClipsSpec `json:"clips,omitzero"`
+
+	// suspend lets the Event rest: no task is handed out and its Jobs leave. What is done stays, and the
+	// time it rests does not count for its time-outs. An Event that is created suspended does not start,
+	// and copies its Profile only when it does. False goes on.
+	// +optional
+	// +default=false
+	// +kubebuilder:default=false
+	Suspend *bool `json:"suspend,omitempty"`
+
+	// finish ends the source now, with what is stored: the rest is processed and the Event becomes Complete.
+	// It cannot be taken back. It has no effect once the source has ended by itself.
+	// +optional
+	// +default=false
+	// +kubebuilder:default=false
+	Finish *bool `json:"finish,omitempty"`
 
 	// deletionPolicy says which objects stay in the bucket when the Event is deleted.
 	// +optional
@@ -90,8 +106,8 @@ type ClipsSpec struct {
 
 // EventStatus is how far the Event has come.
 type EventStatus struct {
-	// conditions are Ready, ReferencesResolved, SourceReady, Complete, Failed and, for kstatus,
-	// Reconciling and Stalled. Complete and Failed are terminal.
+	// conditions are Ready, ReferencesResolved, SourceReady, Complete, Failed, Suspended once the Event has
+	// rested and, for kstatus, Reconciling and Stalled. Complete and Failed are terminal.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -102,13 +118,20 @@ type EventStatus struct {
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
+	// profileRevision names the ControllerRevision of the Profile that the Event runs with.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	ProfileRevision string `json:"profileRevision,omitempty"`
+
 	// planHash names the compiled copy of the Profile that the Event runs with.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=64
 	PlanHash string `json:"planHash,omitempty"`
 
-	// slots is how many Jobs the Event keeps while it has work, copied from the Profile when it started.
+	// slots is how many Jobs the Event has while it has work, between the bounds that were copied from the
+	// Profile when it started.
 	// +optional
 	Slots SlotsStatus `json:"slots,omitzero"`
 
@@ -120,24 +143,68 @@ type EventStatus struct {
 	// +optional
 	Progress *EventProgress `json:"progress,omitempty"`
 
+	// deadLetters is the number of tasks that failed for good and can be tried again.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	DeadLetters *int64 `json:"deadLetters,omitempty"`
+
+	// retry is what came of the last retry that was asked for.
+	// +optional
+	Retry *RetryStatus `json:"retry,omitempty"`
+
 	// artifacts are the places of the exports.
 	// +optional
 	Artifacts *EventArtifacts `json:"artifacts,omitempty"`
 }
 
-// SlotsStatus is how many Jobs an Event keeps while it has work.
+// SlotsStatus is how many Jobs an Event has while it has work, and how the number comes about.
 type SlotsStatus struct {
-	// workers is the number of worker Jobs.
+	// workers is the number of worker Jobs. It is 0 while other Events have all that the install allows.
 	// +optional
-	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=64
-	Workers int32 `json:"workers,omitempty"`
+	Workers int32 `json:"workers"`
+
+	// workersWanted is the number that the waiting chunks ask for. It is more than workers while the
+	// install's bound holds the Event back, and less while an idle worker has not left yet.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=64
+	WorkersWanted int32 `json:"workersWanted"`
+
+	// workersLowSince is since when fewer workers would do.
+	// +optional
+	WorkersLowSince *metav1.Time `json:"workersLowSince,omitempty"`
 
 	// renderers is the number of render Jobs.
 	// +optional
-	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=64
-	Renderers int32 `json:"renderers,omitempty"`
+	Renderers int32 `json:"renderers"`
+
+	// renderersLowSince is since when fewer renderers would do.
+	// +optional
+	RenderersLowSince *metav1.Time `json:"renderersLowSince,omitempty"`
+}
+
+// RetryStatus is what came of a retry.
+type RetryStatus struct {
+	// word is the value of the annotation that asked for it. The same word again has no effect.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=128
+	Word string `json:"word,omitempty"`
+
+	// retried is the number of tasks that run again.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Retried int64 `json:"retried"`
+
+	// message says what was left, and why.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	Message string `json:"message,omitempty"`
 }
 
 // SourceStatus is what ingest found out about the media.
@@ -212,6 +279,9 @@ type ChunkProgress struct {
 	// missing chunks never came.
 	// +optional
 	Missing int64 `json:"missing"`
+	// late chunks came after they had been declared missing. They are processed for features, not for segments.
+	// +optional
+	Late int64 `json:"late"`
 }
 
 // SegmentProgress counts segments.

@@ -45,6 +45,12 @@ type ModelStatus struct {
 	// observedGeneration is the generation of the spec that this status speaks of.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
+	// revision is the name of the ControllerRevision that keeps the present spec.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Revision string `json:"revision,omitempty"`
 }
 
 // Model says where a machine-learning model answers, so that Profiles can pick one for a Plugin.

@@ -41,8 +41,9 @@ type PluginSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="class is immutable: make a new Plugin"
 	Class PluginClass `json:"class,omitempty"`
 
-	// mediaType is what the plugin looks at. Audio plugins run once per audio track. Only a Featurer
-	// may look at Audio; the other classes work on what Featurers found.
+	// mediaType is what the plugin looks at. An Audio plugin runs once for each audio track: a Featurer on
+	// each chunk, an Optimizer on each segment, whose clips then have marks of their own for each track.
+	// Segmenters and Labelers work on what Featurers found, for all tracks at once, and are Video.
 	// +optional
 	// +default="Video"
 	// +kubebuilder:default=Video
@@ -84,7 +85,8 @@ type PluginSpec struct {
 	// +kubebuilder:validation:MaxItems=64
 	Outputs []PluginOutput `json:"outputs,omitempty"`
 
-	// policy says how long one run may take and how often it is tried.
+	// policy says how long one run may take, how often it is tried, and what follows when it has failed
+	// for good.
 	// +optional
 	// +default={}
 	// +kubebuilder:default={}
@@ -134,15 +136,37 @@ type PluginPolicy struct {
 	// +kubebuilder:validation:Maximum=3600
 	TimeoutSeconds int32 `json:"timeoutSeconds,omitempty"`
 
-	// maxAttempts is how often a run that fails is tried before its chunk goes on without it.
-	// Runs that end with their pod do not count.
+	// maxAttempts is how often a run that fails is tried before it has failed for good; onFailure says what
+	// follows then. Runs that end with their pod do not count.
 	// +optional
 	// +default=3
 	// +kubebuilder:default=3
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=20
 	MaxAttempts int32 `json:"maxAttempts,omitempty"`
+
+	// onFailure is what follows when a run has failed for good. Skip: the chunk goes on without the plugin's
+	// results. FailChunk: what depends on the plugin is skipped on this chunk, the chunk's segmenter too; the
+	// next chunk is processed as usual. FailEvent: the Event fails. The failed run stays visible and can
+	// be tried again in every case but the last.
+	// +optional
+	// +default="Skip"
+	// +kubebuilder:default=Skip
+	OnFailure FailurePolicy `json:"onFailure,omitempty"`
 }
+
+// FailurePolicy is what follows when a run of a plugin has failed for good.
+// +kubebuilder:validation:Enum=Skip;FailChunk;FailEvent
+type FailurePolicy string
+
+const (
+	// FailureSkip lets the chunk go on without the plugin's results.
+	FailureSkip FailurePolicy = "Skip"
+	// FailureFailChunk skips what depends on the plugin on this chunk, and the chunk's segmenter.
+	FailureFailChunk FailurePolicy = "FailChunk"
+	// FailureFailEvent fails the Event.
+	FailureFailEvent FailurePolicy = "FailEvent"
+)
 
 // PluginStatus is what the operator found out about a Plugin.
 type PluginStatus struct {
@@ -156,6 +180,12 @@ type PluginStatus struct {
 	// observedGeneration is the generation of the spec that this status speaks of.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
+	// revision is the name of the ControllerRevision that keeps the present spec.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Revision string `json:"revision,omitempty"`
 }
 
 // Plugin declares a detector: what it is, how it is run and what it puts out.
@@ -171,7 +201,7 @@ type PluginStatus struct {
 // +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:validation:XValidation:rule="self.metadata.name.size() <= 40",message="metadata.name must be at most 40 characters, so that child objects can carry it"
-// +kubebuilder:validation:XValidation:rule="!has(self.spec.mediaType) || self.spec.mediaType != 'Audio' || self.spec.class == 'Featurer'",message="spec.mediaType: only a Featurer can look at Audio"
+// +kubebuilder:validation:XValidation:rule="!has(self.spec.mediaType) || self.spec.mediaType != 'Audio' || self.spec.class in ['Featurer', 'Optimizer']",message="spec.mediaType: only a Featurer or an Optimizer can look at Audio"
 // +kubebuilder:validation:XValidation:rule="!has(self.spec.dependsOn) || self.spec.dependsOn.all(d, d.name != self.metadata.name)",message="spec.dependsOn: a plugin cannot depend on itself"
 type Plugin struct {
 	metav1.TypeMeta   `json:",inline"`

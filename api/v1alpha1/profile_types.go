@@ -46,9 +46,9 @@ type ProfileSpec struct {
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=32
 	// +kubebuilder:validation:XValidation:rule="self.all(f, self.exists_one(g, g.plugin.name == f.plugin.name))",message="featurers: each plugin may stand there once"
-	Featurers []PluginUse `json:"featurers,omitempty"`
+	Featurers []FeaturerUse `json:"featurers,omitempty"`
 
-	// processing says how much of the cluster an Event with this Profile uses.
+	// processing says how much of the cluster an Event with this Profile uses, and how long it waits.
 	// +optional
 	// +default={}
 	// +kubebuilder:default={}
@@ -57,9 +57,10 @@ type ProfileSpec struct {
 
 // PluginUse is a plugin in its place in a Profile.
 type PluginUse struct {
-	// plugin is the Plugin that runs here.
+	// plugin is the Plugin that runs here. A revision holds wherever the Profile runs the Plugin, also
+	// where another one depends on it.
 	// +required
-	Plugin LocalReference `json:"plugin,omitzero"`
+	Plugin RevisionReference `json:"plugin,omitzero"`
 
 	// model is one of the Models that the Plugin lists.
 	// +optional
@@ -72,7 +73,23 @@ type PluginUse struct {
 	Configuration *apiextensionsv1.JSON `json:"configuration,omitempty"`
 }
 
-// ProcessingSpec sizes the Jobs of an Event.
+// FeaturerUse is a featurer in its place in a Profile.
+type FeaturerUse struct {
+	PluginUse `json:",inline"`
+
+	// beforeSegmenter lets the segmenter of a chunk wait for this featurer although it does not read its
+	// results, so that they are complete when a segment is. When it is false, which is the default, the
+	// featurer runs beside the segmenter and adds nothing to the latency of clips. A segmenter waits for
+	// what it depends on in any case.
+	// +optional
+	// +default=false
+	// +kubebuilder:default=false
+	BeforeSegmenter *bool `json:"beforeSegmenter,omitempty"`
+}
+
+// ProcessingSpec sizes the Jobs of an Event and bounds its waits.
+// +kubebuilder:validation:XValidation:rule="!has(self.maxWorkers) || self.maxWorkers >= self.minWorkers",message="maxWorkers must be at least minWorkers",fieldPath=".maxWorkers"
+// +kubebuilder:validation:XValidation:rule="!has(self.maxRenderers) || self.maxRenderers >= self.minRenderers",message="maxRenderers must be at least minRenderers",fieldPath=".maxRenderers"
 type ProcessingSpec struct {
 	// minWorkers is how many worker Jobs are kept while the Event has chunks to process.
 	// +optional
@@ -82,6 +99,14 @@ type ProcessingSpec struct {
 	// +kubebuilder:validation:Maximum=64
 	MinWorkers int32 `json:"minWorkers,omitempty"`
 
+	// maxWorkers is how many worker Jobs there may be while chunks pile up: one is added for every two
+	// chunks that wait, at once, and leaves again after a minute in which it was not needed. Without it,
+	// the number stays at minWorkers.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=64
+	MaxWorkers int32 `json:"maxWorkers,omitempty"`
+
 	// minRenderers is how many render Jobs are kept while the Event has clips or reels to render.
 	// +optional
 	// +default=1
@@ -89,6 +114,34 @@ type ProcessingSpec struct {
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=64
 	MinRenderers int32 `json:"minRenderers,omitempty"`
+
+	// maxRenderers is how many render Jobs there may be while clips and reels pile up: one is added for every
+	// four that wait, at once, and leaves again after a minute in which it was not needed. Without it, the
+	// number stays at minRenderers.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=64
+	MaxRenderers int32 `json:"maxRenderers,omitempty"`
+
+	// recycleAfterChunks ends a worker Job when it has processed so many chunks, and a fresh one takes its
+	// place. 1 gives every chunk a Job of its own, for plugins that must not meet what an earlier run has
+	// left; each costs the start of a pod. 0, the default, keeps a worker for as long as there is work.
+	// +optional
+	// +default=0
+	// +kubebuilder:default=0
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=1000
+	RecycleAfterChunks *int32 `json:"recycleAfterChunks,omitempty"`
+
+	// gapTimeoutSeconds is how long a hole in the media is waited for before it is declared missing and
+	// processing goes on behind it. A chunk that comes later still is processed for features, but
+	// not for segments, and is counted as late.
+	// +optional
+	// +default=60
+	// +kubebuilder:default=60
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=3600
+	GapTimeoutSeconds int32 `json:"gapTimeoutSeconds,omitempty"`
 
 	// drainTimeoutSeconds bounds the time between the end of the source and the end of all work.
 	// Work that is left then is given up, and the Event says so.
@@ -112,6 +165,12 @@ type ProfileStatus struct {
 	// observedGeneration is the generation of the spec that this status speaks of.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
+	// revision is the name of the ControllerRevision that keeps the present spec.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Revision string `json:"revision,omitempty"`
 
 	// graph shows the order of the plugins: those of one step can run side by side, each step
 	// needs the ones before it.

@@ -61,6 +61,7 @@ func newManagerCommand() *cobra.Command {
 	flags.StringVar(&f.cpu, "agent-cpu", "250m", "CPU that a Job asks for; it has no limit.")
 	flags.StringVar(&f.memory, "agent-memory", "256Mi", "Memory that a Job asks for.")
 	flags.StringVar(&f.memoryLimit, "agent-memory-limit", "2Gi", "Memory that a Job may use.")
+	flags.Int32Var(&f.options.MaxWorkers, "max-workers", 0, "Bound of the worker Jobs of all Events together, which share it fairly; 0 is no bound.")
 	flags.DurationVar(&f.options.StartDeadline, "start-deadline", f.options.StartDeadline, "Time after which an Event says that a Job's pod does not start.")
 	flags.DurationVar(&f.options.StatusInterval, "status-interval", f.options.StatusInterval, "Shortest time between two status patches of an Event that only count.")
 	return cmd
@@ -70,6 +71,9 @@ func newManagerCommand() *cobra.Command {
 func (f *managerFlags) complete() error {
 	if f.options.AgentImage == "" {
 		return fmt.Errorf("--agent-image is not set: name the image that the Jobs run")
+	}
+	if f.options.MaxWorkers < 0 {
+		return fmt.Errorf("--max-workers is %d: it must be 0 (no bound) or more", f.options.MaxWorkers)
 	}
 	f.options.DataPlaneURL = f.dataPlaneURL
 	f.options.AgentImagePullPolicy = corev1.PullPolicy(f.pullPolicy)

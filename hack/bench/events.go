@@ -116,7 +116,7 @@ func (b *bench) begin(ctx context.Context, name, url string, clips mrev1.RenderP
 		ObjectMeta: metav1.ObjectMeta{Namespace: b.events, Name: name},
 		Spec: mrev1.EventSpec{
 			Program:        "Benchmark",
-			ProfileRef:     mrev1.LocalReference{Name: "highlights"},
+			ProfileRef:     mrev1.RevisionReference{Name: "highlights"},
 			Source:         mrev1.EventSource{File: &mrev1.FileSource{URL: url}},
 			Clips:          mrev1.ClipsSpec{Original: clips, Optimized: clips, Thumbnails: clips},
 			DeletionPolicy: mrev1.DeletionDelete,

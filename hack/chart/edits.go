@@ -79,6 +79,7 @@ var edits = concat(
 			"- --agent-memory={{ .Values.agent.memory }}",
 			"- --agent-memory-limit={{ .Values.agent.memoryLimit }}",
 			"- --scratch-size={{ .Values.agent.scratchSize }}",
+			"- --max-workers={{ .Values.manager.maxWorkers }}",
 			"{{- with .Values.image.pullPolicy }}\n- --agent-image-pull-policy={{ . }}\n{{- end }}")},
 		{"Deployment/mre-dataplane", container + "dataplane].args", arguments(map[string]string{
 			"--bucket":                  "{{ .Values.s3.bucket }}",

@@ -124,7 +124,7 @@ func TestAnEventFromItsStartToItsFiles(t *testing.T) {
 	ctx := t.Context()
 	event := &mrev1.Event{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "football", Name: "final"},
-		Spec: mrev1.EventSpec{Program: "Cup", ProfileRef: mrev1.LocalReference{Name: "soccer"},
+		Spec: mrev1.EventSpec{Program: "Cup", ProfileRef: mrev1.RevisionReference{Name: "soccer"},
 			Source: mrev1.EventSource{File: &mrev1.FileSource{URL: "https://example.com/final.mp4"}}},
 	}
 	replay := &mrev1.Replay{
@@ -164,7 +164,7 @@ func TestAnEventFromItsStartToItsFiles(t *testing.T) {
 	w.want(1, []string{"mre.media/retry=", "none of the dead letters of event final was tried again within 1s", "deployment/mre-manager"}, "retry", "final", "--wait", "--timeout", "1s")
 	m.broken = false
 	w.must(w.admin.Get(ctx, client.ObjectKeyFromObject(event), event))
-	go w.obeyRetry(ctx, m.uid, event.Annotations[annotationRetry])
+	go w.obeyRetry(ctx, m.uid, event.Annotations[mrev1.AnnotationRetry])
 	w.want(0, []string{"tried again: 1 of 1 dead letter"}, "retry", "final", "--wait")
 	m.work(api.PoolWork)
 	w.want(0, []string{"has no dead letters"}, "retry", "final", "--wait")
@@ -226,8 +226,8 @@ func TestAnEventFromItsStartToItsFiles(t *testing.T) {
 func (w *world) obeyRetry(ctx context.Context, uid, before string) {
 	for ctx.Err() == nil {
 		var e mrev1.Event
-		if err := w.admin.Get(ctx, client.ObjectKey{Namespace: "football", Name: "final"}, &e); err == nil && e.Annotations[annotationRetry] != before {
-			if _, err := w.manager.Retry(ctx, uid, api.RetryRequest{ID: e.Annotations[annotationRetry]}); err == nil {
+		if err := w.admin.Get(ctx, client.ObjectKey{Namespace: "football", Name: "final"}, &e); err == nil && e.Annotations[mrev1.AnnotationRetry] != before {
+			if _, err := w.manager.Retry(ctx, uid, api.RetryRequest{ID: e.Annotations[mrev1.AnnotationRetry]}); err == nil {
 				return
 			}
 		}

@@ -68,7 +68,7 @@ func event(name string, created time.Duration, conditions ...metav1.Condition) m
 	return mrev1.Event{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "football", Name: name, CreationTimestamp: metav1.NewTime(*ago(created))},
 		Spec: mrev1.EventSpec{
-			Program: "Cup", ProfileRef: mrev1.LocalReference{Name: "soccer"},
+			Program: "Cup", ProfileRef: mrev1.RevisionReference{Name: "soccer"},
 			Source: mrev1.EventSource{File: &mrev1.FileSource{URL: "https://example.com/final.mp4?X-Amz-Signature=secret"}},
 		},
 		Status: mrev1.EventStatus{Conditions: conditions},

@@ -19,9 +19,6 @@ import (
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
 )
 
-// annotationRetry makes the manager try an Event's dead letters again, once for each word.
-const annotationRetry = "mre.media/retry"
-
 func (p *program) retryCommand() *cobra.Command {
 	var wait bool
 	var timeout time.Duration
@@ -143,10 +140,10 @@ func (p *program) retry(ctx context.Context, name string, wait bool, timeout tim
 	}
 	// A word that was never used, and says when it was.
 	word := time.Now().UTC().Format("20060102T150405Z") + "-" + rand.Text()[:6]
-	if _, err := s.patch(ctx, event, map[string]any{"metadata": map[string]any{"annotations": map[string]any{annotationRetry: word}}}); err != nil {
+	if _, err := s.patch(ctx, event, map[string]any{"metadata": map[string]any{"annotations": map[string]any{mrev1.AnnotationRetry: word}}}); err != nil {
 		return err
 	}
-	fmt.Fprintf(p.Streams.Out, "event %s: %s=%s\n", event.Name, annotationRetry, word)
+	fmt.Fprintf(p.Streams.Out, "event %s: %s=%s\n", event.Name, mrev1.AnnotationRetry, word)
 	if !wait {
 		return nil
 	}

@@ -143,7 +143,7 @@ func (a *area) event(name, location string, policy mrev1alpha1.DeletionPolicy) *
 		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: a.namespace},
 		Spec: mrev1alpha1.EventSpec{
 			Program:        "End to end",
-			ProfileRef:     mrev1alpha1.LocalReference{Name: "highlights"},
+			ProfileRef:     mrev1alpha1.RevisionReference{Name: "highlights"},
 			Source:         mrev1alpha1.EventSource{File: &mrev1alpha1.FileSource{URL: location}},
 			DeletionPolicy: policy,
 		},

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	mrev1 "github.com/mre-operator/mre-operator/api/v1alpha1"
+	"github.com/mre-operator/mre-operator/internal/dataplane/api"
+)
+
+const (
+	// chunksPerWorker wait before another worker is worth its start: one is being processed and one waits is
+	// how an Event looks that keeps up.
+	chunksPerWorker = 2
+	// rendersPerRenderer are clips and reels, which take about as long as a pod takes to start.
+	rendersPerRenderer = 4
+	// scaleDownAfter keeps a Job that will be wanted again with the next burst.
+	scaleDownAfter = time.Minute
+)
+
+// bounds are how many Jobs an Event may have. They are copied from the Profile when the Event starts.
+type bounds struct {
+	MinWorkers         int32 `json:"minWorkers"`
+	MaxWorkers         int32 `json:"maxWorkers"`
+	MinRenderers       int32 `json:"minRenderers"`
+	MaxRenderers       int32 `json:"maxRenderers"`
+	RecycleAfterChunks int32 `json:"recycleAfterChunks"`
+}
+
+func boundsOf(p mrev1.ProcessingSpec) bounds {
+	b := bounds{
+		MinWorkers: max(p.MinWorkers, 1), MinRenderers: max(p.MinRenderers, 1),
+		RecycleAfterChunks: ptr.Deref(p.RecycleAfterChunks, 0),
+	}
+	b.MaxWorkers, b.MaxRenderers = max(p.MaxWorkers, b.MinWorkers), max(p.MaxRenderers, b.MinRenderers)
+	return b
+}
+
+// needs are the roles that an Event has work for.
+type needs struct{ ingest, work, render bool }
+
+// neededRoles starts all three together, as a pod takes seconds to start and the first clip is due soon after
+// the first chunk. What was asked for again after the end needs Jobs again.
+func neededRoles(s api.EventState, suspended bool) needs {
+	if suspended || s.State == api.EventStateStateFailed {
+		return needs{}
+	}
+	ended := s.State == api.EventStateStateComplete || ptr.Deref(s.SourceEnded, false)
+	work, render := open(s.Backlog.Work) > 0, open(s.Backlog.Render) > 0
+	return needs{ingest: !ended, work: !ended || work, render: !ended || work || render}
+}
+
+// workersWanted is how many workers the waiting chunks ask for. Chunks whose tasks wait for each other ask for
+// no more than can work on them.
+func workersWanted(s api.EventState, b bounds) int32 {
+	waiting := max(s.Progress.ChunksIngested-s.Progress.ChunksProcessed, 1)
+	return within(b.MinWorkers, perJob(min(waiting, doable(s.Backlog.Work)), chunksPerWorker), b.MaxWorkers)
+}
+
+func renderersWanted(s api.EventState, b bounds) int32 {
+	return within(b.MinRenderers, perJob(doable(s.Backlog.Render), rendersPerRenderer), b.MaxRenderers)
+}
+
+func doable(b api.PoolBacklog) int64 { return b.Ready + b.Leased }
+
+func open(b api.PoolBacklog) int64 { return b.Blocked + b.Ready + b.Leased }
+
+func perJob(n, each int64) int64 { return (n + each - 1) / each }
+
+func within(low int32, n int64, high int32) int32 {
+	return int32(min(max(int64(low), n), int64(high)))
+}
+
+// follow moves a number of Jobs to what is wanted: up at once, down when fewer have done for a while. It
+// returns when to look again; zero for never.
+func follow(n int32, lowSince *metav1.Time, wanted int32, now time.Time) (int32, *metav1.Time, time.Duration) {
+	switch {
+	case wanted >= n:
+		return wanted, nil, 0
+	case lowSince == nil:
+		return n, &metav1.Time{Time: now}, scaleDownAfter
+	}
+	if left := lowSince.Add(scaleDownAfter).Sub(now); left > 0 {
+		return n, lowSince, left
+	}
+	return wanted, nil, 0
+}
+
+// sizeSlots is how many Jobs an Event should have by itself, before Events share what the install allows, and
+// when to look again.
+func sizeSlots(was mrev1.SlotsStatus, s api.EventState, n needs, b bounds, now time.Time) (mrev1.SlotsStatus, time.Duration) {
+	var out mrev1.SlotsStatus
+	var again, after time.Duration
+	if n.work {
+		out.WorkersWanted = workersWanted(s, b)
+		out.Workers, out.WorkersLowSince, again = follow(was.Workers, was.WorkersLowSince, out.WorkersWanted, now)
+	}
+	if n.render {
+		out.Renderers, out.RenderersLowSince, after = follow(was.Renderers, was.RenderersLowSince, renderersWanted(s, b), now)
+	}
+	if again == 0 || (after > 0 && after < again) {
+		again = after
+	}
+	return out, again
+}
+
+// wantedJobs is how many Jobs of each role there should be. A role that is absent has no work.
+func wantedJobs(n needs, slots mrev1.SlotsStatus) map[Role]int32 {
+	want := map[Role]int32{}
+	if n.ingest {
+		want[RoleIngest] = 1
+	}
+	if n.work {
+		want[RoleWorker] = slots.Workers
+	}
+	if n.render {
+		want[RoleRender] = slots.Renderers
+	}
+	return want
+}
