@@ -36,7 +36,9 @@ func (e *eventTx) settle() error {
 			break
 		}
 	}
-	return e.settleEnd()
+	err := e.settleEnd()
+	e.settledAt = e.writes
+	return err
 }
 
 // settleReels follows up reels, which run when the Event is terminal.
