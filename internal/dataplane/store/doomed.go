@@ -17,6 +17,7 @@ const doomedFor = 2 * 60 * microsPerSecond
 func (s *Store) Doom(ctx context.Context, uid string, old []string) ([]string, error) {
 	var doomed []string
 	err := s.onEvent(ctx, uid, func(e *eventTx) error {
+		doomed = nil
 		if _, err := e.exec(`DELETE FROM doomed WHERE event_uid = $1 AND doomed_at < $2`, uid, e.now-doomedFor); err != nil {
 			return err
 		}

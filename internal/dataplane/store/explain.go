@@ -16,8 +16,9 @@ const maxWaits = 20
 // ExplainChunk is a chunk with every task of it, what became of each try, and
 // what a blocked task waits for.
 func (s *Store) ExplainChunk(ctx context.Context, uid string, number int64) (api.ChunkDetail, error) {
-	detail := api.ChunkDetail{Units: []api.Unit{}, Tasks: []api.TaskDetail{}}
+	var detail api.ChunkDetail
 	err := s.read(ctx, func(q querier) error {
+		detail = api.ChunkDetail{Units: []api.Unit{}, Tasks: []api.TaskDetail{}}
 		ev, err := findEvent(ctx, q, uid)
 		if err != nil {
 			return err

@@ -53,8 +53,10 @@ func page[T any](ctx context.Context, s *Store, uid string, limit int, scan func
 func pageThen[T any](ctx context.Context, s *Store, uid string, limit int, scan func(*sql.Rows) (T, error), key func(T) cursor,
 	then func(querier, []T) error, query string, args ...any,
 ) ([]T, string, error) {
-	list, next := []T{}, ""
+	var list []T
+	var next string
 	err := s.read(ctx, func(q querier) error {
+		list, next = []T{}, ""
 		if _, err := findEvent(ctx, q, uid); err != nil {
 			return err
 		}
