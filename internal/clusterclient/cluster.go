@@ -43,6 +43,11 @@ func Connect(installNamespace string) (*Cluster, error) {
 	}
 	// The programs that use this look at many objects in a short time.
 	config.QPS, config.Burst = 50, 100
+	return New(config, installNamespace)
+}
+
+// New uses a configuration as it is.
+func New(config *rest.Config, installNamespace string) (*Cluster, error) {
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, mrev1alpha1.AddToScheme} {
 		if err := add(scheme); err != nil {
