@@ -175,17 +175,16 @@ func (s *scale) coldStart(ctx context.Context, probe *simulated) (time.Duration,
 				acted = time.Since(from)
 			}
 		}
+		asked := s.witness.count()
 		// It does not listen at once.
-		m, err := s.scrape(ctx)
-		if err != nil {
-			return false, nil
-		}
-		last = m
-		if elected == 0 && m.leader {
-			elected = time.Since(from)
-		}
-		if caughtUp == 0 && s.witness.count() == len(s.events) && m.reconciles >= float64(len(s.events)) && m.depth == 0 {
-			caughtUp = time.Since(from)
+		if m, err := s.scrape(ctx); err == nil {
+			last = m
+			if elected == 0 && m.leader {
+				elected = time.Since(from)
+			}
+			if caughtUp == 0 && asked == len(s.events) && m.reconciles >= float64(len(s.events)) && m.depth == 0 {
+				caughtUp = time.Since(from)
+			}
 		}
 		return caughtUp > 0 && acted > 0, nil
 	})

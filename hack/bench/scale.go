@@ -131,22 +131,22 @@ func (s *scale) install(ctx context.Context) error {
 }
 
 func (s *scale) startDataPlane(ctx context.Context) error {
-	bucket, err := serve(bucketOfAnything(), s)
+	bucket, err := s.serve(ctx, bucketOfAnything())
 	if err != nil {
 		return err
 	}
-	metrics, err := simcluster.FreeAddress()
+	metrics, err := simcluster.FreeAddress(ctx)
 	if err != nil {
 		return err
 	}
-	if s.dataPlane, err = simcluster.FreeAddress(); err != nil {
+	if s.dataPlane, err = simcluster.FreeAddress(ctx); err != nil {
 		return err
 	}
 	kubeconfig, err := s.account(ctx, "mre-dataplane")
 	if err != nil {
 		return err
 	}
-	if _, err := s.sim.Run("dataplane", []string{"AWS_ACCESS_KEY_ID=nobody", "AWS_SECRET_ACCESS_KEY=nothing"}, s.mre, "dataplane",
+	if _, err := s.sim.Run(ctx, "dataplane", []string{"AWS_ACCESS_KEY_ID=nobody", "AWS_SECRET_ACCESS_KEY=nothing"}, s.mre, "dataplane",
 		"--listen="+s.dataPlane, "--metrics-listen="+metrics, "--kubeconfig="+kubeconfig,
 		"--database="+filepath.Join(s.sim.Data, "dataplane.db"), "--object-store-endpoint=http://"+bucket, "--object-store-path-style",
 		"--log-level=warn"); err != nil {
@@ -156,7 +156,7 @@ func (s *scale) startDataPlane(ctx context.Context) error {
 		return err
 	}
 	s.witness = newWitness(s.dataPlane)
-	s.front, err = serve(s.witness.proxy, s)
+	s.front, err = s.serve(ctx, s.witness.proxy)
 	return err
 }
 
@@ -177,16 +177,16 @@ func (s *scale) prepareManager(ctx context.Context) error {
 }
 
 // startManager starts one with the settings of the install, leader election included. It does not wait for it.
-func (s *scale) startManager(context.Context) error {
-	health, err := simcluster.FreeAddress()
+func (s *scale) startManager(ctx context.Context) error {
+	health, err := simcluster.FreeAddress(ctx)
 	if err != nil {
 		return err
 	}
-	if s.metrics, err = simcluster.FreeAddress(); err != nil {
+	if s.metrics, err = simcluster.FreeAddress(ctx); err != nil {
 		return err
 	}
 	s.managerSince = time.Now()
-	s.manager, err = s.sim.Run("manager", []string{"KUBECONFIG=" + s.kubeconfig}, s.mre, "manager",
+	s.manager, err = s.sim.Run(ctx, "manager", []string{"KUBECONFIG=" + s.kubeconfig}, s.mre, "manager",
 		"--dataplane-url=http://"+s.front, "--token-file="+s.tokenFile, "--agent-image=mre:bench",
 		"--leader-election-namespace="+scaleInstall, "--health-listen="+health, "--metrics-listen="+s.metrics)
 	return err
@@ -209,8 +209,8 @@ func (s *scale) awaitHealthy(ctx context.Context, what, address string) error {
 }
 
 // serve listens on loopback until the run ends and returns the address.
-func serve(h http.Handler, s *scale) (string, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+func (s *scale) serve(ctx context.Context, h http.Handler) (string, error) {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", fmt.Errorf("listen on loopback: %w", err)
 	}

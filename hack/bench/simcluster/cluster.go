@@ -114,8 +114,8 @@ func memoryFolder() string {
 }
 
 // Run starts a program that ends with the cluster.
-func (c *Cluster) Run(name string, env []string, program string, args ...string) (*Process, error) {
-	return c.processes.run(name, env, program, args...)
+func (c *Cluster) Run(ctx context.Context, name string, env []string, program string, args ...string) (*Process, error) {
+	return c.processes.run(ctx, name, env, program, args...)
 }
 
 // Check says whether a program ended by itself.
@@ -142,21 +142,21 @@ func (c *Cluster) startAPI(ctx context.Context) error {
 	var addresses [3]string
 	for i := range addresses {
 		var err error
-		if addresses[i], err = FreeAddress(); err != nil {
+		if addresses[i], err = FreeAddress(ctx); err != nil {
 			return err
 		}
 	}
 	c.etcd, c.api = "http://"+addresses[0], "https://"+addresses[1]
 	peer := "http://" + addresses[2]
 	// Without fsync: nothing of it outlives the run.
-	if _, err := c.Run("etcd", nil, c.program("etcd"), "--data-dir="+filepath.Join(c.Data, "etcd"), "--unsafe-no-fsync",
+	if _, err := c.Run(ctx, "etcd", nil, c.program("etcd"), "--data-dir="+filepath.Join(c.Data, "etcd"), "--unsafe-no-fsync",
 		"--listen-client-urls="+c.etcd, "--advertise-client-urls="+c.etcd, "--listen-peer-urls="+peer,
 		"--initial-advertise-peer-urls="+peer, "--initial-cluster=default="+peer); err != nil {
 		return err
 	}
 	_, port, _ := strings.Cut(addresses[1], ":")
 	// The taint of a node that is not ready is taken away by a controller that is not here.
-	if _, err := c.Run("kube-apiserver", nil, c.program("kube-apiserver"), "--etcd-servers="+c.etcd,
+	if _, err := c.Run(ctx, "kube-apiserver", nil, c.program("kube-apiserver"), "--etcd-servers="+c.etcd,
 		"--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", "--secure-port="+port, "--cert-dir="+c.file("tls"),
 		"--endpoint-reconciler-type=none", "--token-auth-file="+c.file("tokens.csv"), "--authorization-mode=RBAC",
 		"--service-account-issuer=https://kubernetes.default.svc.cluster.local",
@@ -181,7 +181,7 @@ func (c *Cluster) startAPI(ctx context.Context) error {
 	})
 }
 
-func (c *Cluster) startControllers(context.Context) error {
+func (c *Cluster) startControllers(ctx context.Context) error {
 	configs := map[string]string{}
 	for _, user := range users {
 		path, err := c.Kubeconfig(user, c.tokens[user])
@@ -191,20 +191,20 @@ func (c *Cluster) startControllers(context.Context) error {
 		configs[user] = path
 	}
 	// The default limits of these clients would be what is measured.
-	if _, err := c.Run("kube-controller-manager", nil, c.program("kube-controller-manager"),
+	if _, err := c.Run(ctx, "kube-controller-manager", nil, c.program("kube-controller-manager"),
 		"--controllers=job-controller,serviceaccount-controller,namespace-controller,garbage-collector-controller",
 		"--kubeconfig="+configs["kube-controller-manager"], "--service-account-private-key-file="+c.file("sa.key"),
 		"--leader-elect=false", "--bind-address=127.0.0.1", "--secure-port=0",
 		"--kube-api-qps=500", "--kube-api-burst=1000", "--concurrent-job-syncs=20"); err != nil {
 		return err
 	}
-	if _, err := c.Run("kube-scheduler", nil, c.program("kube-scheduler"), "--kubeconfig="+configs["kube-scheduler"],
+	if _, err := c.Run(ctx, "kube-scheduler", nil, c.program("kube-scheduler"), "--kubeconfig="+configs["kube-scheduler"],
 		"--leader-elect=false", "--bind-address=127.0.0.1", "--secure-port=0",
 		"--kube-api-qps=500", "--kube-api-burst=1000"); err != nil {
 		return err
 	}
 	// No leases: nobody watches over these nodes. No server: nobody asks their kubelets.
-	_, err := c.Run("kwok", []string{"KWOK_WORKDIR=" + c.file("kwok")}, c.options.Kwok, "--kubeconfig="+configs["kwok"],
+	_, err := c.Run(ctx, "kwok", []string{"KWOK_WORKDIR=" + c.file("kwok")}, c.options.Kwok, "--kubeconfig="+configs["kwok"],
 		"--config="+c.file("kwok.yaml"), "--manage-all-nodes=true", "--node-lease-duration-seconds=0", "--node-port=0")
 	return err
 }

@@ -3,6 +3,7 @@
 package simcluster
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -59,14 +60,15 @@ func (p *processes) starter() {
 }
 
 // run starts a program. Its output goes to NAME.log in the folder.
-func (p *processes) run(name string, env []string, program string, args ...string) (*Process, error) {
+func (p *processes) run(ctx context.Context, name string, env []string, program string, args ...string) (*Process, error) {
 	log := filepath.Join(p.dir, name+".log")
 	file, err := os.OpenFile(log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
 	defer file.Close()
-	command := exec.Command(program, args...)
+	// Stop ends it, in order.
+	command := exec.CommandContext(context.WithoutCancel(ctx), program, args...)
 	command.Env = append(os.Environ(), env...)
 	command.Stdout, command.Stderr = file, file
 	// A group of its own: an interrupt at the terminal is for us, who end the rest in order.
@@ -136,8 +138,8 @@ func (p *Process) end(signal syscall.Signal, patience time.Duration) {
 }
 
 // FreeAddress is an address of loopback that nobody listens on.
-func FreeAddress() (string, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+func FreeAddress(ctx context.Context) (string, error) {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", fmt.Errorf("find a free port: %w", err)
 	}
