@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -109,8 +110,8 @@ func (p *processes) check() error {
 func (p *processes) stop() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for i := len(p.all) - 1; i >= 0; i-- {
-		p.all[i].end(syscall.SIGTERM, 5*time.Second)
+	for _, process := range slices.Backward(p.all) {
+		process.end(syscall.SIGTERM, 5*time.Second)
 	}
 	p.all = nil
 }
