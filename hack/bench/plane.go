@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -101,8 +102,8 @@ func (p *plane) database(ctx context.Context, engine string) (string, error) {
 
 func (p *plane) stop() error {
 	var failed []error
-	for i := len(p.stops) - 1; i >= 0; i-- {
-		failed = append(failed, p.stops[i]())
+	for _, stop := range slices.Backward(p.stops) {
+		failed = append(failed, stop())
 	}
 	return errors.Join(failed...)
 }

@@ -26,6 +26,10 @@ e2e-short: test-tools image-load ## Run the short end-to-end test
 bench: test-tools image-load ## Measure against the goals; writes bench/out/results.json
 	$(IN_CLUSTER) go run ./hack/bench --image "$$(cat bin/image.txt)"
 
+.PHONY: bench-scale
+bench-scale: ## Measure 1,000 Events on simulated nodes; needs no cluster
+	go run ./hack/bench --only 1000-events
+
 .PHONY: demo
 demo: test-tools ## From nothing to a highlight reel (VIDEO=file or URL for one of your own)
 	@VIDEO="$(VIDEO)" hack/demo/demo

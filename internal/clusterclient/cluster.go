@@ -46,10 +46,12 @@ func Connect(installNamespace string) (*Cluster, error) {
 	return New(config, installNamespace)
 }
 
-// New uses a configuration that the caller has read.
+// New uses a configuration that the caller has read. One that does not say how
+// fast it may ask gets a pace for looking at many objects in a short time.
 func New(config *rest.Config, installNamespace string) (*Cluster, error) {
-	// The programs that use this look at many objects in a short time.
-	config.QPS, config.Burst = 50, 100
+	if config.QPS == 0 {
+		config.QPS, config.Burst = 50, 100
+	}
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, mrev1alpha1.AddToScheme} {
 		if err := add(scheme); err != nil {

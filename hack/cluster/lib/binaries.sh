@@ -45,9 +45,10 @@ build_missing() {
   PATH=$(binary_folder):$PATH
 }
 
-# assets  builds what envtest starts, and prints the folder for KUBEBUILDER_ASSETS.
+# assets [NAME...]  builds what envtest starts, or the named programs, and prints the folder: for KUBEBUILDER_ASSETS.
 assets() {
-  build_programs etcd kube-apiserver kubectl
+  [ $# -gt 0 ] || set -- etcd kube-apiserver kubectl
+  build_programs "$@"
   binary_folder
 }
 

@@ -145,7 +145,7 @@ func (c *committer) waiting() *verb {
 // one runs a verb and takes it back when it fails. An error ends the batch.
 func (c *committer) one(tx *stmtTx, v *verb) error {
 	if v.err = v.ctx.Err(); v.err != nil {
-		return nil
+		return nil //nolint:nilerr // the verb has its error; the batch has none
 	}
 	if _, err := tx.ExecContext(v.ctx, `SAVEPOINT verb`); err != nil {
 		return fmt.Errorf("begin: %w", err)

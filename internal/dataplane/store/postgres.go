@@ -84,7 +84,7 @@ func (s *Store) openPostgres(ctx context.Context, address string, _ Options) err
 	if err := s.migrate(ctx); err != nil {
 		return classified(err)
 	}
-	if _, real := s.clock.(clock.RealClock); !real {
+	if _, wall := s.clock.(clock.RealClock); !wall {
 		return nil
 	}
 	if err := s.compareClocks(ctx); err != nil {

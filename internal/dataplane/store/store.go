@@ -22,6 +22,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -105,8 +106,8 @@ func Open(ctx context.Context, database string, opts Options) (*Store, error) {
 // Close closes the database. Verbs that wait for their turn are refused.
 func (s *Store) Close() (err error) {
 	s.once.Do(func() {
-		for i := len(s.stops) - 1; i >= 0; i-- {
-			s.stops[i]()
+		for _, stop := range slices.Backward(s.stops) {
+			stop()
 		}
 		if s.reader != nil {
 			err = s.reader.db.Close()
