@@ -16,6 +16,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"embed"
 	"errors"
 	"fmt"
@@ -48,6 +49,9 @@ type Options struct {
 	// Location turns an object's key into the s3:// location that people see.
 	// Without it they see the key.
 	Location func(key string) string
+	// Connector, when set, stands between the store and the driver of its database: for tracing, and for tests in
+	// which statements fail.
+	Connector func(driver.Connector) driver.Connector
 
 	// synchronous is SQLite's pragma. FULL, the default, makes a commit survive
 	// a power cut; tests that only kill processes do without.
@@ -80,10 +84,10 @@ func Open(ctx context.Context, path string, opts Options) (*Store, error) {
 		s.location = func(key string) string { return key }
 	}
 	var err error
-	if s.writer, err = openSQLite(path, "immediate", opts.synchronous, 1); err != nil {
+	if s.writer, err = openSQLite(path, "immediate", opts, 1); err != nil {
 		return nil, err
 	}
-	if s.reader, err = openSQLite(path, "deferred", opts.synchronous, readers); err != nil {
+	if s.reader, err = openSQLite(path, "deferred", opts, readers); err != nil {
 		return nil, errors.Join(err, s.writer.Close())
 	}
 	s.writes, s.reads = &statements{db: s.writer}, &statements{db: s.reader}
@@ -95,16 +99,21 @@ func Open(ctx context.Context, path string, opts Options) (*Store, error) {
 
 // openSQLite opens a pool. SQLite has one writer, so the writing pool has one
 // connection and its transactions take the lock when they begin.
-func openSQLite(path, lock, synchronous string, connections int) (*sql.DB, error) {
+func openSQLite(path, lock string, opts Options, connections int) (*sql.DB, error) {
+	synchronous := opts.synchronous
 	if synchronous == "" {
 		synchronous = "FULL"
 	}
 	q := url.Values{"_txlock": {lock}, "_pragma": {
 		"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(" + synchronous + ")", "foreign_keys(1)", "temp_store(MEMORY)",
 	}}
-	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: q.Encode()}).String())
+	name := (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: q.Encode()}).String()
+	db, err := sql.Open("sqlite", name)
 	if err != nil {
 		return nil, fmt.Errorf("open the database %s: %w", path, err)
+	}
+	if opts.Connector != nil {
+		db = sql.OpenDB(opts.Connector(dsnConnector{db.Driver(), name}))
 	}
 	db.SetMaxOpenConns(connections)
 	db.SetMaxIdleConns(connections)
