@@ -6,7 +6,6 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
@@ -43,10 +42,13 @@ var storyOf = []string{
 
 // read reads rows past the data plane, as text.
 func (r *run) read(query string, args ...any) []string {
-	db, err := sql.Open("sqlite", r.database+"?_pragma=busy_timeout(10000)")
-	r.must(err)
-	defer db.Close()
-	rows, err := db.Query(query, args...)
+	if r.side == nil {
+		var err error
+		r.side, err = sql.Open("sqlite", r.database+"?_pragma=busy_timeout(10000)")
+		r.must(err)
+		r.t.Cleanup(func() { _ = r.side.Close() })
+	}
+	rows, err := r.side.Query(query, args...)
 	r.must(err)
 	defer rows.Close()
 	columns, err := rows.Columns()
@@ -73,6 +75,8 @@ func (r *run) count(query string) int {
 
 // check compares rows, bucket and cluster when all is at rest.
 func (r *run) check() bool {
+	r.inject.listen(false)
+	defer r.inject.listen(true)
 	for _, query := range storyOf {
 		r.story = append(r.story, r.read(query)...)
 	}
@@ -190,16 +194,18 @@ func (r *run) named() map[string]int64 {
 // stored lists the bucket.
 func (r *run) stored() map[string]int64 {
 	out := map[string]int64{}
-	for o, err := range r.bucket.List(r.ctx, "") {
-		r.must(err)
-		out[strings.ReplaceAll(strings.ReplaceAll(o.Key, r.eventUID, "EVENT"), r.replayUID, "REPLAY")] = o.Bytes
-	}
+	r.quietly(func() {
+		for o, err := range r.bucket.List(r.ctx, "") {
+			r.must(err)
+			out[strings.ReplaceAll(strings.ReplaceAll(o.Key, r.eventUID, "EVENT"), r.replayUID, "REPLAY")] = o.Bytes
+		}
+	})
 	return out
 }
 
 // checkObjects: each object that a row names is there, with its size.
 func (r *run) checkObjects() {
-	stored := r.quietly(r.stored)
+	stored := r.stored()
 	for key, size := range r.named() {
 		there, ok := stored[key]
 		switch {
@@ -212,22 +218,16 @@ func (r *run) checkObjects() {
 }
 
 // quietly looks without being counted.
-func (r *run) quietly(look func() map[string]int64) map[string]int64 {
-	r.inject.mu.Lock()
-	was := r.inject.on
-	r.inject.on = false
-	r.inject.mu.Unlock()
-	out := look()
-	r.inject.mu.Lock()
-	r.inject.on = was
-	r.inject.mu.Unlock()
-	return out
+func (r *run) quietly(look func()) {
+	r.inject.listen(false)
+	look()
+	r.inject.listen(true)
 }
 
 // checkSwept: nothing is stored that no row names.
 func (r *run) checkSwept() bool {
 	named := r.named()
-	for key := range r.quietly(r.stored) {
+	for key := range r.stored() {
 		if _, ok := named[key]; !ok {
 			r.violate("%s is stored after the sweep, and no row names it", key)
 		}
@@ -263,17 +263,17 @@ func (r *run) checkGone() bool {
 var keptBy = map[string][]string{"delete": {}, "outputs": {"clips", "reels", "exports"}, "retain": {"clips", "exports", "reels", "units"}}
 
 func (r *run) checkRetained() {
-	stored := r.quietly(r.stored)
+	stored := r.stored()
 	list := keys.Retained(r.namespace, "EVENT")
 	listed := map[string]bool{}
 	if _, ok := stored[list]; ok {
-		body, err := r.bucket.Get(r.ctx, keys.Retained(r.namespace, r.eventUID))
-		r.must(err)
-		text, err := io.ReadAll(body)
-		body.Close()
-		r.must(err)
 		var retained sweep.Retained
-		r.must(json.Unmarshal(text, &retained))
+		r.quietly(func() {
+			body, err := r.bucket.Get(r.ctx, keys.Retained(r.namespace, r.eventUID))
+			r.must(err)
+			defer body.Close()
+			r.must(json.NewDecoder(body).Decode(&retained))
+		})
 		for _, location := range retained.Objects {
 			key, ok := r.bucket.Key(location)
 			if !ok {

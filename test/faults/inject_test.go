@@ -105,11 +105,14 @@ type injector struct {
 	trace func(layer string, k int, who, what string)
 }
 
-// arm starts the counting.
-func (i *injector) arm() {
+// listen says whether calls count: those of who only looks do not.
+func (i *injector) listen(on bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	i.on, i.counts = true, map[string]int{}
+	i.on = on
+	if i.counts == nil {
+		i.counts = map[string]int{}
+	}
 }
 
 func (i *injector) fault(layer string, p *proc, what string) string {

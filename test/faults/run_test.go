@@ -4,6 +4,7 @@ package faults
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -51,6 +52,8 @@ type run struct {
 	network       *http.Transport
 	plane         *dataPlane
 	manager       *manager
+	// side reads the rows past the data plane.
+	side *sql.DB
 	// version moves with each commit of the store.
 	version atomic.Int64
 
@@ -157,7 +160,7 @@ func (r *run) life() {
 	r.startPlane()
 	defer func() { _ = r.plane.rows.Close() }()
 	r.startManager()
-	r.inject.arm()
+	r.inject.listen(true)
 	for _, phase := range []struct {
 		name string
 		do   func() bool
