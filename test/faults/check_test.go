@@ -32,7 +32,7 @@ var storyOf = []string{
 		label, label_code, label_attributes, mark_version, marks_final FROM segments ORDER BY id`,
 	`SELECT 'mark', segment_id, source, track, version, applied, in_frame, out_frame, start_code, end_code, marks_final FROM segment_marks ORDER BY segment_id, source, track, version`,
 	`SELECT 'clip', segment_id, variant, track, mark_version, state, in_frame, out_frame, error FROM clips ORDER BY segment_id, variant, track, mark_version`,
-	`SELECT 'replay', generation, plan_hash <> '' FROM replays`,
+	`SELECT 'replay', generation, LENGTH(plan_hash) FROM replays`,
 	`SELECT 'plan', duration_us, parts FROM replay_plans ORDER BY hash`,
 	`SELECT 'reel', output, state, error FROM reels ORDER BY output`,
 	`SELECT 'task', kind, chunk, plugin, track, state, error, COUNT(*) FROM tasks WHERE kind NOT IN ('optimizer', 'labeler', 'clip', 'reel') GROUP BY kind, chunk, plugin, track, state, error ORDER BY kind, chunk, plugin, track`,
@@ -166,14 +166,21 @@ func (r *run) checkHistory() {
 func (r *run) named() map[string]int64 {
 	out := map[string]int64{}
 	for _, line := range r.read(`SELECT object_key, bytes FROM units UNION ALL
-		SELECT object_key, json_extract(proof, '$.bytes') FROM clips WHERE object_key <> '' UNION ALL SELECT thumbnail_key, 3 FROM clips WHERE thumbnail_key <> '' UNION ALL
-		SELECT object_key, json_extract(proof, '$.bytes') FROM reels WHERE object_key <> '' UNION ALL SELECT thumbnail_key, 3 FROM reels WHERE thumbnail_key <> ''`) {
+		SELECT thumbnail_key, 3 FROM clips WHERE thumbnail_key <> '' UNION ALL SELECT thumbnail_key, 3 FROM reels WHERE thumbnail_key <> ''`) {
 		var key string
 		var size int64
 		if _, err := fmt.Sscan(line, &key, &size); err != nil {
 			r.violate("a row names %q: %v", line, err)
 		}
 		out[key] = size
+	}
+	for _, line := range r.read(`SELECT object_key, proof FROM clips WHERE object_key <> '' UNION ALL SELECT object_key, proof FROM reels WHERE object_key <> ''`) {
+		key, text, _ := strings.Cut(line, " ")
+		var proof api.MediaProof
+		if err := json.Unmarshal([]byte(text), &proof); err != nil {
+			r.violate("the proof of %s is %q: %v", key, text, err)
+		}
+		out[key] = proof.Bytes
 	}
 	for _, text := range r.read(`SELECT exports FROM events WHERE exports <> ''`) {
 		var e struct {
@@ -240,7 +247,7 @@ func (r *run) checkSwept() bool {
 func (r *run) checkGone() bool {
 	for _, table := range r.read(`SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT IN ('tombstones', 'counters', 'goose_db_version', 'sqlite_sequence')`) {
 		if n := r.count(`SELECT COUNT(*) FROM ` + table); n > 0 {
-			r.violate("%d rows are left in %s: %v", n, table, r.read(`SELECT * FROM `+table)[0])
+			r.violate("%d rows are left in %s: %v", n, table, r.read(`SELECT * FROM ` + table)[0])
 		}
 	}
 	for _, line := range r.read(`SELECT kind, phase FROM tombstones WHERE phase <> 'Done'`) {

@@ -10,6 +10,11 @@
 // The layers are sql (the data plane's statements), http (calls of the data plane by its clients), s3 (calls of the
 // object store by the data plane and by pods) and api (calls of the API server by the manager). The k-th call of a
 // layer fails before its effect (before) or after it, so that only the answer is lost (after), or who made it stops
-// there with all that it had in memory, before the effect (stop) or after it (kill). Then the run goes on without
-// faults until the Event is done, swept and deleted, and is compared with the run in which nothing failed.
+// there with all that it had in memory, before the effect (stop) or after it (kill). Calls of the data plane are also
+// delivered twice, or late: by who goes on without an answer (late), or has died since (ghost). Then the run goes on
+// without faults until the Event is done, swept and deleted, and is compared with the run in which nothing failed.
+//
+// What is proven: no unit, chunk, result, segment, clip or reel is lost or doubled, segments never overlap, Complete
+// and Failed never go back, statuses equal the data plane's truth, each row's object is stored, what no row names is
+// swept, and a deletion leaves what its policy keeps and nothing else.
 package faults

@@ -108,7 +108,7 @@ func choose(bases map[string]*run) []point {
 		for _, b := range bases {
 			most = max(most, b.inject.counts[layer])
 		}
-		for m, mode := range modes {
+		for m, mode := range modesOf(layer) {
 			var mine []point
 			for k := 1; k <= most; k++ {
 				// Each policy in turn; the last calls are those of the policy that makes the most.
@@ -118,7 +118,7 @@ func choose(bases map[string]*run) []point {
 				}
 				mine = append(mine, point{layer, mode, k, policies[turn%len(policies)], *seed})
 			}
-			if n := *sample / (len(layers) * len(modes)); !*all && n < len(mine) {
+			if n := max(1, *sample/(len(layers)*len(modesOf(layer)))); !*all && n < len(mine) {
 				// One of each n-th part of the calls.
 				picked := make([]point, 0, n)
 				for i := range n {
@@ -178,7 +178,7 @@ func (s *tally) table(bases map[string]*run) string {
 		for _, b := range bases {
 			most = max(most, b.inject.counts[layer])
 		}
-		for _, mode := range modes {
+		for _, mode := range modesOf(layer) {
 			row := s.row(point{layer: layer, mode: mode})
 			fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%d\t\n", layer, mode, most, row.ran, row.violations, row.steps)
 			sum.planned += most

@@ -4,6 +4,7 @@ package faults
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -27,7 +28,18 @@ type faultyTransport struct {
 
 func (t *faultyTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return call(t.inject, t.layer, t.proc, r.Method+" "+plain(r.URL.Path), func() (*http.Response, error) {
-		resp, err := t.next.RoundTrip(r)
+		out := r.Clone(r.Context())
+		if r.GetBody != nil {
+			body, err := r.GetBody()
+			if err != nil {
+				return nil, err
+			}
+			out.Body = body
+		}
+		if r.Context().Err() != nil { // it is late, and who sent it has gone
+			out = out.WithContext(context.WithoutCancel(r.Context()))
+		}
+		resp, err := t.next.RoundTrip(out)
 		if err == nil && t.answered != nil {
 			t.answered(r, resp)
 		}

@@ -33,9 +33,23 @@ const (
 	modeStop = "stop"
 	// modeKill ends who made it, after the effect.
 	modeKill = "kill"
+	// modeTwice delivers it twice.
+	modeTwice = "twice"
+	// modeLate fails it and delivers it later, when others may have taken over.
+	modeLate = "late"
+	// modeGhost delivers it later, too, and ends who made it.
+	modeGhost = "ghost"
 )
 
-var modes = []string{modeBefore, modeAfter, modeStop, modeKill}
+// modesOf are what can become of a layer's calls. Only calls of the data plane are delivered late: statements need
+// their connection, and the other two have their own tests for it.
+func modesOf(layer string) []string {
+	modes := []string{modeBefore, modeAfter, modeStop, modeKill}
+	if layer == layerHTTP {
+		modes = append(modes, modeTwice, modeLate, modeGhost)
+	}
+	return modes
+}
 
 var policies = []string{"delete", "outputs", "retain"}
 
@@ -68,8 +82,8 @@ func parsePoint(text string) (point, error) {
 	if err := errors.Join(err1, err2); err != nil {
 		return point{}, fmt.Errorf("%q: %w", text, err)
 	}
-	if !slices.Contains(append(layers, "none"), p.layer) || !slices.Contains(append(modes, "none"), p.mode) || !slices.Contains(policies, p.policy) {
-		return point{}, fmt.Errorf("%q: layers are %v, modes %v, policies %v", text, layers, modes, policies)
+	if !slices.Contains(layers, p.layer) || !slices.Contains(modesOf(p.layer), p.mode) || !slices.Contains(policies, p.policy) {
+		return point{}, fmt.Errorf("%q: layers are %v, modes of this one %v, policies %v", text, layers, modesOf(p.layer), policies)
 	}
 	return p, nil
 }
@@ -103,6 +117,8 @@ type injector struct {
 	// hit describes the call that failed.
 	hit   string
 	trace func(layer string, k int, who, what string)
+	// later delivers a call when it is least expected.
+	later func(deliver func())
 }
 
 // listen says whether calls count: those of who only looks do not.
@@ -146,6 +162,21 @@ func call[T any](i *injector, layer string, p *proc, what string, do func() (T, 
 	case modeStop:
 		p.die()
 		return none, errDead
+	}
+	alone := func() {
+		if v, err := do(); err == nil && undo != nil {
+			undo(v)
+		}
+	}
+	switch mode {
+	case modeLate, modeGhost:
+		i.later(alone)
+		if mode == modeGhost {
+			p.die()
+		}
+		return none, errInjected
+	case modeTwice:
+		alone()
 	}
 	v, err := do()
 	switch mode {

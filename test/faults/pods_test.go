@@ -57,11 +57,11 @@ func (r *run) newPod(job, role string, ordinal int32) *pod {
 	return p
 }
 
-func (p *pod) name() string             { return p.proc.name }
-func (p *pod) due() (time.Time, bool)   { return p.nap.due(p.run) }
-func (p *pod) pause(d time.Duration)    { p.nap.until(p.run.now().Add(d)) }
-func (p *pod) exit()                    { p.over = true }
-func (p *pod) uid() string              { return p.run.eventUID }
+func (p *pod) name() string           { return p.proc.name }
+func (p *pod) due() (time.Time, bool) { return p.nap.due(p.run) }
+func (p *pod) pause(d time.Duration)  { p.nap.until(p.run.now().Add(d)) }
+func (p *pod) exit()                  { p.over = true }
+func (p *pod) uid() string            { return p.run.eventUID }
 func (p *pod) step() {
 	p.run.moving = p.proc
 	p.nap.until(p.run.now())
@@ -277,4 +277,3 @@ func lost(err error) bool {
 	}
 	return false
 }
-

@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -64,6 +65,9 @@ type run struct {
 	// moving is the pod whose step it is.
 	moving *proc
 
+	// late are calls under way.
+	late []delivery
+
 	writes     []written
 	told       []string
 	lastErrors []string
@@ -71,6 +75,56 @@ type run struct {
 	steps      int
 	// story is what came of the Event.
 	story []string
+}
+
+// delivery is a call that arrives late; without a time, after the Event's deletion.
+type delivery struct {
+	at   time.Time
+	call func()
+}
+
+// delay keeps a call back: shorter than a lease, about as long, longer, or until all is over.
+func (r *run) delay(call func()) {
+	d := delivery{call: call}
+	if n := r.at.k % 4; n < 3 {
+		d.at = r.now().Add([]time.Duration{lease / 2, lease + time.Second, 2 * lease}[n])
+	}
+	r.late = append(r.late, d)
+}
+
+// underWay says that a call is still to arrive before the Event's deletion.
+func (r *run) underWay() bool {
+	return slices.ContainsFunc(r.late, func(d delivery) bool { return !d.at.IsZero() })
+}
+
+// deliverRest brings what is late to a world that has gone on.
+func (r *run) deliverRest() bool {
+	for _, d := range r.late {
+		d.call()
+	}
+	r.late = nil
+	return true
+}
+
+// networkActor brings late calls.
+type networkActor struct{ run *run }
+
+func (a networkActor) name() string { return "network" }
+
+func (a networkActor) due() (time.Time, bool) {
+	for _, d := range a.run.late {
+		if !d.at.IsZero() {
+			return d.at, true
+		}
+	}
+	return time.Time{}, false
+}
+
+func (a networkActor) step() {
+	i := slices.IndexFunc(a.run.late, func(d delivery) bool { return !d.at.IsZero() })
+	d := a.run.late[i]
+	a.run.late = slices.Delete(a.run.late, i, i+1)
+	d.call()
 }
 
 // nap is how long an actor has nothing to do.
@@ -116,6 +170,7 @@ func newRun(t testing.TB, at point) *run {
 	// The API server's clock and the object store's are not ours; ours is never behind them.
 	r.began = time.Now().Truncate(time.Second).Add(2 * time.Second)
 	r.clock = testclock.NewFakePassiveClock(r.began)
+	r.inject.later = r.delay
 	r.network = &http.Transport{MaxIdleConnsPerHost: 8}
 	r.database = filepath.Join(scratch(t), "dataplane.db")
 	return r
@@ -166,7 +221,7 @@ func (r *run) life() {
 		do   func() bool
 	}{
 		{"process", r.process}, {"check", r.check}, {"sweep", r.sweepUp}, {"check again", r.checkSwept},
-		{"delete", r.remove}, {"sweep again", r.sweepUp}, {"check the end", r.checkGone},
+		{"delete", r.remove}, {"deliver the rest", r.deliverRest}, {"sweep again", r.sweepUp}, {"check the end", r.checkGone},
 	} {
 		if !phase.do() {
 			r.violate("the run ended in phase %q", phase.name)
@@ -193,7 +248,7 @@ func (r *run) until(done func() bool) bool {
 			r.violate("not done after %d steps and %s: %s", count, r.now().Sub(r.began), r.standing())
 			return false
 		}
-		actors := []actor{plane, boss}
+		actors := []actor{plane, boss, networkActor{r}}
 		for _, p := range r.pods {
 			actors = append(actors, p)
 		}
@@ -246,7 +301,7 @@ func summary(list []metav1.Condition) []string {
 // process runs the Event to its end, and on until all is at rest.
 func (r *run) process() bool {
 	return r.until(func() bool {
-		return r.manager.quiet() && len(r.pods) == 0 && !r.plane.proc.dead.Load() && r.planeAtRest()
+		return r.manager.quiet() && len(r.pods) == 0 && !r.plane.proc.dead.Load() && !r.underWay() && r.planeAtRest()
 	})
 }
 

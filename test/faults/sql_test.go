@@ -169,4 +169,3 @@ func (s *sqlStmt) ColumnConverter(i int) driver.ValueConverter {
 	}
 	return driver.DefaultParameterConverter
 }
-
