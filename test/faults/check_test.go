@@ -3,7 +3,6 @@
 package faults
 
 import (
-	"database/sql"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -42,12 +41,6 @@ var storyOf = []string{
 
 // read reads rows past the data plane, as text.
 func (r *run) read(query string, args ...any) []string {
-	if r.side == nil {
-		var err error
-		r.side, err = sql.Open("sqlite", r.database+"?_pragma=busy_timeout(10000)")
-		r.must(err)
-		r.t.Cleanup(func() { _ = r.side.Close() })
-	}
 	rows, err := r.side.Query(query, args...)
 	r.must(err)
 	defer rows.Close()
@@ -245,7 +238,10 @@ func (r *run) checkSwept() bool {
 
 // checkGone: after the deletion there is nothing but the tombstone and what the policy keeps, which is listed.
 func (r *run) checkGone() bool {
-	for _, table := range r.read(`SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT IN ('tombstones', 'counters', 'goose_db_version', 'sqlite_sequence')`) {
+	for _, table := range r.read(r.tables) {
+		if slices.Contains([]string{"tombstones", "counters", "goose_db_version", "sqlite_sequence"}, table) {
+			continue
+		}
 		if n := r.count(`SELECT COUNT(*) FROM ` + table); n > 0 {
 			r.violate("%d rows are left in %s: %v", n, table, r.read(`SELECT * FROM ` + table)[0])
 		}

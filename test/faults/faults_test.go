@@ -23,7 +23,9 @@ var (
 	all    = flag.Bool("faults.all", os.Getenv("FAULTS") == "all", "every call of every layer in every mode (or FAULTS=all)")
 	sample = flag.Int("faults.sample", 160, "how many points are run, evenly over layers, modes and calls")
 	budget = flag.Duration("faults.for", 2*time.Minute, "start no more runs of a sample after so long; the table says how many were run")
-	seed   = flag.Uint64("faults.seed", 1, "the order in which the parts move, and which points a sample has")
+	// postgres needs a store that opens postgres:// URLs.
+	postgres = flag.String("faults.postgres", os.Getenv("FAULTS_POSTGRES"), "postgres:// URL of a server where each run makes a database; a SQLite file each when empty")
+	seed     = flag.Uint64("faults.seed", 1, "the order in which the parts move, and which points a sample has")
 )
 
 // TestFaults lets an Event live again and again, each time with another call that fails.
@@ -116,7 +118,11 @@ func choose(bases map[string]*run) []point {
 				for k > bases[policies[turn%len(policies)]].inject.counts[layer] {
 					turn++
 				}
-				mine = append(mine, point{layer, mode, k, policies[turn%len(policies)], *seed})
+				policy := policies[turn%len(policies)]
+				if !*all && layer == layerSQL && (mode == modeAfter || mode == modeKill) && !slices.Contains(bases[policy].inject.commits, k) {
+					continue // a sample is for what differs: without its commit a transaction has no effect
+				}
+				mine = append(mine, point{layer, mode, k, policy, *seed})
 			}
 			if n := max(1, *sample/(len(layers)*len(modesOf(layer)))); !*all && n < len(mine) {
 				// One of each n-th part of the calls.

@@ -23,6 +23,9 @@ const (
 
 var layers = []string{layerSQL, layerHTTP, layerS3, layerAPI}
 
+// statementCommit is the one whose lost answer leaves something behind: all others are rolled back.
+const statementCommit = "COMMIT"
+
 // What becomes of the call.
 const (
 	// modeBefore fails it without its effect.
@@ -114,6 +117,8 @@ type injector struct {
 	mu     sync.Mutex
 	on     bool
 	counts map[string]int
+	// commits are the numbers of those statements that end a transaction.
+	commits []int
 	// hit describes the call that failed.
 	hit   string
 	trace func(layer string, k int, who, what string)
@@ -138,6 +143,9 @@ func (i *injector) fault(layer string, p *proc, what string) string {
 		return ""
 	}
 	i.counts[layer]++
+	if layer == layerSQL && what == statementCommit {
+		i.commits = append(i.commits, i.counts[layer])
+	}
 	if i.trace != nil {
 		i.trace(layer, i.counts[layer], p.name, what)
 	}

@@ -53,8 +53,9 @@ type run struct {
 	network       *http.Transport
 	plane         *dataPlane
 	manager       *manager
-	// side reads the rows past the data plane.
-	side *sql.DB
+	// side reads the rows past the data plane; tables is how it lists what there is.
+	side   *sql.DB
+	tables string
 	// version moves with each commit of the store.
 	version atomic.Int64
 
@@ -172,8 +173,35 @@ func newRun(t testing.TB, at point) *run {
 	r.clock = testclock.NewFakePassiveClock(r.began)
 	r.inject.later = r.delay
 	r.network = &http.Transport{MaxIdleConnsPerHost: 8}
-	r.database = filepath.Join(scratch(t), "dataplane.db")
+	r.makeDatabase()
 	return r
+}
+
+// makeDatabase is a database for one run: a file, or one on a PostgreSQL server.
+func (r *run) makeDatabase() {
+	r.t.Helper()
+	var err error
+	if *postgres == "" {
+		r.database = filepath.Join(scratch(r.t), "dataplane.db")
+		r.tables = `SELECT name FROM sqlite_master WHERE type = 'table'`
+		r.side, err = sql.Open("sqlite", r.database+"?_pragma=busy_timeout(10000)")
+	} else {
+		r.tables = `SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'`
+		server, err := url.Parse(*postgres)
+		r.must(err)
+		maker, err := sql.Open("pgx", *postgres)
+		r.must(err)
+		defer maker.Close()
+		name := fmt.Sprintf("faults_%d_%d", os.Getpid(), buckets.Add(1))
+		_, err = maker.ExecContext(r.ctx, "CREATE DATABASE "+name)
+		r.must(err)
+		server.Path = "/" + name
+		r.database = server.String()
+		r.side, err = sql.Open("pgx", r.database)
+		r.must(err)
+	}
+	r.must(err)
+	r.t.Cleanup(func() { _ = r.side.Close() })
 }
 
 // scratch is a folder in memory, where there is one: nothing here has to survive a power cut.

@@ -122,7 +122,7 @@ type sqlTx struct {
 // Commit that fails before its effect has rolled back, as databases do.
 func (t *sqlTx) Commit() error {
 	tried := false
-	_, err := call(t.conn.of.inject, layerSQL, t.conn.of.proc, "COMMIT", func() (struct{}, error) {
+	_, err := call(t.conn.of.inject, layerSQL, t.conn.of.proc, statementCommit, func() (struct{}, error) {
 		tried = true
 		err := t.Tx.Commit()
 		if err == nil {
