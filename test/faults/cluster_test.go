@@ -141,7 +141,7 @@ func (r *run) apply(ctx context.Context) {
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "run-"}}
 	r.must(cluster.admin.Create(ctx, ns))
 	r.namespace = ns.Name
-	for _, o := range manifests(r.at.policy) {
+	for _, o := range manifests(r.at.deletion()) {
 		o.SetNamespace(r.namespace)
 		r.must(cluster.admin.Create(ctx, o))
 		kind := ""

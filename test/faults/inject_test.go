@@ -54,7 +54,27 @@ func modesOf(layer string) []string {
 	return modes
 }
 
-var policies = []string{"delete", "outputs", "retain"}
+// policies say how the Event goes: with what, and when. The first three are deletion policies for one that is
+// complete. The last one deletes it while it is at work, with each of these policies in turn.
+var policies = []string{"delete", "outputs", "retain", policyEarly}
+
+const policyEarly = "early"
+
+// deletion is the deletion policy of a point's Event.
+func (p point) deletion() string {
+	if p.policy == policyEarly {
+		return policies[p.k%3]
+	}
+	return p.policy
+}
+
+// steps is after how many steps an early deletion comes.
+func (p point) steps() int {
+	if p.k == 0 {
+		return 75
+	}
+	return 15 + p.k*17%120
+}
 
 var (
 	errInjected = errors.New("an injected fault")

@@ -244,13 +244,12 @@ func (r *run) life() {
 	defer func() { _ = r.plane.rows.Close() }()
 	r.startManager()
 	r.inject.listen(true)
-	for _, phase := range []struct {
-		name string
-		do   func() bool
-	}{
-		{"process", r.process}, {"check", r.check}, {"sweep", r.sweepUp}, {"check again", r.checkSwept},
-		{"delete", r.remove}, {"deliver the rest", r.deliverRest}, {"sweep again", r.sweepUp}, {"check the end", r.checkGone},
-	} {
+	phases := []phase{{"process", r.process}, {"check", r.check}, {"sweep", r.sweepUp}, {"check again", r.checkSwept}}
+	if r.at.policy == policyEarly {
+		phases = []phase{{"begin", r.begin}}
+	}
+	phases = append(phases, phase{"delete", r.remove}, phase{"deliver the rest", r.deliverRest}, phase{"sweep again", r.sweepUp}, phase{"check the end", r.checkGone})
+	for _, phase := range phases {
 		if !phase.do() {
 			r.violate("the run ended in phase %q", phase.name)
 			return
@@ -258,6 +257,17 @@ func (r *run) life() {
 	}
 }
 
+type phase struct {
+	name string
+	do   func() bool
+}
+
+// begin takes the Event some way.
+func (r *run) begin() bool {
+	return r.until(func() bool { return r.steps >= r.at.steps() })
+}
+
+// buckets counts what has to have a name of its own.
 var buckets atomic.Int64
 
 // until lets everybody move until done says so.
