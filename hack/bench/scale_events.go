@@ -63,7 +63,7 @@ func (s *scale) makeEvents(ctx context.Context) error {
 				ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: fmt.Sprintf("match-%03d", j)},
 				Spec: mrev1.EventSpec{
 					Program:    "Benchmark",
-					ProfileRef: mrev1.LocalReference{Name: "highlights"},
+					ProfileRef: mrev1.RevisionReference{Name: "highlights"},
 					Source:     mrev1.EventSource{File: &mrev1.FileSource{URL: "s3://mre/inputs/match.mp4"}},
 				},
 			}})

@@ -14,6 +14,12 @@ test: test-tools ## Run unit tests, and envtest with a real API server
 test-tools:
 	hack/tools/packages ffmpeg:ffmpeg ffprobe:ffmpeg /usr/lib/postgresql/15/bin/postgres:postgresql-15
 
+.PHONY: faults
+faults: ## Let every single call of an Event's life fail, one after the other (RUN=... repeats one of them)
+	assets="$$($(CLUSTER_CMD) assets)" && \
+	  KUBEBUILDER_ASSETS="$$assets" $(GO_TEST) ./test/faults -count=1 -timeout 24h -v \
+	  $(if $(RUN),-faults.run=$(RUN) -faults.trace,-faults.all) | { grep -vE '^(=== | +--- PASS)' || true; }
+
 .PHONY: e2e
 e2e: test-tools image-load ## Run every end-to-end test on a real cluster, faults included
 	$(IN_CLUSTER) $(GO_TEST) ./test/e2e/... -tags e2e -count=1 -timeout 60m -v

@@ -25,21 +25,28 @@ func (s *Server) runExports(ctx context.Context) {
 	hints, cancel := s.store.Hints()
 	defer cancel()
 	for ctx.Err() == nil {
-		task, err := s.store.LeaseExport(ctx)
-		if err == nil && task != nil {
-			err = s.runExport(ctx, *task)
-			s.metrics.ran("export", err)
-		}
+		found, err := s.ExportNext(ctx)
 		switch {
 		case ctx.Err() != nil:
 			return
 		case err != nil:
 			slog.ErrorContext(ctx, "an export failed; it is tried again", "error", err)
 			sleep(ctx, exportPoll)
-		case task == nil:
+		case !found:
 			waitHint(ctx, hints, exportPoll)
 		}
 	}
+}
+
+// ExportNext writes the exports of an Event that waits for them, and says whether there was one.
+func (s *Server) ExportNext(ctx context.Context) (bool, error) {
+	task, err := s.store.LeaseExport(ctx)
+	if err != nil || task == nil {
+		return false, err
+	}
+	err = s.runExport(ctx, *task)
+	s.metrics.ran("export", err)
+	return true, err
 }
 
 // runExport writes one Event's exports. That the object store is away is no failure of the task.

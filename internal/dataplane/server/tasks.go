@@ -3,6 +3,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,15 +21,12 @@ func (s *Server) HeartbeatTask(ctx context.Context, r api.HeartbeatTaskRequestOb
 // CompleteTask publishes what a task found. What was rendered must be in the bucket by then, so that no row
 // ever names an object that is not there.
 func (s *Server) CompleteTask(ctx context.Context, r api.CompleteTaskRequestObject) (api.CompleteTaskResponseObject, error) {
-	if media := r.Body.Media; media != nil {
-		if err := s.mustBeStored(ctx, r.EventUID, media.Key, &media.Bytes); err != nil {
-			return nil, err
+	if err := s.mediaStored(ctx, r.EventUID, r.Body.Media); err != nil {
+		// The objects of a task that is gone, as with its Replay, are gone too: the lease is what is wrong, not the output.
+		if errors.Is(err, store.ErrInvalid) {
+			err = cmp.Or(s.store.Heartbeat(ctx, r.EventUID, r.TaskID, r.Body.Token), err)
 		}
-		if media.ThumbnailKey != nil {
-			if err := s.mustBeStored(ctx, r.EventUID, *media.ThumbnailKey, nil); err != nil {
-				return nil, err
-			}
-		}
+		return nil, err
 	}
 	next, err := s.store.Complete(ctx, r.EventUID, r.TaskID, *r.Body)
 	if err != nil || next == nil {
@@ -52,6 +50,17 @@ func (s *Server) FailTask(ctx context.Context, r api.FailTaskRequestObject) (api
 // ReleaseTask takes a task back untried.
 func (s *Server) ReleaseTask(ctx context.Context, r api.ReleaseTaskRequestObject) (api.ReleaseTaskResponseObject, error) {
 	return api.ReleaseTask204Response{}, s.store.Release(ctx, r.EventUID, r.TaskID, r.Body.Token)
+}
+
+// mediaStored refuses media whose objects are not there.
+func (s *Server) mediaStored(ctx context.Context, uid string, media *api.MediaProof) error {
+	if media == nil {
+		return nil
+	}
+	if err := s.mustBeStored(ctx, uid, media.Key, &media.Bytes); err != nil || media.ThumbnailKey == nil {
+		return err
+	}
+	return s.mustBeStored(ctx, uid, *media.ThumbnailKey, nil)
 }
 
 // mustBeStored refuses a key that is not the Event's, has no object or one of another size.

@@ -22,7 +22,7 @@ func Backup(ctx context.Context, database, file string) (err error) {
 	if _, err := os.Lstat(file); !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%s is there already; name a new file", file)
 	}
-	db, err := sqlitePool(database, "deferred", "", 1)
+	db, err := sqlitePool(database, "deferred", Options{}, 1)
 	if err != nil {
 		return err
 	}

@@ -52,7 +52,7 @@ func Redacted(database string) string {
 }
 
 // openPostgres opens a database that other replicas may have open, too.
-func (s *Store) openPostgres(ctx context.Context, address string, _ Options) error {
+func (s *Store) openPostgres(ctx context.Context, address string, opts Options) error {
 	s.dialect = postgresDialect
 	config, err := pgx.ParseConfig(address)
 	if err != nil {
@@ -73,7 +73,11 @@ func (s *Store) openPostgres(ctx context.Context, address string, _ Options) err
 	if config.ConnectTimeout == 0 {
 		config.ConnectTimeout = connectWait
 	}
-	s.writer = sql.OpenDB(connector{stdlib.GetConnector(*config)})
+	var open driver.Connector = connector{stdlib.GetConnector(*config)}
+	if opts.Connector != nil {
+		open = opts.Connector(open)
+	}
+	s.writer = sql.OpenDB(open)
 	s.writer.SetMaxOpenConns(connections)
 	s.writer.SetMaxIdleConns(connections)
 	s.writer.SetConnMaxIdleTime(5 * time.Minute)

@@ -18,10 +18,10 @@ const readers = 4
 func (s *Store) openSQLite(ctx context.Context, path string, opts Options) error {
 	s.dialect = sqliteDialect
 	var err error
-	if s.writer, err = sqlitePool(path, "immediate", opts.synchronous, 1); err != nil {
+	if s.writer, err = sqlitePool(path, "immediate", opts, 1); err != nil {
 		return err
 	}
-	reader, err := sqlitePool(path, "deferred", opts.synchronous, readers)
+	reader, err := sqlitePool(path, "deferred", opts, readers)
 	if err != nil {
 		return err
 	}
@@ -39,16 +39,21 @@ func (s *Store) openSQLite(ctx context.Context, path string, opts Options) error
 
 // sqlitePool opens a pool. SQLite has one writer, so the writing pool has one
 // connection and its transactions take the lock when they begin.
-func sqlitePool(path, lock, synchronous string, connections int) (*sql.DB, error) {
+func sqlitePool(path, lock string, opts Options, connections int) (*sql.DB, error) {
+	synchronous := opts.synchronous
 	if synchronous == "" {
 		synchronous = "FULL"
 	}
 	q := url.Values{"_txlock": {lock}, "_pragma": {
 		"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(" + synchronous + ")", "foreign_keys(1)", "temp_store(MEMORY)",
 	}}
-	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: q.Encode()}).String())
+	name := (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: q.Encode()}).String()
+	db, err := sql.Open("sqlite", name)
 	if err != nil {
 		return nil, fmt.Errorf("find the driver: %w", err)
+	}
+	if opts.Connector != nil {
+		db = sql.OpenDB(opts.Connector(dsnConnector{db.Driver(), name}))
 	}
 	db.SetMaxOpenConns(connections)
 	db.SetMaxIdleConns(connections)

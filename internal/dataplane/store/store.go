@@ -20,6 +20,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"slices"
@@ -44,6 +45,9 @@ type Options struct {
 	// Location turns an object's key into the s3:// location that people see.
 	// Without it they see the key.
 	Location func(key string) string
+	// Connector, when set, stands between the store and the driver of its database: for tracing, and for tests in
+	// which statements fail.
+	Connector func(driver.Connector) driver.Connector
 
 	// synchronous is SQLite's pragma. FULL, the default, makes a commit survive
 	// a power cut; tests that only kill processes do without.
