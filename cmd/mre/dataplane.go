@@ -6,10 +6,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"os"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/utils/clock"
@@ -25,6 +30,7 @@ func init() { commands = append(commands, newDataplaneCommand) }
 type dataplaneFlags struct {
 	listen, metricsListen string
 	database              string
+	databaseFile          string
 	lease                 time.Duration
 	bucket                objects.Config
 	kubeconfig            string
@@ -40,14 +46,16 @@ func newDataplaneCommand() *cobra.Command {
 		Short: "Serve the API over units, chunks, tasks, segments, clips and reels",
 		Long: "Serve the API over units, chunks, tasks, segments, clips and reels.\n\n" +
 			"The bucket's credentials come from the AWS SDK's default chain: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY,\n" +
-			"AWS_SHARED_CREDENTIALS_FILE, a web identity or the node's role.",
+			"AWS_SHARED_CREDENTIALS_FILE, a web identity or the node's role.\n\n" +
+			"Rows are kept by SQLite, in a file that one process has open, or by PostgreSQL, which any number of replicas\n" +
+			"share. An address of PostgreSQL holds a password: give it by --database-file or " + databaseVariable + ", not as a flag.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runDataplane(cmd.Context(), f) },
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.listen, "listen", ":8080", "Address of the API, /healthz and /readyz.")
 	flags.StringVar(&f.metricsListen, "metrics-listen", ":8081", "Address of /metrics.")
-	flags.StringVar(&f.database, "database", "/var/lib/mre/dataplane.db", "File of the SQLite database; only one process may have it open.")
+	f.addDatabase(flags)
 	flags.DurationVar(&f.lease, "lease-duration", 20*time.Second, "How long a task stays with a worker that is silent. It heartbeats three times as often.")
 	flags.StringVar(&f.bucket.Bucket, "bucket", "mre", "Bucket of all media; it is made when it does not exist.")
 	flags.StringVar(&f.bucket.Prefix, "bucket-prefix", "", "What stands before every key in the bucket; ends with a slash.")
@@ -63,8 +71,81 @@ func newDataplaneCommand() *cobra.Command {
 	flags.DurationVar(&f.server.URLLifetime, "url-lifetime", 15*time.Minute, "How long signed URLs work; a task's URLs live at least as long as its time-out.")
 	flags.DurationVar(&f.server.SourceURLLifetime, "source-url-lifetime", 12*time.Hour, "How long the signed URL of an s3:// source works; it must last for the whole ingest.")
 	flags.DurationVar(&f.server.SweepAge, "sweep-age", time.Hour, "Age from which an object that no row names is removed; not less than --url-lifetime.")
+	flags.DurationVar(&f.server.RetainRows, "retain-rows", 30*24*time.Hour, "Age from which rows that nobody needs are deleted: tombstones of what is gone, and superseded plans of Replays with their reels.")
 	flags.DurationVar(&f.server.SweepInterval, "sweep-interval", 5*time.Minute, "Time between two looks at the bucket for objects to remove.")
+	cmd.AddCommand(newBackupCommand())
 	return cmd
+}
+
+// databaseVariable is the environment variable that names the database.
+const databaseVariable = "MRE_DATABASE"
+
+func (f *dataplaneFlags) addDatabase(flags *pflag.FlagSet) {
+	flags.StringVar(&f.database, "database", "/var/lib/mre/dataplane.db",
+		"File of the SQLite database, or postgres://USER:PASSWORD@HOST:PORT/DATABASE. The default is "+databaseVariable+", where it is set.")
+	flags.StringVar(&f.databaseFile, "database-file", "", "File that holds what --database would say, such as one of a mounted Secret; it comes first.")
+	if named := os.Getenv(databaseVariable); named != "" {
+		f.database = named
+	}
+}
+
+// databaseName is where the rows are.
+func (f dataplaneFlags) databaseName() (string, error) {
+	if f.databaseFile == "" {
+		return f.database, nil
+	}
+	text, err := os.ReadFile(f.databaseFile)
+	if err != nil {
+		return "", fmt.Errorf("--database-file: %w", err)
+	}
+	name := strings.TrimSpace(string(text))
+	if name == "" {
+		return "", fmt.Errorf("--database-file: %s is empty; it must hold a postgres:// address or a file's path", f.databaseFile)
+	}
+	return name, nil
+}
+
+func newBackupCommand() *cobra.Command {
+	var f dataplaneFlags
+	cmd := &cobra.Command{
+		Use:   "backup FILE",
+		Short: "Copy the SQLite database to a new file while the data plane works",
+		Long: "Copy the SQLite database to a new file, or - for the standard output, while the data plane works.\n\n" +
+			"To restore it, stop the data plane, put the copy in the database's place, without the -wal and -shm files beside\n" +
+			"the old one, and start it again. PostgreSQL is backed up with pg_dump.",
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			name, err := f.databaseName()
+			if err != nil {
+				return err
+			}
+			if args[0] == "-" {
+				return backupTo(cmd.Context(), name, cmd.OutOrStdout())
+			}
+			return store.Backup(cmd.Context(), name, args[0])
+		},
+	}
+	f.addDatabase(cmd.Flags())
+	return cmd
+}
+
+// backupTo writes a copy to a stream.
+func backupTo(ctx context.Context, database string, to io.Writer) (err error) {
+	dir, err := os.MkdirTemp("", "mre-backup-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	file := filepath.Join(dir, "backup.db")
+	if err := store.Backup(ctx, database, file); err != nil {
+		return err
+	}
+	copied, err := os.Open(file)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(to, copied)
+	return errors.Join(err, copied.Close())
 }
 
 func (f dataplaneFlags) accounts() (auth.Accounts, error) {
@@ -103,7 +184,11 @@ func runDataplane(ctx context.Context, f dataplaneFlags) (err error) {
 	if err != nil {
 		return err
 	}
-	rows, err := store.Open(ctx, f.database, store.Options{Clock: clock.RealClock{}, LeaseDuration: f.lease, Location: bucket.Location})
+	database, err := f.databaseName()
+	if err != nil {
+		return err
+	}
+	rows, err := store.Open(ctx, database, store.Options{Clock: clock.RealClock{}, LeaseDuration: f.lease, Location: bucket.Location})
 	if err != nil {
 		return err
 	}

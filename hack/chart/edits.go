@@ -63,6 +63,8 @@ const (
 	logLevel        = "- --log-level={{ .Values.logLevel }}"
 	container       = "spec.template.spec.containers.[name="
 	annotationsPath = "metadata.annotations"
+	// postgres is not empty when several replicas share the rows.
+	postgres = ".Values.dataplane.postgres.secretName"
 )
 
 var edits = concat(
@@ -93,6 +95,11 @@ var edits = concat(
 		{"Deployment/mre-dataplane", container + "dataplane].env.[name=AWS_ACCESS_KEY_ID].valueFrom.secretKeyRef.name", value(`{{ ` + hasSecret + ` }}`)},
 		{"Deployment/mre-dataplane", container + "dataplane].env.[name=AWS_SECRET_ACCESS_KEY].valueFrom.secretKeyRef.name", value(`{{ ` + hasSecret + ` }}`)},
 		{"Deployment/mre-dataplane", container + "dataplane].env", guardedKeys(hasSecret)},
+		{"Deployment/mre-dataplane", container + "dataplane].env", more("{{- with " + postgres + " }}\n- name: MRE_DATABASE\n  valueFrom:\n    secretKeyRef:\n      key: {{ $.Values.dataplane.postgres.key }}\n      name: {{ . }}\n{{- end }}")},
+		{"Deployment/mre-dataplane", "spec.replicas", value("{{ if " + postgres + " }}{{ .Values.dataplane.replicas }}{{ else }}1{{ end }}")},
+		{"Deployment/mre-dataplane", "spec.strategy.type", value("{{ if " + postgres + " }}RollingUpdate{{ else }}Recreate{{ end }}")},
+		{"Deployment/mre-dataplane", "spec.template.spec.volumes", guardedItem("data", "not "+postgres)},
+		{"Deployment/mre-dataplane", container + "dataplane].volumeMounts", guardedItem("data", "not "+postgres)},
 		{"ServiceAccount/mre-dataplane", annotationsPath, block(".Values.dataplane.serviceAccountAnnotations")},
 		{"StatefulSet/mre-objectstore", container + "objectstore].args", arguments(nil, logLevel,
 			"- --region={{ .Values.s3.region }}")},
@@ -139,6 +146,26 @@ func guardedKeys(condition string) func(*marks, any) any {
 		}
 		return append(guarded(condition)(m, keys).([]any), rest...)
 	}
+}
+
+// guardedItem keeps the item of a name under a condition.
+func guardedItem(name, condition string) func(*marks, any) any {
+	return func(m *marks, old any) any {
+		var out []any
+		for _, item := range old.([]any) {
+			if text(item.(map[string]any)["name"]) == name {
+				out = append(out, guarded(condition)(m, []any{item}).([]any)...)
+			} else {
+				out = append(out, item)
+			}
+		}
+		return out
+	}
+}
+
+// more adds lines to a list.
+func more(lines string) func(*marks, any) any {
+	return func(m *marks, old any) any { return append(old.([]any), m.line(strings.Split(lines, "\n")...)) }
 }
 
 func concat(lists ...[]edit) []edit {

@@ -68,6 +68,11 @@ var guards = map[string]string{
 	"crd/replays.mre.media.yaml":  ".Values.crd.enable",
 }
 
+// objectGuards are the conditions of single objects.
+var objectGuards = map[string]string{
+	"PersistentVolumeClaim/mre-dataplane": "not " + postgres,
+}
+
 // template renders one object as a template and notes which edits it used.
 func template(o object, used map[string]bool) (string, error) {
 	marks := &marks{}
@@ -96,5 +101,9 @@ func template(o object, used map[string]bool) (string, error) {
 	}
 	rendered := strings.ReplaceAll(string(out), "{{", `{{ "{{" }}`)
 	rendered = strings.ReplaceAll(rendered, "mre-system", "{{ .Release.Namespace }}")
-	return marks.replace(rendered), nil
+	rendered = marks.replace(rendered)
+	if guard := objectGuards[o.id()]; guard != "" {
+		rendered = "{{- if " + guard + " }}\n" + rendered + "{{- end }}\n"
+	}
+	return rendered, nil
 }

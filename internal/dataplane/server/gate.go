@@ -99,6 +99,6 @@ func (g *gate) authorize(r *http.Request, operation string, params map[string]st
 		return err
 	}
 	return auth.Authorize(caller, operation, func() (string, error) {
-		return g.server.store.EventNamespace(r.Context(), params["eventUID"])
+		return g.server.store.NamespaceOf(r.Context(), params["eventUID"])
 	})
 }

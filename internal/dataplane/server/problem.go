@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -52,7 +53,8 @@ func problemOf(err error) api.Problem {
 	var request *openapi3filter.RequestError
 	switch {
 	case errors.As(err, &tooLarge):
-		return problem(http.StatusRequestEntityTooLarge, api.ProblemCodeTooLarge, "The body is too large", err.Error())
+		return problem(http.StatusRequestEntityTooLarge, api.ProblemCodeTooLarge, "The body is too large",
+			fmt.Sprintf("This call takes at most %d bytes; send less: fewer results, with shorter attributes, or signals of fewer values.", tooLarge.Limit))
 	case errors.As(err, &request):
 		return problem(http.StatusBadRequest, api.ProblemCodeInvalid, "Not valid", requestMistake(request))
 	case errors.As(err, &syntax):

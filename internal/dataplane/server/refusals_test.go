@@ -67,7 +67,7 @@ func TestBadRequestsAreNamed(t *testing.T) {
 		"a field missing":   {"POST", events + matchUID + "/lease", `{"pool":"work","waitSeconds":0}`, 400, api.ProblemCodeInvalid, "holder"},
 		"a wrong word":      {"POST", events + matchUID + "/lease", `{"pool":"swim","holder":"h","waitSeconds":0}`, 400, api.ProblemCodeInvalid, "pool"},
 		"too long a wait":   {"POST", events + matchUID + "/lease", `{"pool":"work","holder":"h","waitSeconds":31}`, 400, api.ProblemCodeInvalid, "waitSeconds"},
-		"too large":         {"POST", events + matchUID + "/lease", `{"pool":"` + strings.Repeat("x", 2<<20) + `"}`, 413, api.ProblemCodeTooLarge, ""},
+		"too large":         {"POST", events + matchUID + "/lease", `{"pool":"` + strings.Repeat("x", 2<<20) + `"}`, 413, api.ProblemCodeTooLarge, "at most 1048576 bytes; send less"},
 		"a bad number":      {"GET", events + matchUID + "/units/list?limit=0", "", 400, api.ProblemCodeInvalid, "limit"},
 		"a bad UID":         {"GET", events + "a..b", "", 400, api.ProblemCodeInvalid, "eventUID"},
 		"an unknown Event":  {"GET", events + "unknown", "", 404, api.ProblemCodeNotFound, "unknown"},

@@ -37,6 +37,8 @@ const (
 	maxHeaderBytes  = 64 << 10
 	// maxLifetime is what S3 allows.
 	maxLifetime = 7 * 24 * time.Hour
+	// minRetention is longer than any Job of a deleted Event lives, and than a signed URL works.
+	minRetention = maxLifetime
 )
 
 // Options of a server.
@@ -47,6 +49,8 @@ type Options struct {
 	SourceURLLifetime time.Duration
 	// SweepAge is how old an object of a living Event must be before it is removed when no row names it.
 	SweepAge time.Duration
+	// RetainRows is the age from which rows that nobody needs are deleted; zero keeps them.
+	RetainRows time.Duration
 	// SweepInterval is the time between two looks at the bucket.
 	SweepInterval time.Duration
 }
@@ -56,6 +60,8 @@ func (o Options) Validate() error {
 	switch {
 	case o.URLLifetime <= 0 || o.SourceURLLifetime <= 0 || o.SweepInterval <= 0:
 		return errors.New("URL lifetimes and the sweep interval must be longer than nothing")
+	case o.RetainRows < 0, o.RetainRows > 0 && o.RetainRows < minRetention:
+		return fmt.Errorf("rows must be retained for at least %s, so that late calls still learn that something was deleted; 0 keeps them", minRetention)
 	case o.URLLifetime > maxLifetime || o.SourceURLLifetime > maxLifetime:
 		return fmt.Errorf("S3 signs URLs for at most %s", maxLifetime)
 	case o.SweepAge < o.URLLifetime:

@@ -13,6 +13,11 @@ import (
 // up to the mark-out are stored, and plans their clips. A mark-out past the
 // end of the source becomes the source's end.
 func (e *eventTx) settleMarks() error {
+	pending, err := one[int64](e.ctx, e, `SELECT (SELECT COUNT(*) FROM segments WHERE event_uid = $1 AND state = 'Complete' AND marks_final = 0)
+		+ (SELECT COUNT(*) FROM segment_marks WHERE event_uid = $1 AND applied = 1 AND marks_final = 0)`, e.ev.uid)
+	if err != nil || pending == 0 {
+		return err
+	}
 	segments, err := selectSegments(e.ctx, e, `event_uid = $1 AND state = 'Complete' AND marks_final = 0 ORDER BY in_us, id`, e.ev.uid)
 	if err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
 	"github.com/mre-operator/mre-operator/internal/media/timeline"
@@ -134,7 +135,7 @@ func isTombstoned(ctx context.Context, q querier, uid string) (bool, error) {
 // loadPlan reads a compiled plan, once per process.
 func (s *Store) loadPlan(ctx context.Context, q querier, uid, hash string) (*plan, error) {
 	key := uid + "/" + hash
-	if p := s.plans.get(key); p != nil {
+	if p, ok := s.plans.get(key); ok {
 		return p, nil
 	}
 	body, err := one[string](ctx, q, `SELECT plan FROM plans WHERE event_uid = $1`, uid)
@@ -163,6 +164,10 @@ type eventTx struct {
 	completed []*segmentRow
 	// claimsMoved says that what optimizers and labelers wait for has moved.
 	claimsMoved bool
+	// stored is what the Event's row holds, without its version.
+	stored []any
+	// settledAt is how much had been written when nothing more was possible.
+	settledAt int
 }
 
 // onEvent runs fn in a transaction on an Event and then everything that what
@@ -181,10 +186,17 @@ func (e *eventTx) run(fn func(*eventTx) error) error {
 	if err := fn(e); err != nil {
 		return err
 	}
-	if err := e.settle(); err != nil {
-		return err
+	if !e.settled() {
+		if err := e.settle(); err != nil {
+			return err
+		}
 	}
 	return e.save()
+}
+
+// settled says that nothing was written since everything possible was done.
+func (e *eventTx) settled() bool {
+	return e.settledAt > 0 && e.settledAt == e.writes && len(e.terminal) == 0 && !e.claimsMoved
 }
 
 func (t *txn) lockEvent(uid string) (*eventTx, error) {
@@ -196,29 +208,39 @@ func (t *txn) lockEvent(uid string) (*eventTx, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &eventTx{txn: t, ev: row, plan: p}, nil
+	e := &eventTx{txn: t, ev: row, plan: p}
+	e.stored, err = row.columns()
+	return e, err
 }
 
-// save writes the Event's row and tells the feed.
+// save writes the Event's row, where more than its version changed, and tells
+// the feed.
 func (e *eventTx) save() error {
-	r := e.ev
-	tl, err := toJSON(r.timeline)
+	now, err := e.ev.columns()
 	if err != nil {
 		return err
 	}
-	if r.timeline == nil {
-		tl = ""
+	if !slices.Equal(now, e.stored) {
+		if _, err := e.exec(`UPDATE events SET state = $2, reason = $3, message = $4, timeline = $5, frames = $6, source_ended = $7,
+			source_frames = $8, watermark = $9, drain_due_at = $10, exports = $11, finished_at = $12, gap_due_at = $13, suspended_at = $14,
+			workers = $15, renderers = $16, retry_id = $17, revised = $18 WHERE uid = $1`, append([]any{e.ev.uid}, now...)...); err != nil {
+			return err
+		}
+		e.stored = now
 	}
-	ex, err := toJSON(r.exports)
-	if err != nil {
-		return err
+	return e.changed(api.ChangeKindEvent, e.ev.uid, e.ev.namespace, e.ev.name)
+}
+
+// columns are what save writes.
+func (e *eventRow) columns() ([]any, error) {
+	tl := ""
+	var err error
+	if e.timeline != nil {
+		if tl, err = toJSON(e.timeline); err != nil {
+			return nil, err
+		}
 	}
-	if _, err := e.exec(`UPDATE events SET state = $2, reason = $3, message = $4, timeline = $5, frames = $6, source_ended = $7,
-		source_frames = $8, watermark = $9, drain_due_at = $10, exports = $11, finished_at = $12, gap_due_at = $13, suspended_at = $14,
-		workers = $15, renderers = $16, retry_id = $17, revised = $18 WHERE uid = $1`,
-		r.uid, string(r.state), r.reason, r.message, tl, r.frames, flag(r.sourceEnded), r.sourceFrames, r.watermark, r.drainDue, ex, r.finishedAt,
-		r.gapDue, r.suspendedAt, r.workers, r.renderers, r.retryID, flag(r.revised)); err != nil {
-		return err
-	}
-	return e.changed(api.ChangeKindEvent, r.uid, r.namespace, r.name)
+	ex, err := toJSON(e.exports)
+	return []any{string(e.state), e.reason, e.message, tl, e.frames, flag(e.sourceEnded), e.sourceFrames, e.watermark, e.drainDue, ex, e.finishedAt,
+		e.gapDue, e.suspendedAt, e.workers, e.renderers, e.retryID, flag(e.revised)}, err
 }

@@ -55,7 +55,20 @@ func (s *Store) PutPlan(ctx context.Context, uid string, p api.Plan) (api.EventS
 	return s.Event(ctx, uid)
 }
 
-// EventNamespace is the namespace of an Event, for deciding who may see it.
+// NamespaceOf is the namespace of an Event that may have been deleted since,
+// for deciding who may see it: it never changes, so it is read once.
+func (s *Store) NamespaceOf(ctx context.Context, uid string) (string, error) {
+	if known, ok := s.namespaces.get(uid); ok {
+		return known, nil
+	}
+	namespace, err := s.EventNamespace(ctx, uid)
+	if err == nil {
+		s.namespaces.put(uid, namespace)
+	}
+	return namespace, err
+}
+
+// EventNamespace is the namespace of an Event that is not deleted.
 func (s *Store) EventNamespace(ctx context.Context, uid string) (string, error) {
 	e, err := findEvent(ctx, s.reader, uid)
 	if err != nil {

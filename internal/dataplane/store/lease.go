@@ -186,6 +186,7 @@ func (e *eventTx) take(t *taskRow, holder string) error {
 	}
 	t.state, t.token, t.holder = api.TaskStateLeased, hex.EncodeToString(token), holder
 	t.leases++
+	e.settledAt++ // it makes nothing possible
 	_, err := e.exec(`UPDATE tasks SET state = 'leased', token = $2, holder = $3, leases = $4, leased_at = $5, lease_expires_at = $6, due_at = 0 WHERE id = $1`,
 		t.id, t.token, holder, t.leases, e.now, e.now+e.store.lease.Microseconds())
 	return err

@@ -28,8 +28,9 @@ const (
 	// for the sake of another.
 	raceAttempts = 10
 	connectWait  = 10 * time.Second
-	// clockEvery is how often the server's clock is compared with ours.
-	clockEvery = 10 * time.Second
+	// tendEvery is how often the server's clock is compared with ours, and its
+	// statistics are looked at.
+	tendEvery = 5 * time.Second
 )
 
 // IsPostgres says whether a database is an address of PostgreSQL and not a
@@ -94,7 +95,7 @@ func (s *Store) openPostgres(ctx context.Context, address string, _ Options) err
 	s.stops = append(s.stops, func() { stop(); <-stopped })
 	go func() {
 		defer close(stopped)
-		s.keepClocks(beside)
+		s.tend(beside)
 	}()
 	return nil
 }
@@ -186,20 +187,41 @@ func isUnavailable(err error) bool {
 	return errors.Is(err, driver.ErrBadConn) || pgconn.SafeToRetry(err) || isNetwork(err)
 }
 
-// keepClocks compares the clocks again and again.
-func (s *Store) keepClocks(ctx context.Context) {
+// tend compares the clocks and refreshes statistics again and again.
+func (s *Store) tend(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(clockEvery):
+		case <-time.After(tendEvery):
 		}
 		asking, cancel := context.WithTimeout(ctx, connectWait)
 		if err := s.compareClocks(asking); err != nil && ctx.Err() == nil {
 			slog.WarnContext(ctx, "the clock of the database could not be read; the last difference stays", "error", err)
 		}
+		if err := s.analyze(asking); err != nil && ctx.Err() == nil {
+			slog.WarnContext(ctx, "the database's statistics could not be refreshed", "error", err)
+		}
 		cancel()
 	}
+}
+
+// analyze refreshes the statistics of tables that have changed much since the
+// last time. PostgreSQL does so by itself, but a minute late: until then it
+// reads an Event's tasks as if there were a handful, with plans that it made
+// when there were, and an Event starts with thousands.
+func (s *Store) analyze(ctx context.Context) error {
+	tables, err := collect(ctx, s.reader, func(r *sql.Rows) (name string, err error) { return name, r.Scan(&name) },
+		`SELECT relname FROM pg_stat_user_tables WHERE schemaname = current_schema() AND n_mod_since_analyze > 500 + n_live_tup / 4`)
+	if err != nil {
+		return err
+	}
+	for _, table := range tables {
+		if _, err := s.writer.ExecContext(ctx, `ANALYZE (SKIP_LOCKED) `+pgx.Identifier{table}.Sanitize()); err != nil {
+			return classified(err)
+		}
+	}
+	return nil
 }
 
 // compareClocks notes how far the server's clock is ahead of ours, by the

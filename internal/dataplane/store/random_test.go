@@ -33,7 +33,7 @@ func TestRandomHistories(t *testing.T) {
 	}
 	runs := repetitions(histories)
 	if backend == postgresDialect.name {
-		runs /= 4 // each commit waits for the disk; the rules are the same text
+		runs /= 4 // the rules are the same text, and each call takes longer
 	}
 	if testing.Short() {
 		runs /= 10

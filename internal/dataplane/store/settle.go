@@ -40,7 +40,9 @@ func (e *eventTx) settle() error {
 			break
 		}
 	}
-	return e.settleEnd()
+	err := e.settleEnd()
+	e.settledAt = e.writes
+	return err
 }
 
 // settleReels follows up what still ends when the Event has failed.

@@ -64,9 +64,12 @@ type Store struct {
 	lease    time.Duration
 	location func(string) string
 	hints    hints
-	plans    planCache
-	ids      idBlock
-	pulse    pulse
+	// plans are compiled plans by Event and hash.
+	plans cache[*plan]
+	// namespaces are those of Events.
+	namespaces cache[string]
+	ids        idBlock
+	pulse      pulse
 	// stops end what runs beside the verbs, the last one first.
 	stops []func()
 	once  sync.Once

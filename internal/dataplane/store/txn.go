@@ -33,6 +33,8 @@ type txn struct {
 	ctx   context.Context
 	now   int64
 	ids   idBlock
+	// writes counts the statements that may have written.
+	writes int
 }
 
 // write runs fn in a writing transaction and hints at it after the commit.
@@ -74,6 +76,7 @@ func (s *Store) read(ctx context.Context, fn func(q querier) error) error {
 
 // exec runs a statement and returns how many rows it touched.
 func (t *txn) exec(query string, args ...any) (int64, error) {
+	t.writes++
 	res, err := t.ExecContext(t.ctx, query, args...)
 	if err != nil {
 		return 0, fmt.Errorf("database: %w", err)
