@@ -185,8 +185,8 @@ func (w *world) startDataPlanes(databases []string) {
 		address := w.freeAddress()
 		backends = append(backends, address)
 		name := fmt.Sprintf("dataplane-%d", i)
-		go w.processes.keep(w.ctx, "dataplane", name, nil, w.fault,
-			"dataplane", "--listen="+address, "--metrics-listen="+w.freeAddress(), "--database="+database, "--lease-duration="+lease.String(),
+		go w.processes.keep(w.ctx, "dataplane", name, []string{"MRE_DATABASE=" + database}, w.fault,
+			"dataplane", "--listen="+address, "--metrics-listen="+w.freeAddress(), "--lease-duration="+lease.String(),
 			"--bucket=mre", "--object-store-endpoint="+w.storeURL, "--object-store-path-style", "--kubeconfig="+w.kubeconfig("mre-dataplane", name),
 			"--url-lifetime="+urlLifetime.String(), "--sweep-age="+urlLifetime.String(), "--sweep-interval=10s")
 	}
