@@ -77,11 +77,12 @@ func newWorld(t *testing.T, random *rand.Rand, databases ...string) *world {
 	}
 	w.must(os.MkdirAll(logs, 0o755))
 	w.processes = &processes{program: program, logs: logs, alive: map[*process]bool{}}
+	w.startCluster()
+	// Before the API server goes, those who need it do.
 	t.Cleanup(func() {
 		cancel()
 		w.processes.stop()
 	})
-	w.startCluster()
 	w.startObjectStore()
 	w.startDataPlanes(databases)
 	w.plane, w.agent = w.client(installNamespace, "mre-manager"), w.client(namespace, "mre-agent")
