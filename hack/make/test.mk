@@ -28,6 +28,13 @@ e2e: test-tools image-load ## Run every end-to-end test on a real cluster, fault
 e2e-short: test-tools image-load ## Run the short end-to-end test
 	$(IN_CLUSTER) $(GO_TEST) ./test/e2e/... -tags e2e -short -run 'GoldenPath|BadSources' -count=1 -timeout 30m -v
 
+KILLS ?= 1000
+
+.PHONY: chaos
+chaos: test-tools build ## Kill KILLS=1000 processes at random; nothing may be lost, doubled or stuck
+	assets="$$($(CLUSTER_CMD) assets)" && \
+	  KUBEBUILDER_ASSETS="$$assets" go test ./test/chaos -tags chaos -count=1 -timeout 4h -v -kills $(KILLS)
+
 .PHONY: bench
 bench: test-tools image-load ## Measure against the goals; writes bench/out/results.json
 	$(IN_CLUSTER) go run ./hack/bench --image "$$(cat bin/image.txt)"

@@ -82,7 +82,11 @@ func requestMistake(err *openapi3filter.RequestError) string {
 // refuse answers with what problemOf makes of the error.
 func refuse(w http.ResponseWriter, r *http.Request, err error) {
 	answer := problemOf(err)
-	if answer.Code == api.ProblemCodeInternal || answer.Code == api.ProblemCodeUnavailable {
+	switch {
+	case errors.Is(r.Context().Err(), context.Canceled):
+		// The caller has hung up, as one does that is killed: nobody here has to look into that.
+		slog.DebugContext(r.Context(), "the caller did not wait for the answer", "method", r.Method, "path", r.URL.Path, "error", err)
+	case answer.Code == api.ProblemCodeInternal || answer.Code == api.ProblemCodeUnavailable:
 		slog.ErrorContext(r.Context(), "request failed", "method", r.Method, "path", r.URL.Path, "error", err)
 	}
 	if answer.Code == api.ProblemCodeUnauthenticated {
