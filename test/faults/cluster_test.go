@@ -4,7 +4,6 @@ package faults
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -155,7 +154,7 @@ func (r *run) apply(ctx context.Context) {
 		case *mrev1.Replay:
 			kind, r.replayUID = "Replay", string(o.GetUID())
 		default:
-			r.t.Fatal(fmt.Sprintf("%T", o))
+			r.t.Fatalf("%T", o)
 		}
 		r.objects = append(r.objects, item{kind, o.GetName()})
 	}

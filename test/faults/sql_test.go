@@ -131,7 +131,7 @@ func (t *sqlTx) Commit() error {
 		return struct{}{}, err
 	}, nil)
 	if !tried {
-		_ = t.Tx.Rollback()
+		_ = t.Rollback()
 	}
 	return err
 }
