@@ -199,24 +199,30 @@ func TestExportThatTakesLong(t *testing.T) {
 
 // Whoever changes a Replay wants a reel that failed to be tried again.
 func TestFailedReelAndANewGeneration(t *testing.T) {
-	h := finished(t)
-	rules := replayRules(2, 60)
+	h := newHarness(t)
+	h.start()
+	h.ingest(15)
+	rules := replayRules(1, 60)
 	_, err := h.s.PutReplay(h.ctx, testReplay, rules)
 	h.must(err)
 	failed := 0
-	h.drainBut(match{}, func(l *api.Lease, _ *api.TaskOutput) bool {
+	h.drainBut(match{moments: []int64{4, 13, 29}}, func(l *api.Lease, _ *api.TaskOutput) bool {
+		if l.Kind != api.TaskKindReel {
+			return false
+		}
 		failed++
 		h.must(h.fail(l, "disk full"))
 		return true
 	})
-	if failed == 0 {
-		t.Skip("the same plan: nothing was rendered again")
+	if state := h.replay().State; failed != 2 || state != api.ReplayStateStateFailed {
+		t.Fatalf("%d reels failed; the Replay is %s", failed, state)
 	}
-	rules.Generation = 3
-	state, err := h.s.PutReplay(h.ctx, testReplay, rules)
+	rules.Generation = 2
+	_, err = h.s.PutReplay(h.ctx, testReplay, rules)
 	h.must(err)
-	if h.lease(api.PoolRender) == nil {
-		t.Errorf("nothing to render; the Replay is %s", state.State)
+	h.drain(match{})
+	if r := h.replay(); r.State != api.ReplayStateStateRendered {
+		t.Errorf("after a new generation the Replay is %s: %s", r.State, optionalName(r.Message))
 	}
 }
 
