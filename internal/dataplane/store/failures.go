@@ -29,9 +29,6 @@ func (s *Store) Fail(ctx context.Context, uid string, taskID int64, f api.TaskFa
 		}
 		t.attempts++
 		if !f.Retryable || t.attempts >= e.plan.maxAttempts(t.kind, t.plugin) {
-			if _, err := e.exec(`UPDATE tasks SET attempts = $2 WHERE id = $1`, t.id, t.attempts); err != nil {
-				return err
-			}
 			if err := e.noteTry(t, api.TryOutcomeFailed, f.Message); err != nil {
 				return err
 			}
@@ -97,9 +94,6 @@ func (e *eventTx) expireLeases() (int, error) {
 				return 0, err
 			}
 			continue
-		}
-		if _, err := e.exec(`UPDATE tasks SET losses = $2, token = '' WHERE id = $1`, t.id, t.losses); err != nil {
-			return 0, err
 		}
 		if err := e.noteTry(t, api.TryOutcomeLost, reason); err != nil {
 			return 0, err

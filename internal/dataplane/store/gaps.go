@@ -43,7 +43,7 @@ func (e *eventTx) giveUpHole() error {
 	if !end.Valid {
 		end.Int64 = e.ev.sourceFrames
 	}
-	if _, err := e.exec(`INSERT INTO gaps (event_uid, first_frame, end_frame, declared_at) VALUES ($1, $2, $3, $4)`, e.ev.uid, e.ev.frames, end.Int64, e.now); err != nil {
+	if err := e.insertGap(gap{e.ev.frames, end.Int64}); err != nil {
 		return err
 	}
 	return e.advance(end.Int64)
@@ -51,6 +51,15 @@ func (e *eventTx) giveUpHole() error {
 
 // gap is a range of frames that were given up.
 type gap struct{ first, end int64 }
+
+// insertGap stores a gap, unless it holds no frame.
+func (e *eventTx) insertGap(g gap) error {
+	if g.first >= g.end {
+		return nil
+	}
+	_, err := e.exec(`INSERT INTO gaps (event_uid, first_frame, end_frame, declared_at) VALUES ($1, $2, $3, $4)`, e.ev.uid, g.first, g.end, e.now)
+	return err
+}
 
 // gapsIn are the gaps that touch a range of frames, in order.
 func (e *eventTx) gapsIn(first, end int64) ([]gap, error) {
@@ -71,10 +80,7 @@ func (e *eventTx) fillGap(chunk, first, end int64) error {
 			return err
 		}
 		for _, left := range []gap{{g.first, first}, {end, g.end}} {
-			if left.first >= left.end {
-				continue
-			}
-			if _, err := e.exec(`INSERT INTO gaps (event_uid, first_frame, end_frame, declared_at) VALUES ($1, $2, $3, $4)`, e.ev.uid, left.first, left.end, e.now); err != nil {
+			if err := e.insertGap(left); err != nil {
 				return err
 			}
 		}

@@ -107,16 +107,18 @@ func (e *eventTx) settleEnd() error {
 		}
 		return e.wake(final)
 	}
-	open, err := e.anyOpenBut(api.TaskKindReel, api.TaskKindReel)
+	open, err := e.workLeft()
 	if err != nil || open {
 		return err
 	}
 	exported, err := e.taskState(api.TaskKindExport)
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
-	}
-	if exported == "" {
+	case exported == "":
 		return e.insertTask(&taskRow{kind: api.TaskKindExport, state: api.TaskStateReady})
+	case !(&taskRow{state: exported}).terminal():
+		return nil
 	}
 	e.ev.finishedAt = sql.NullInt64{Int64: e.now, Valid: true}
 	e.ev.drainDue, e.ev.gapDue = sql.NullInt64{}, sql.NullInt64{}
@@ -137,7 +139,7 @@ func (e *eventTx) settleRevision() error {
 	if !e.ev.revised {
 		return nil
 	}
-	open, err := e.anyOpenBut(api.TaskKindReel, api.TaskKindExport)
+	open, err := e.workLeft()
 	if err != nil || open {
 		return err
 	}
@@ -154,10 +156,11 @@ func (e *eventTx) settleRevision() error {
 	return e.planReplays()
 }
 
-// anyOpenBut says whether a task of another kind than these is not terminal.
-func (e *eventTx) anyOpenBut(a, b api.TaskKind) (bool, error) {
+// workLeft says whether a task is not terminal of those that exports and reels
+// wait for.
+func (e *eventTx) workLeft() (bool, error) {
 	var id int64
-	err := e.QueryRowContext(e.ctx, `SELECT id FROM tasks WHERE event_uid = $1 AND `+openStates+` AND kind NOT IN ($2, $3) LIMIT 1`, e.ev.uid, string(a), string(b)).Scan(&id)
+	err := e.QueryRowContext(e.ctx, `SELECT id FROM tasks WHERE event_uid = $1 AND `+openStates+` AND kind NOT IN ('reel', 'export') LIMIT 1`, e.ev.uid).Scan(&id)
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
 	}

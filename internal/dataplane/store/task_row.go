@@ -116,8 +116,8 @@ func (e *eventTx) makeReady(t *taskRow) error {
 // that a repeated Complete is recognised.
 func (e *eventTx) finish(t *taskRow, state api.TaskState, reason string) error {
 	t.state, t.failure = state, reason
-	if _, err := e.exec(`UPDATE tasks SET state = $2, error = $3, finished_at = $4, due_at = 0, lease_expires_at = 0 WHERE id = $1`,
-		t.id, string(state), reason, e.now); err != nil {
+	if _, err := e.exec(`UPDATE tasks SET state = $2, error = $3, finished_at = $4, attempts = $5, losses = $6, due_at = 0, lease_expires_at = 0 WHERE id = $1`,
+		t.id, string(state), reason, e.now, t.attempts, t.losses); err != nil {
 		return err
 	}
 	if t.ofChunk() {
