@@ -43,8 +43,9 @@ type EventReconciler struct {
 
 	accounts agentAccounts
 	pace     pace
-	runs     runs
-	pool     workerPool
+	// runs is what the data plane was told last; forgetting it costs a call.
+	runs memory[api.Run]
+	pool workerPool
 }
 
 // eventScope is one pass over one Event.
@@ -470,7 +471,7 @@ func (r *EventReconciler) writeStatus(ctx context.Context, s *eventScope) error 
 	if err := patchStatus(ctx, r.Client, r.Recorder, s.before, s.event, say); err != nil {
 		return err
 	}
-	r.pace.wrote(s.event.UID, s.now)
+	r.pace.put(s.event.UID, s.now)
 	return nil
 }
 

@@ -3,7 +3,6 @@
 package controllers
 
 import (
-	"sync"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -47,35 +46,14 @@ func withoutCounts(s *mrev1.EventStatus) *mrev1.EventStatus {
 	return out
 }
 
-// pace remembers when each object's status was written last. It is lost with the process, which costs one
-// early patch.
-type pace struct {
-	mu   sync.Mutex
-	last map[types.UID]time.Time
-}
+// pace remembers when each object's status was written last. Forgetting it costs one early patch.
+type pace struct{ memory[time.Time] }
 
 // wait is how long the next unimportant write has to wait.
 func (p *pace) wait(uid types.UID, interval time.Duration, now time.Time) time.Duration {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	last, ok := p.last[uid]
+	last, ok := p.get(uid)
 	if !ok {
 		return 0
 	}
 	return max(0, last.Add(interval).Sub(now))
-}
-
-func (p *pace) wrote(uid types.UID, now time.Time) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.last == nil {
-		p.last = map[types.UID]time.Time{}
-	}
-	p.last[uid] = now
-}
-
-func (p *pace) forget(uid types.UID) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	delete(p.last, uid)
 }

@@ -6,13 +6,11 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/log"
@@ -26,34 +24,6 @@ const maxRetryWord = 128
 
 func suspended(e *mrev1.Event) bool { return ptr.Deref(e.Spec.Suspend, false) }
 func finished(e *mrev1.Event) bool  { return ptr.Deref(e.Spec.Finish, false) }
-
-// runs remembers what the data plane was told about each Event. It is lost with the process, which costs a call.
-type runs struct {
-	mu   sync.Mutex
-	told map[types.UID]api.Run
-}
-
-func (r *runs) knows(uid types.UID, run api.Run) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	last, ok := r.told[uid]
-	return ok && last == run
-}
-
-func (r *runs) tell(uid types.UID, run api.Run) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.told == nil {
-		r.told = map[types.UID]api.Run{}
-	}
-	r.told[uid] = run
-}
-
-func (r *runs) forget(uid types.UID) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	delete(r.told, uid)
-}
 
 // size settles how many Jobs the Event has and tells the data plane, which sends those away that are too many.
 // It comes before any Job is made or left. It returns false when there is nothing to act on.
@@ -76,7 +46,7 @@ func (r *EventReconciler) size(ctx context.Context, s *eventScope) (bool, error)
 		return true, nil
 	}
 	run := api.Run{Suspend: suspended(s.event), Workers: slots.Workers, Renderers: slots.Renderers}
-	if s.state.Suspended == run.Suspend && r.runs.knows(s.event.UID, run) {
+	if told, ok := r.runs.get(s.event.UID); ok && told == run && s.state.Suspended == run.Suspend {
 		return true, nil
 	}
 	log.FromContext(ctx).Info("Telling the data plane how the Event runs", "event", klog.KObj(s.event),
@@ -87,7 +57,7 @@ func (r *EventReconciler) size(ctx context.Context, s *eventScope) (bool, error)
 		r.outage(ctx, s, err)
 		return false, nil
 	}
-	r.runs.tell(s.event.UID, run)
+	r.runs.put(s.event.UID, run)
 	s.state.Suspended = run.Suspend
 	return true, nil
 }

@@ -199,7 +199,7 @@ func TestPace(t *testing.T) {
 	if p.wait("u", 5*time.Second, now0) != 0 {
 		t.Error("the first write waits")
 	}
-	p.wrote("u", now0)
+	p.put("u", now0)
 	if got := p.wait("u", 5*time.Second, now0.Add(2*time.Second)); got != 3*time.Second {
 		t.Errorf("waits %s, want 3s", got)
 	}
