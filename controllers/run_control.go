@@ -5,6 +5,7 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"strings"
 	"time"
 
@@ -46,7 +47,7 @@ func (r *EventReconciler) size(ctx context.Context, s *eventScope) (bool, error)
 		return true, nil
 	}
 	run := api.Run{Suspend: suspended(s.event), Workers: slots.Workers, Renderers: slots.Renderers}
-	if told, ok := r.runs.get(s.event.UID); ok && told == run && s.state.Suspended == run.Suspend {
+	if told, ok := r.runs.get(s.event.UID); ok && reflect.DeepEqual(told, run) && s.state.Suspended == run.Suspend {
 		return true, nil
 	}
 	log.FromContext(ctx).Info("Telling the data plane how the Event runs", "event", klog.KObj(s.event),

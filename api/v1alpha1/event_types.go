@@ -39,6 +39,16 @@ type EventSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="clips is immutable: an Event runs once, make a new Event"
 	Clips ClipsSpec `json:"clips,omitzero"`
 
+	// variables are context variables that the Event starts with, besides those of its Profile. One with the
+	// same name takes the place of the Profile's.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=128
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="variables is immutable: plugins change them while the Event runs"
+	Variables []Variable `json:"variables,omitempty"`
+
 	// suspend lets the Event rest: no task is handed out and its Jobs leave. What is done stays, and the
 	// time it rests does not count for its time-outs. An Event that is created suspended does not start,
 	// and copies its Profile only when it does. False goes on.

@@ -7,8 +7,13 @@ import (
 )
 
 // ModelSpec says where a machine-learning model answers.
-// +kubebuilder:validation:ExactlyOneOf=endpoint
+// +kubebuilder:validation:ExactlyOneOf=endpoint;openInference
 type ModelSpec struct {
+	// openInference is a server that speaks the Open Inference Protocol (KServe's V2) over HTTP, such as
+	// KServe, Triton or MLServer. It is asked whether the model is ready.
+	// +optional
+	OpenInference *OpenInferenceModel `json:"openInference,omitempty"`
+
 	// endpoint hands the plugin an address as it stands; the plugin knows what to do with it.
 	// +optional
 	Endpoint *EndpointModel `json:"endpoint,omitempty"`
@@ -31,6 +36,46 @@ type EndpointModel struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=2048
 	Value string `json:"value,omitempty"`
+}
+
+// OpenInferenceModel is a model behind the Open Inference Protocol. Exactly one of url and service is set.
+// +kubebuilder:validation:ExactlyOneOf=url;service
+type OpenInferenceModel struct {
+	// url of the server, without the /v2 of the protocol.
+	// +optional
+	// +kubebuilder:validation:MinLength=8
+	// +kubebuilder:validation:MaxLength=2048
+	// +kubebuilder:validation:XValidation:rule="isURL(self) && url(self).getScheme() in ['http', 'https'] && url(self).getHost() != ''",message="url must be http:// or https:// and name a host"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^https?://[^/?#]*@')",message="url must not hold a user name or password"
+	URL string `json:"url,omitempty"`
+
+	// service of the same namespace that the server is behind.
+	// +optional
+	Service *ModelService `json:"service,omitempty"`
+
+	// modelName by which the server knows the model; the name of this object when not set.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	ModelName string `json:"modelName,omitempty"`
+}
+
+// ModelService is a Service in front of a model server.
+type ModelService struct {
+	// name of the Service.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Label().validate(self).hasValue()",message="name must be that of a Service"
+	Name string `json:"name,omitempty"`
+
+	// port of the Service.
+	// +optional
+	// +default=80
+	// +kubebuilder:default=80
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=65535
+	Port int32 `json:"port,omitempty"`
 }
 
 // ModelStatus is what the operator found out about a Model.

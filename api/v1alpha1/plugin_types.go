@@ -70,6 +70,14 @@ type PluginSpec struct {
 	// +kubebuilder:validation:MaxItems=16
 	DependsOn []LocalReference `json:"dependsOn,omitempty"`
 
+	// prompts are templates that the plugin asks for by name, as MRE's plugins do.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=16
+	Prompts []PromptReference `json:"prompts,omitempty"`
+
 	// configuration holds the plugin's default settings. It is free-form; a Profile may override
 	// single keys. The page of each built-in plugin lists its keys.
 	// +optional
@@ -94,11 +102,15 @@ type PluginSpec struct {
 }
 
 // PluginRuntime is how a plugin is run.
-// +kubebuilder:validation:ExactlyOneOf=builtin
+// +kubebuilder:validation:ExactlyOneOf=builtin;container
 type PluginRuntime struct {
 	// builtin runs a plugin that is part of the worker itself.
 	// +optional
 	Builtin *BuiltinRuntime `json:"builtin,omitempty"`
+
+	// container runs a plugin in a container of its own, beside the agent of a worker pod, where it stays warm.
+	// +optional
+	Container *ContainerRuntime `json:"container,omitempty"`
 }
 
 // BuiltinRuntime names a plugin of the worker itself.
@@ -197,6 +209,7 @@ type PluginStatus struct {
 // +kubebuilder:printcolumn:name="Class",type=string,JSONPath=`.spec.class`
 // +kubebuilder:printcolumn:name="Media",type=string,JSONPath=`.spec.mediaType`
 // +kubebuilder:printcolumn:name="Builtin",type=string,JSONPath=`.spec.runtime.builtin.name`
+// +kubebuilder:printcolumn:name="Image",type=string,priority=1,JSONPath=`.spec.runtime.container.image`
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`

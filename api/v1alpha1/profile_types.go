@@ -27,6 +27,24 @@ type ProfileSpec struct {
 	// +kubebuilder:validation:Maximum=7200
 	MaxSegmentSeconds int32 `json:"maxSegmentSeconds,omitempty"`
 
+	// processingFrameRate is how many frames a second plugins should look at: a number or a fraction, such as
+	// "5" or "30000/1001". It is handed to plugins, and bounds what the frames of the plugin packages bring.
+	// +optional
+	// +default="5"
+	// +kubebuilder:default="5"
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=24
+	// +kubebuilder:validation:Pattern=`^[1-9][0-9]{0,8}(/[1-9][0-9]{0,8})?$`
+	ProcessingFrameRate string `json:"processingFrameRate,omitempty"`
+
+	// variables are the context variables that each Event starts with: what plugins remember from chunk to chunk.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=128
+	Variables []Variable `json:"variables,omitempty"`
+
 	// segmenter decides where segments start and end.
 	// +required
 	Segmenter PluginUse `json:"segmenter,omitzero"`
@@ -133,6 +151,19 @@ type ProcessingSpec struct {
 	// +kubebuilder:validation:Maximum=1000
 	RecycleAfterChunks *int32 `json:"recycleAfterChunks,omitempty"`
 
+	// pools size and place the worker Jobs of plugins that name a pool. A pool that stands in no list has one
+	// worker.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=8
+	Pools []WorkerPool `json:"pools,omitempty"`
+
+	// podTemplate places and sizes the pods of all Jobs.
+	// +optional
+	PodTemplate *PodTemplate `json:"podTemplate,omitempty"`
+
 	// gapTimeoutSeconds is how long a hole in the media is waited for before it is declared missing and
 	// processing goes on behind it. A chunk that comes later still is processed for features, but
 	// not for segments, and is counted as late.
@@ -151,6 +182,35 @@ type ProcessingSpec struct {
 	// +kubebuilder:validation:Minimum=10
 	// +kubebuilder:validation:Maximum=86400
 	DrainTimeoutSeconds int32 `json:"drainTimeoutSeconds,omitempty"`
+}
+
+// WorkerPool sizes and places the worker Jobs of the plugins that name it.
+// +kubebuilder:validation:XValidation:rule="!has(self.maxWorkers) || self.maxWorkers >= self.minWorkers",message="maxWorkers must be at least minWorkers",fieldPath=".maxWorkers"
+type WorkerPool struct {
+	// name of the pool, as Plugins name it in runtime.container.pool.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Label().validate(self).hasValue()",message="name must be a lower-case DNS label"
+	Name string `json:"name,omitempty"`
+
+	// minWorkers is how many Jobs are kept while the Event has work for the pool.
+	// +optional
+	// +default=1
+	// +kubebuilder:default=1
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=64
+	MinWorkers int32 `json:"minWorkers,omitempty"`
+
+	// maxWorkers is how many there may be while tasks pile up. Without it, the number stays at minWorkers.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=64
+	MaxWorkers int32 `json:"maxWorkers,omitempty"`
+
+	// podTemplate places and sizes the pool's pods; the one of processing when not set.
+	// +optional
+	PodTemplate *PodTemplate `json:"podTemplate,omitempty"`
 }
 
 // ProfileStatus is what the operator found out about a Profile.

@@ -240,6 +240,45 @@ func (e MediaProofMethod) Valid() bool {
 	}
 }
 
+// Defines values for OpinionFeedback.
+const (
+	OpinionFeedbackDislike OpinionFeedback = "Dislike"
+	OpinionFeedbackLike    OpinionFeedback = "Like"
+	OpinionFeedbackMinus   OpinionFeedback = "-"
+)
+
+// Valid indicates whether the value is a known member of the OpinionFeedback enum.
+func (e OpinionFeedback) Valid() bool {
+	switch e {
+	case OpinionFeedbackDislike:
+		return true
+	case OpinionFeedbackLike:
+		return true
+	case OpinionFeedbackMinus:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for PlanContainerProtocol.
+const (
+	PlanContainerProtocolExec          PlanContainerProtocol = "Exec"
+	PlanContainerProtocolLambdaRuntime PlanContainerProtocol = "LambdaRuntime"
+)
+
+// Valid indicates whether the value is a known member of the PlanContainerProtocol enum.
+func (e PlanContainerProtocol) Valid() bool {
+	switch e {
+	case PlanContainerProtocolExec:
+		return true
+	case PlanContainerProtocolLambdaRuntime:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for PlanPluginClass.
 const (
 	PlanPluginClassFeaturer  PlanPluginClass = "Featurer"
@@ -282,6 +321,24 @@ func (e PlanPluginMediaType) Valid() bool {
 	}
 }
 
+// Defines values for PlanPluginModelProtocol.
+const (
+	PlanPluginModelProtocolOpenInference PlanPluginModelProtocol = "OpenInference"
+	PlanPluginModelProtocolPlain         PlanPluginModelProtocol = "Plain"
+)
+
+// Valid indicates whether the value is a known member of the PlanPluginModelProtocol enum.
+func (e PlanPluginModelProtocol) Valid() bool {
+	switch e {
+	case PlanPluginModelProtocolOpenInference:
+		return true
+	case PlanPluginModelProtocolPlain:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for PlanPluginOnFailure.
 const (
 	PlanPluginOnFailureFailChunk PlanPluginOnFailure = "FailChunk"
@@ -303,18 +360,45 @@ func (e PlanPluginOnFailure) Valid() bool {
 	}
 }
 
-// Defines values for Pool.
+// Defines values for PluginHealthState.
 const (
-	PoolRender Pool = "render"
-	PoolWork   Pool = "work"
+	PluginHealthStateCrashed     PluginHealthState = "Crashed"
+	PluginHealthStateStartFailed PluginHealthState = "StartFailed"
+	PluginHealthStateTimedOut    PluginHealthState = "TimedOut"
 )
 
-// Valid indicates whether the value is a known member of the Pool enum.
-func (e Pool) Valid() bool {
+// Valid indicates whether the value is a known member of the PluginHealthState enum.
+func (e PluginHealthState) Valid() bool {
 	switch e {
-	case PoolRender:
+	case PluginHealthStateCrashed:
 		return true
-	case PoolWork:
+	case PluginHealthStateStartFailed:
+		return true
+	case PluginHealthStateTimedOut:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for PluginHealthReportState.
+const (
+	PluginHealthReportStateCrashed     PluginHealthReportState = "Crashed"
+	PluginHealthReportStateStartFailed PluginHealthReportState = "StartFailed"
+	PluginHealthReportStateTimedOut    PluginHealthReportState = "TimedOut"
+	PluginHealthReportStateWorking     PluginHealthReportState = "Working"
+)
+
+// Valid indicates whether the value is a known member of the PluginHealthReportState enum.
+func (e PluginHealthReportState) Valid() bool {
+	switch e {
+	case PluginHealthReportStateCrashed:
+		return true
+	case PluginHealthReportStateStartFailed:
+		return true
+	case PluginHealthReportStateTimedOut:
+		return true
+	case PluginHealthReportStateWorking:
 		return true
 	default:
 		return false
@@ -577,8 +661,10 @@ type AudioTrack struct {
 
 // Backlog Tasks that are not terminal, by pool. The manager sizes the Jobs from it.
 type Backlog struct {
-	Render PoolBacklog `json:"render"`
-	Work   PoolBacklog `json:"work"`
+	// Pools Worker pools that have a name.
+	Pools  map[string]PoolBacklog `json:"pools,omitempty"`
+	Render PoolBacklog            `json:"render"`
+	Work   PoolBacklog            `json:"work"`
 }
 
 // ByDuration defines model for ByDuration.
@@ -644,6 +730,15 @@ type ChunkExtent struct {
 type ChunkList struct {
 	Continue *string `json:"continue,omitempty"`
 	Items    []Chunk `json:"items"`
+}
+
+// ChunkMedia The chunk that a run in a container looks at. Absent for built-ins, which read signals.
+type ChunkMedia struct {
+	Chunk    ChunkExtent `json:"chunk"`
+	Timeline Timeline    `json:"timeline"`
+
+	// Units Its units by time; empty where no media came.
+	Units []UnitRef `json:"units"`
 }
 
 // ChunkSignals defines model for ChunkSignals.
@@ -752,7 +847,10 @@ type EventState struct {
 	Name           string   `json:"name"`
 	Namespace      string   `json:"namespace"`
 	PlanHash       string   `json:"planHash"`
-	Progress       Progress `json:"progress"`
+
+	// Plugins Plugins whose process does not work as it should, by name.
+	Plugins  []PluginHealth `json:"plugins,omitempty"`
+	Progress Progress       `json:"progress"`
 
 	// Reason A condition reason for a state that is not healthy.
 	Reason      *string `json:"reason,omitempty"`
@@ -801,6 +899,20 @@ type FeaturerInput struct {
 	Track    int32          `json:"track"`
 }
 
+// Feedback defines model for Feedback.
+type Feedback struct {
+	Optimized *Opinion `json:"optimized,omitempty"`
+	Original  *Opinion `json:"original,omitempty"`
+	Reviewer  string   `json:"reviewer"`
+	SegmentID string   `json:"segmentID"`
+	Track     int32    `json:"track"`
+}
+
+// FeedbackList defines model for FeedbackList.
+type FeedbackList struct {
+	Items []Feedback `json:"items"`
+}
+
 // FramerInput defines model for FramerInput.
 type FramerInput struct {
 	Chunk        ChunkExtent `json:"chunk"`
@@ -839,12 +951,15 @@ type Lease struct {
 	Chunk int64 `json:"chunk"`
 
 	// Input Exactly the member of the task's kind is set (final has segmenter set).
-	Input          TaskInput `json:"input"`
-	Kind           TaskKind  `json:"kind"`
-	LeaseSeconds   int32     `json:"leaseSeconds"`
-	TaskID         int64     `json:"taskID"`
-	TimeoutSeconds int32     `json:"timeoutSeconds"`
-	Token          string    `json:"token"`
+	Input        TaskInput `json:"input"`
+	Kind         TaskKind  `json:"kind"`
+	LeaseSeconds int32     `json:"leaseSeconds"`
+
+	// Media The chunk that a run in a container looks at. Absent for built-ins, which read signals.
+	Media          *ChunkMedia `json:"media,omitempty"`
+	TaskID         int64       `json:"taskID"`
+	TimeoutSeconds int32       `json:"timeoutSeconds"`
+	Token          string      `json:"token"`
 }
 
 // LeaseRequest defines model for LeaseRequest.
@@ -859,9 +974,11 @@ type LeaseRequest struct {
 	OnlyChunks []int64 `json:"onlyChunks,omitempty"`
 
 	// Ordinal The caller's slot. Slots above the wanted number are told to retire.
-	Ordinal     *int32 `json:"ordinal,omitempty"`
-	Pool        Pool   `json:"pool"`
-	WaitSeconds int32  `json:"waitSeconds"`
+	Ordinal *int32 `json:"ordinal,omitempty"`
+
+	// Pool render; work; or work/NAME for worker Jobs that run the plugins of the pool NAME alone.
+	Pool        Pool  `json:"pool"`
+	WaitSeconds int32 `json:"waitSeconds"`
 }
 
 // LeaseResponse defines model for LeaseResponse.
@@ -921,6 +1038,15 @@ type NewResult struct {
 	StartMicros int64 `json:"startMicros"`
 }
 
+// Opinion defines model for Opinion.
+type Opinion struct {
+	Detail   string          `json:"detail"`
+	Feedback OpinionFeedback `json:"feedback"`
+}
+
+// OpinionFeedback defines model for Opinion.Feedback.
+type OpinionFeedback string
+
 // OptimizedMarks defines model for OptimizedMarks.
 type OptimizedMarks struct {
 	EndCode     string `json:"endCode"`
@@ -961,14 +1087,21 @@ type Plan struct {
 	Optimizer *string `json:"optimizer,omitempty"`
 
 	// Plugins Every plugin that runs, dependencies first.
-	Plugins []PlanPlugin `json:"plugins"`
+	Plugins             []PlanPlugin `json:"plugins"`
+	ProcessingFrameRate *Rational    `json:"processingFrameRate,omitempty"`
 
 	// Segmenter Name of the plugin that segments.
 	Segmenter string     `json:"segmenter"`
 	Source    PlanSource `json:"source"`
 
+	// TimecodeSource MRE's word for where time code comes from, such as NOT_EMBEDDED.
+	TimecodeSource *string `json:"timecodeSource,omitempty"`
+
 	// UnitMicros The grid on which units are cut; it divides the chunk.
 	UnitMicros int64 `json:"unitMicros"`
+
+	// Variables Context variables that the Event starts with.
+	Variables map[string]string `json:"variables,omitempty"`
 }
 
 // PlanClips defines model for PlanClips.
@@ -977,6 +1110,22 @@ type PlanClips struct {
 	Original   bool `json:"original"`
 	Thumbnails bool `json:"thumbnails"`
 }
+
+// PlanContainer A plugin that runs in a container of its own, beside the agent.
+type PlanContainer struct {
+	// Pool Worker Jobs of this name run it; empty for those that run everything else, too.
+	Pool     string                `json:"pool"`
+	Protocol PlanContainerProtocol `json:"protocol"`
+
+	// StartTimeoutSeconds How long the first run may wait for the plugin to ask for work.
+	StartTimeoutSeconds int32 `json:"startTimeoutSeconds"`
+
+	// Warm Its command is known, so that a supervisor starts it again within a second.
+	Warm *bool `json:"warm,omitempty"`
+}
+
+// PlanContainerProtocol defines model for PlanContainer.Protocol.
+type PlanContainerProtocol string
 
 // PlanEvent defines model for PlanEvent.
 type PlanEvent struct {
@@ -991,11 +1140,18 @@ type PlanEvent struct {
 // PlanPlugin defines model for PlanPlugin.
 type PlanPlugin struct {
 	// BeforeSegmenter The segmenter of a chunk waits for it although it does not read its results.
-	BeforeSegmenter bool                   `json:"beforeSegmenter"`
-	Builtin         string                 `json:"builtin"`
-	Class           PlanPluginClass        `json:"class"`
-	Configuration   map[string]interface{} `json:"configuration"`
-	DependsOn       []string               `json:"dependsOn"`
+	BeforeSegmenter bool `json:"beforeSegmenter"`
+
+	// Builtin The built-in that runs; empty for a plugin in a container.
+	Builtin string          `json:"builtin"`
+	Class   PlanPluginClass `json:"class"`
+
+	// Configuration The Plugin's defaults with the Profile's overrides.
+	Configuration map[string]interface{} `json:"configuration"`
+
+	// Container A plugin that runs in a container of its own, beside the agent.
+	Container *PlanContainer `json:"container,omitempty"`
+	DependsOn []string       `json:"dependsOn"`
 
 	// Generation Generation of the Plugin that was compiled.
 	Generation int64 `json:"generation"`
@@ -1007,11 +1163,21 @@ type PlanPlugin struct {
 
 	// Model Address of the chosen Model.
 	Model *string `json:"model,omitempty"`
-	Name  string  `json:"name"`
+
+	// ModelName Name of the chosen Model.
+	ModelName *string `json:"modelName,omitempty"`
+
+	// ModelProtocol How the chosen Model is spoken to.
+	ModelProtocol *PlanPluginModelProtocol `json:"modelProtocol,omitempty"`
+	Name          string                   `json:"name"`
 
 	// OnFailure What follows when a run has failed for good. Skip: the chunk goes on without it. FailChunk: what depends on it and the chunk's segmenter are skipped. FailEvent: the Event fails.
 	OnFailure PlanPluginOnFailure `json:"onFailure"`
-	Outputs   []string            `json:"outputs"`
+
+	// OutputDescriptions What outputs mean, where the Plugin says so.
+	OutputDescriptions map[string]string `json:"outputDescriptions,omitempty"`
+	Outputs            []string          `json:"outputs"`
+	Prompts            []PlanPrompt      `json:"prompts,omitempty"`
 
 	// Revision Name of the ControllerRevision that was compiled.
 	Revision       *string `json:"revision,omitempty"`
@@ -1024,13 +1190,46 @@ type PlanPluginClass string
 // PlanPluginMediaType defines model for PlanPlugin.MediaType.
 type PlanPluginMediaType string
 
+// PlanPluginModelProtocol How the chosen Model is spoken to.
+type PlanPluginModelProtocol string
+
 // PlanPluginOnFailure What follows when a run has failed for good. Skip: the chunk goes on without it. FailChunk: what depends on it and the chunk's segmenter are skipped. FailEvent: the Event fails.
 type PlanPluginOnFailure string
+
+// PlanPrompt A prompt template: a ConfigMap whose keys v1, v2, … are its versions, mounted beside the agent.
+type PlanPrompt struct {
+	ConfigMap string `json:"configMap"`
+	Name      string `json:"name"`
+}
 
 // PlanSource defines model for PlanSource.
 type PlanSource struct {
 	FileURL string `json:"fileURL"`
 }
+
+// PluginHealth defines model for PluginHealth.
+type PluginHealth struct {
+	Message string            `json:"message"`
+	Name    string            `json:"name"`
+	Since   time.Time         `json:"since"`
+	State   PluginHealthState `json:"state"`
+}
+
+// PluginHealthState defines model for PluginHealth.State.
+type PluginHealthState string
+
+// PluginHealthReport defines model for PluginHealthReport.
+type PluginHealthReport struct {
+	// Holder Who says so: the pod.
+	Holder string `json:"holder"`
+
+	// Message The plugin's own words.
+	Message string                  `json:"message"`
+	State   PluginHealthReportState `json:"state"`
+}
+
+// PluginHealthReportState defines model for PluginHealthReport.State.
+type PluginHealthReportState string
 
 // PluginResults defines model for PluginResults.
 type PluginResults struct {
@@ -1041,8 +1240,8 @@ type PluginResults struct {
 	Track int32 `json:"track"`
 }
 
-// Pool defines model for Pool.
-type Pool string
+// Pool render; work; or work/NAME for worker Jobs that run the plugins of the pool NAME alone.
+type Pool = string
 
 // PoolBacklog defines model for PoolBacklog.
 type PoolBacklog struct {
@@ -1204,8 +1403,10 @@ type RetryResult struct {
 
 // Run defines model for Run.
 type Run struct {
-	Renderers int32 `json:"renderers"`
-	Suspend   bool  `json:"suspend"`
+	// Pools Worker slots of the pools that have a name.
+	Pools     map[string]int32 `json:"pools,omitempty"`
+	Renderers int32            `json:"renderers"`
+	Suspend   bool             `json:"suspend"`
 
 	// Workers Worker slots; a worker of a higher ordinal is told to retire.
 	Workers int32 `json:"workers"`
@@ -1230,12 +1431,22 @@ type Segment struct {
 	Optimized   []SegmentOptimized `json:"optimized"`
 
 	// Out The start of a frame, said three ways.
-	Out   *Mark        `json:"out,omitempty"`
-	State SegmentState `json:"state"`
+	Out *Mark `json:"out,omitempty"`
+
+	// ReportedStartMicros The segmenter's own start, before it was snapped: MRE plugins name segments by it.
+	ReportedStartMicros int64        `json:"reportedStartMicros"`
+	State               SegmentState `json:"state"`
 }
 
 // SegmentState defines model for Segment.State.
 type SegmentState string
+
+// SegmentAttributes defines model for SegmentAttributes.
+type SegmentAttributes struct {
+	// Attributes They replace those of the same names.
+	Attributes map[string]interface{} `json:"attributes"`
+	SegmentID  string                 `json:"segmentID"`
+}
 
 // SegmentLabel defines model for SegmentLabel.
 type SegmentLabel struct {
@@ -1294,6 +1505,7 @@ type SegmenterInput struct {
 	MaxSegmentMicros int64      `json:"maxSegmentMicros"`
 	Open             *Segment   `json:"open,omitempty"`
 	Plugin           PlanPlugin `json:"plugin"`
+	Previous         *Segment   `json:"previous,omitempty"`
 
 	// PreviousEndMicros End of the last complete segment; 0 when there is none.
 	PreviousEndMicros int64    `json:"previousEndMicros"`
@@ -1400,12 +1612,18 @@ type TaskOutput struct {
 	// Results Of a featurer.
 	Results []NewResult `json:"results,omitempty"`
 
+	// SegmentAttributes Attributes that the run put on segments of earlier runs.
+	SegmentAttributes []SegmentAttributes `json:"segmentAttributes,omitempty"`
+
 	// Segments Of a segmenter or the final pass.
 	Segments []SegmentUpdate `json:"segments,omitempty"`
 
 	// Signals Of a framer.
 	Signals *json.RawMessage `json:"signals,omitempty"`
 	Token   string           `json:"token"`
+
+	// Variables Context variables that the run set: text, numbers and booleans. They are published with the task.
+	Variables map[string]interface{} `json:"variables,omitempty"`
 }
 
 // TaskState defines model for TaskState.
@@ -1496,6 +1714,30 @@ type Upload struct {
 	URL     string            `json:"url"`
 }
 
+// VariableSwap defines model for VariableSwap.
+type VariableSwap struct {
+	// Expected The value that it must have now; absent when it must not exist.
+	Expected *json.RawMessage `json:"expected,omitempty"`
+	Name     string           `json:"name"`
+	Token    string           `json:"token"`
+
+	// Value The new value.
+	Value json.RawMessage `json:"value"`
+}
+
+// VariableSwapResult defines model for VariableSwapResult.
+type VariableSwapResult struct {
+	// Current The value that it has now; absent when it does not exist.
+	Current *json.RawMessage `json:"current,omitempty"`
+	Swapped bool             `json:"swapped"`
+}
+
+// Variables defines model for Variables.
+type Variables struct {
+	// Variables Text, numbers and booleans by name.
+	Variables map[string]interface{} `json:"variables"`
+}
+
 // ChunkNumber defines model for ChunkNumber.
 type ChunkNumber = int64
 
@@ -1507,6 +1749,9 @@ type EventUID = string
 
 // Limit defines model for Limit.
 type Limit = int32
+
+// PluginName defines model for PluginName.
+type PluginName = string
 
 // ReplayUID defines model for ReplayUID.
 type ReplayUID = string
@@ -1550,7 +1795,19 @@ type ExportEDLParams struct {
 // ListResultsParams defines parameters for ListResults.
 type ListResultsParams struct {
 	Plugin *string `form:"plugin,omitempty" json:"plugin,omitempty"`
-	Limit  *Limit  `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Track Only of this audio track; 0 is video.
+	Track *int32 `form:"track,omitempty" json:"track,omitempty"`
+
+	// FromMicros Only what starts at or after this time.
+	FromMicros *int64 `form:"fromMicros,omitempty" json:"fromMicros,omitempty"`
+
+	// ToMicros Only what starts at or before this time.
+	ToMicros *int64 `form:"toMicros,omitempty" json:"toMicros,omitempty"`
+
+	// LastChunk Only what was found in chunks up to this one.
+	LastChunk *int64 `form:"lastChunk,omitempty" json:"lastChunk,omitempty"`
+	Limit     *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
 	// Continue The `continue` of the page before.
 	Continue *Continue `form:"continue,omitempty" json:"continue,omitempty"`
@@ -1588,11 +1845,17 @@ type DeleteReplayParams struct {
 // MintDownloadURLJSONRequestBody defines body for MintDownloadURL for application/json ContentType.
 type MintDownloadURLJSONRequestBody = Location
 
+// PutFeedbackJSONRequestBody defines body for PutFeedback for application/json ContentType.
+type PutFeedbackJSONRequestBody = Feedback
+
 // LeaseTaskJSONRequestBody defines body for LeaseTask for application/json ContentType.
 type LeaseTaskJSONRequestBody = LeaseRequest
 
 // PutPlanJSONRequestBody defines body for PutPlan for application/json ContentType.
 type PutPlanJSONRequestBody = Plan
+
+// PutPluginHealthJSONRequestBody defines body for PutPluginHealth for application/json ContentType.
+type PutPluginHealthJSONRequestBody = PluginHealthReport
 
 // RetryTasksJSONRequestBody defines body for RetryTasks for application/json ContentType.
 type RetryTasksJSONRequestBody = RetryRequest
@@ -1617,6 +1880,9 @@ type HeartbeatTaskJSONRequestBody = LeaseToken
 
 // ReleaseTaskJSONRequestBody defines body for ReleaseTask for application/json ContentType.
 type ReleaseTaskJSONRequestBody = LeaseToken
+
+// SwapVariableJSONRequestBody defines body for SwapVariable for application/json ContentType.
+type SwapVariableJSONRequestBody = VariableSwap
 
 // PutTimelineJSONRequestBody defines body for PutTimeline for application/json ContentType.
 type PutTimelineJSONRequestBody = Timeline
@@ -1765,6 +2031,25 @@ type ClientInterface interface {
 	// Corresponds with GET /v1/events/{eventUID}/export (the `ExportEvent` operationId).
 	ExportEvent(ctx context.Context, eventUID EventUID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListFeedback What reviewers think of clips, one row for each segment, track and reviewer.
+	//
+	// Corresponds with GET /v1/events/{eventUID}/feedback (the `ListFeedback` operationId).
+	ListFeedback(ctx context.Context, eventUID EventUID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutFeedbackWithBody Stores what a reviewer thinks of a segment's clips on a track. A member that is absent keeps what was said before.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /v1/events/{eventUID}/feedback (the `PutFeedback` operationId).
+	PutFeedbackWithBody(ctx context.Context, eventUID EventUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutFeedback Stores what a reviewer thinks of a segment's clips on a track. A member that is absent keeps what was said before.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /v1/events/{eventUID}/feedback (the `PutFeedback` operationId).
+	PutFeedback(ctx context.Context, eventUID EventUID, body PutFeedbackJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// FinishEvent Ends the source with the frames that are stored, and drains the Event. Idempotent; without effect after the source's end.
 	//
 	// Corresponds with POST /v1/events/{eventUID}/finish (the `FinishEvent` operationId).
@@ -1789,6 +2074,11 @@ type ClientInterface interface {
 	// Corresponds with POST /v1/events/{eventUID}/lease (the `LeaseTask` operationId).
 	LeaseTask(ctx context.Context, eventUID EventUID, body LeaseTaskJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// GetPlan The compiled Profile that the Event runs with.
+	//
+	// Corresponds with GET /v1/events/{eventUID}/plan (the `GetPlan` operationId).
+	GetPlan(ctx context.Context, eventUID EventUID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// PutPlanWithBody Stores the compiled Profile of an Event. Idempotent; a second plan with another hash is refused with 409.
 	//
 	// Takes any type of body and a specified content type.
@@ -1802,6 +2092,20 @@ type ClientInterface interface {
 	//
 	// Corresponds with PUT /v1/events/{eventUID}/plan (the `PutPlan` operationId).
 	PutPlan(ctx context.Context, eventUID EventUID, body PutPlanJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutPluginHealthWithBody What a worker knows of a plugin's process. The newest word of each holder counts until it says otherwise or its Job is gone.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /v1/events/{eventUID}/plugins/{plugin}/health (the `PutPluginHealth` operationId).
+	PutPluginHealthWithBody(ctx context.Context, eventUID EventUID, plugin PluginName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutPluginHealth What a worker knows of a plugin's process. The newest word of each holder counts until it says otherwise or its Job is gone.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /v1/events/{eventUID}/plugins/{plugin}/health (the `PutPluginHealth` operationId).
+	PutPluginHealth(ctx context.Context, eventUID EventUID, plugin PluginName, body PutPluginHealthJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListResults performs a GET /v1/events/{eventUID}/results (the `ListResults` operationId) request.
 	ListResults(ctx context.Context, eventUID EventUID, params *ListResultsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1930,6 +2234,22 @@ type ClientInterface interface {
 	// Corresponds with POST /v1/events/{eventUID}/tasks/{taskID}/release (the `ReleaseTask` operationId).
 	ReleaseTask(ctx context.Context, eventUID EventUID, taskID TaskID, body ReleaseTaskJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// SwapVariableWithBody Sets a context variable if it has the expected value, at once and whatever becomes of the task. Only the
+	// holder of the task's lease may; a repeat of a swap that succeeded succeeds.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/events/{eventUID}/tasks/{taskID}/variables (the `SwapVariable` operationId).
+	SwapVariableWithBody(ctx context.Context, eventUID EventUID, taskID TaskID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SwapVariable Sets a context variable if it has the expected value, at once and whatever becomes of the task. Only the
+	// holder of the task's lease may; a repeat of a swap that succeeded succeeds.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/events/{eventUID}/tasks/{taskID}/variables (the `SwapVariable` operationId).
+	SwapVariable(ctx context.Context, eventUID EventUID, taskID TaskID, body SwapVariableJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// PutTimelineWithBody Declares the timeline. Frozen from then on; another origin or rate is refused with 409.
 	//
 	// Takes any type of body and a specified content type.
@@ -1976,6 +2296,11 @@ type ClientInterface interface {
 
 	// ListUnits performs a GET /v1/events/{eventUID}/units/list (the `ListUnits` operationId) request.
 	ListUnits(ctx context.Context, eventUID EventUID, params *ListUnitsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetVariables The Event's context variables. Runs change them with their TaskOutput, or by compare-and-set.
+	//
+	// Corresponds with GET /v1/events/{eventUID}/variables (the `GetVariables` operationId).
+	GetVariables(ctx context.Context, eventUID EventUID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// DeleteReplay Deletes a Replay's rules, plans and reels. Its objects stay or go by the policy. Idempotent.
 	//
@@ -2183,6 +2508,55 @@ func (c *Client) ExportEvent(ctx context.Context, eventUID EventUID, reqEditors 
 	return c.Client.Do(req)
 }
 
+// ListFeedback What reviewers think of clips, one row for each segment, track and reviewer.
+//
+// Corresponds with GET /v1/events/{eventUID}/feedback (the `ListFeedback` operationId).
+func (c *Client) ListFeedback(ctx context.Context, eventUID EventUID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListFeedbackRequest(c.Server, eventUID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutFeedbackWithBody Stores what a reviewer thinks of a segment's clips on a track. A member that is absent keeps what was said before.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /v1/events/{eventUID}/feedback (the `PutFeedback` operationId).
+func (c *Client) PutFeedbackWithBody(ctx context.Context, eventUID EventUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutFeedbackRequestWithBody(c.Server, eventUID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutFeedback Stores what a reviewer thinks of a segment's clips on a track. A member that is absent keeps what was said before.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /v1/events/{eventUID}/feedback (the `PutFeedback` operationId).
+func (c *Client) PutFeedback(ctx context.Context, eventUID EventUID, body PutFeedbackJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutFeedbackRequest(c.Server, eventUID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // FinishEvent Ends the source with the frames that are stored, and drains the Event. Idempotent; without effect after the source's end.
 //
 // Corresponds with POST /v1/events/{eventUID}/finish (the `FinishEvent` operationId).
@@ -2247,6 +2621,21 @@ func (c *Client) LeaseTask(ctx context.Context, eventUID EventUID, body LeaseTas
 	return c.Client.Do(req)
 }
 
+// GetPlan The compiled Profile that the Event runs with.
+//
+// Corresponds with GET /v1/events/{eventUID}/plan (the `GetPlan` operationId).
+func (c *Client) GetPlan(ctx context.Context, eventUID EventUID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetPlanRequest(c.Server, eventUID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // PutPlanWithBody Stores the compiled Profile of an Event. Idempotent; a second plan with another hash is refused with 409.
 //
 // Takes any type of body and a specified content type.
@@ -2271,6 +2660,40 @@ func (c *Client) PutPlanWithBody(ctx context.Context, eventUID EventUID, content
 // Corresponds with PUT /v1/events/{eventUID}/plan (the `PutPlan` operationId).
 func (c *Client) PutPlan(ctx context.Context, eventUID EventUID, body PutPlanJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewPutPlanRequest(c.Server, eventUID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutPluginHealthWithBody What a worker knows of a plugin's process. The newest word of each holder counts until it says otherwise or its Job is gone.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /v1/events/{eventUID}/plugins/{plugin}/health (the `PutPluginHealth` operationId).
+func (c *Client) PutPluginHealthWithBody(ctx context.Context, eventUID EventUID, plugin PluginName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutPluginHealthRequestWithBody(c.Server, eventUID, plugin, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutPluginHealth What a worker knows of a plugin's process. The newest word of each holder counts until it says otherwise or its Job is gone.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /v1/events/{eventUID}/plugins/{plugin}/health (the `PutPluginHealth` operationId).
+func (c *Client) PutPluginHealth(ctx context.Context, eventUID EventUID, plugin PluginName, body PutPluginHealthJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutPluginHealthRequest(c.Server, eventUID, plugin, body)
 	if err != nil {
 		return nil, err
 	}
@@ -2598,6 +3021,42 @@ func (c *Client) ReleaseTask(ctx context.Context, eventUID EventUID, taskID Task
 	return c.Client.Do(req)
 }
 
+// SwapVariableWithBody Sets a context variable if it has the expected value, at once and whatever becomes of the task. Only the
+// holder of the task's lease may; a repeat of a swap that succeeded succeeds.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/events/{eventUID}/tasks/{taskID}/variables (the `SwapVariable` operationId).
+func (c *Client) SwapVariableWithBody(ctx context.Context, eventUID EventUID, taskID TaskID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSwapVariableRequestWithBody(c.Server, eventUID, taskID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SwapVariable Sets a context variable if it has the expected value, at once and whatever becomes of the task. Only the
+// holder of the task's lease may; a repeat of a swap that succeeded succeeds.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/events/{eventUID}/tasks/{taskID}/variables (the `SwapVariable` operationId).
+func (c *Client) SwapVariable(ctx context.Context, eventUID EventUID, taskID TaskID, body SwapVariableJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSwapVariableRequest(c.Server, eventUID, taskID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // PutTimelineWithBody Declares the timeline. Frozen from then on; another origin or rate is refused with 409.
 //
 // Takes any type of body and a specified content type.
@@ -2705,6 +3164,21 @@ func (c *Client) RegisterUnit(ctx context.Context, eventUID EventUID, body Regis
 // ListUnits performs a GET /v1/events/{eventUID}/units/list (the `ListUnits` operationId) request.
 func (c *Client) ListUnits(ctx context.Context, eventUID EventUID, params *ListUnitsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListUnitsRequest(c.Server, eventUID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetVariables The Event's context variables. Runs change them with their TaskOutput, or by compare-and-set.
+//
+// Corresponds with GET /v1/events/{eventUID}/variables (the `GetVariables` operationId).
+func (c *Client) GetVariables(ctx context.Context, eventUID EventUID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetVariablesRequest(c.Server, eventUID)
 	if err != nil {
 		return nil, err
 	}
@@ -3323,6 +3797,87 @@ func NewExportEventRequest(server string, eventUID EventUID) (*http.Request, err
 	return req, nil
 }
 
+// NewListFeedbackRequest constructs an http.Request for the ListFeedback method
+func NewListFeedbackRequest(server string, eventUID EventUID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "eventUID", eventUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/events/%s/feedback", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewPutFeedbackRequest calls the generic PutFeedback builder with application/json body
+func NewPutFeedbackRequest(server string, eventUID EventUID, body PutFeedbackJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPutFeedbackRequestWithBody(server, eventUID, "application/json", bodyReader)
+}
+
+// NewPutFeedbackRequestWithBody constructs an http.Request for the PutFeedback method, with any body, and a specified content type
+func NewPutFeedbackRequestWithBody(server string, eventUID EventUID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "eventUID", eventUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/events/%s/feedback", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewFinishEventRequest constructs an http.Request for the FinishEvent method
 func NewFinishEventRequest(server string, eventUID EventUID) (*http.Request, error) {
 	var err error
@@ -3438,6 +3993,40 @@ func NewLeaseTaskRequestWithBody(server string, eventUID EventUID, contentType s
 	return req, nil
 }
 
+// NewGetPlanRequest constructs an http.Request for the GetPlan method
+func NewGetPlanRequest(server string, eventUID EventUID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "eventUID", eventUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/events/%s/plan", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewPutPlanRequest calls the generic PutPlan builder with application/json body
 func NewPutPlanRequest(server string, eventUID EventUID, body PutPlanJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -3466,6 +4055,60 @@ func NewPutPlanRequestWithBody(server string, eventUID EventUID, contentType str
 	}
 
 	operationPath := fmt.Sprintf("/v1/events/%s/plan", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewPutPluginHealthRequest calls the generic PutPluginHealth builder with application/json body
+func NewPutPluginHealthRequest(server string, eventUID EventUID, plugin PluginName, body PutPluginHealthJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPutPluginHealthRequestWithBody(server, eventUID, plugin, "application/json", bodyReader)
+}
+
+// NewPutPluginHealthRequestWithBody constructs an http.Request for the PutPluginHealth method, with any body, and a specified content type
+func NewPutPluginHealthRequestWithBody(server string, eventUID EventUID, plugin PluginName, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "eventUID", eventUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "plugin", plugin, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/events/%s/plugins/%s/health", pathParam0, pathParam1)
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -3523,6 +4166,54 @@ func NewListResultsRequest(server string, eventUID EventUID, params *ListResults
 		if params.Plugin != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "plugin", *params.Plugin, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Track != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "track", *params.Track, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.FromMicros != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "fromMicros", *params.FromMicros, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.ToMicros != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "toMicros", *params.ToMicros, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.LastChunk != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "lastChunk", *params.LastChunk, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
@@ -4120,6 +4811,60 @@ func NewReleaseTaskRequestWithBody(server string, eventUID EventUID, taskID Task
 	return req, nil
 }
 
+// NewSwapVariableRequest calls the generic SwapVariable builder with application/json body
+func NewSwapVariableRequest(server string, eventUID EventUID, taskID TaskID, body SwapVariableJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewSwapVariableRequestWithBody(server, eventUID, taskID, "application/json", bodyReader)
+}
+
+// NewSwapVariableRequestWithBody constructs an http.Request for the SwapVariable method, with any body, and a specified content type
+func NewSwapVariableRequestWithBody(server string, eventUID EventUID, taskID TaskID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "eventUID", eventUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "taskID", taskID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "integer", Format: "int64"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/events/%s/tasks/%s/variables", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewPutTimelineRequest calls the generic PutTimeline builder with application/json body
 func NewPutTimelineRequest(server string, eventUID EventUID, body PutTimelineJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -4324,6 +5069,40 @@ func NewListUnitsRequest(server string, eventUID EventUID, params *ListUnitsPara
 			rawQueryFragments = append(rawQueryFragments, encoded)
 		}
 		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetVariablesRequest constructs an http.Request for the GetVariables method
+func NewGetVariablesRequest(server string, eventUID EventUID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "eventUID", eventUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/events/%s/variables", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
@@ -4597,6 +5376,27 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /v1/events/{eventUID}/export (the `ExportEvent` operationId).
 	ExportEventWithResponse(ctx context.Context, eventUID EventUID, reqEditors ...RequestEditorFn) (*ExportEventResponse, error)
 
+	// ListFeedbackWithResponse What reviewers think of clips, one row for each segment, track and reviewer.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/events/{eventUID}/feedback (the `ListFeedback` operationId).
+	ListFeedbackWithResponse(ctx context.Context, eventUID EventUID, reqEditors ...RequestEditorFn) (*ListFeedbackResponse, error)
+
+	// PutFeedbackWithBodyWithResponse Stores what a reviewer thinks of a segment's clips on a track. A member that is absent keeps what was said before.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/events/{eventUID}/feedback (the `PutFeedback` operationId).
+	PutFeedbackWithBodyWithResponse(ctx context.Context, eventUID EventUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutFeedbackResponse, error)
+
+	// PutFeedbackWithResponse Stores what a reviewer thinks of a segment's clips on a track. A member that is absent keeps what was said before.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/events/{eventUID}/feedback (the `PutFeedback` operationId).
+	PutFeedbackWithResponse(ctx context.Context, eventUID EventUID, body PutFeedbackJSONRequestBody, reqEditors ...RequestEditorFn) (*PutFeedbackResponse, error)
+
 	// FinishEventWithResponse Ends the source with the frames that are stored, and drains the Event. Idempotent; without effect after the source's end.
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -4625,6 +5425,13 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /v1/events/{eventUID}/lease (the `LeaseTask` operationId).
 	LeaseTaskWithResponse(ctx context.Context, eventUID EventUID, body LeaseTaskJSONRequestBody, reqEditors ...RequestEditorFn) (*LeaseTaskResponse, error)
 
+	// GetPlanWithResponse The compiled Profile that the Event runs with.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/events/{eventUID}/plan (the `GetPlan` operationId).
+	GetPlanWithResponse(ctx context.Context, eventUID EventUID, reqEditors ...RequestEditorFn) (*GetPlanResponse, error)
+
 	// PutPlanWithBodyWithResponse Stores the compiled Profile of an Event. Idempotent; a second plan with another hash is refused with 409.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -4638,6 +5445,20 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with PUT /v1/events/{eventUID}/plan (the `PutPlan` operationId).
 	PutPlanWithResponse(ctx context.Context, eventUID EventUID, body PutPlanJSONRequestBody, reqEditors ...RequestEditorFn) (*PutPlanResponse, error)
+
+	// PutPluginHealthWithBodyWithResponse What a worker knows of a plugin's process. The newest word of each holder counts until it says otherwise or its Job is gone.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/events/{eventUID}/plugins/{plugin}/health (the `PutPluginHealth` operationId).
+	PutPluginHealthWithBodyWithResponse(ctx context.Context, eventUID EventUID, plugin PluginName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutPluginHealthResponse, error)
+
+	// PutPluginHealthWithResponse What a worker knows of a plugin's process. The newest word of each holder counts until it says otherwise or its Job is gone.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/events/{eventUID}/plugins/{plugin}/health (the `PutPluginHealth` operationId).
+	PutPluginHealthWithResponse(ctx context.Context, eventUID EventUID, plugin PluginName, body PutPluginHealthJSONRequestBody, reqEditors ...RequestEditorFn) (*PutPluginHealthResponse, error)
 
 	// ListResultsWithResponse performs a GET /v1/events/{eventUID}/results (the `ListResults` operationId) request.
 	//
@@ -4772,6 +5593,22 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /v1/events/{eventUID}/tasks/{taskID}/release (the `ReleaseTask` operationId).
 	ReleaseTaskWithResponse(ctx context.Context, eventUID EventUID, taskID TaskID, body ReleaseTaskJSONRequestBody, reqEditors ...RequestEditorFn) (*ReleaseTaskResponse, error)
 
+	// SwapVariableWithBodyWithResponse Sets a context variable if it has the expected value, at once and whatever becomes of the task. Only the
+	// holder of the task's lease may; a repeat of a swap that succeeded succeeds.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/events/{eventUID}/tasks/{taskID}/variables (the `SwapVariable` operationId).
+	SwapVariableWithBodyWithResponse(ctx context.Context, eventUID EventUID, taskID TaskID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SwapVariableResponse, error)
+
+	// SwapVariableWithResponse Sets a context variable if it has the expected value, at once and whatever becomes of the task. Only the
+	// holder of the task's lease may; a repeat of a swap that succeeded succeeds.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/events/{eventUID}/tasks/{taskID}/variables (the `SwapVariable` operationId).
+	SwapVariableWithResponse(ctx context.Context, eventUID EventUID, taskID TaskID, body SwapVariableJSONRequestBody, reqEditors ...RequestEditorFn) (*SwapVariableResponse, error)
+
 	// PutTimelineWithBodyWithResponse Declares the timeline. Frozen from then on; another origin or rate is refused with 409.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -4820,6 +5657,13 @@ type ClientWithResponsesInterface interface {
 	//
 	// Returns a wrapper object for the known response body format(s).
 	ListUnitsWithResponse(ctx context.Context, eventUID EventUID, params *ListUnitsParams, reqEditors ...RequestEditorFn) (*ListUnitsResponse, error)
+
+	// GetVariablesWithResponse The Event's context variables. Runs change them with their TaskOutput, or by compare-and-set.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/events/{eventUID}/variables (the `GetVariables` operationId).
+	GetVariablesWithResponse(ctx context.Context, eventUID EventUID, reqEditors ...RequestEditorFn) (*GetVariablesResponse, error)
 
 	// DeleteReplayWithResponse Deletes a Replay's rules, plans and reels. Its objects stay or go by the policy. Idempotent.
 	//
@@ -5357,6 +6201,95 @@ func (r ExportEventResponse) ContentType() string {
 	return ""
 }
 
+type ListFeedbackResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *FeedbackList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListFeedbackResponse) GetJSON200() *FeedbackList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListFeedbackResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListFeedbackResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListFeedbackResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListFeedbackResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListFeedbackResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type PutFeedbackResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r PutFeedbackResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r PutFeedbackResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PutFeedbackResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PutFeedbackResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PutFeedbackResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type FinishEventResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -5494,6 +6427,54 @@ func (r LeaseTaskResponse) ContentType() string {
 	return ""
 }
 
+type GetPlanResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Plan
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetPlanResponse) GetJSON200() *Plan {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetPlanResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetPlanResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetPlanResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetPlanResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetPlanResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type PutPlanResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -5536,6 +6517,47 @@ func (r PutPlanResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r PutPlanResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type PutPluginHealthResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r PutPluginHealthResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r PutPluginHealthResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PutPluginHealthResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PutPluginHealthResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PutPluginHealthResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -6028,6 +7050,54 @@ func (r ReleaseTaskResponse) ContentType() string {
 	return ""
 }
 
+type SwapVariableResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *VariableSwapResult
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r SwapVariableResponse) GetJSON200() *VariableSwapResult {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r SwapVariableResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r SwapVariableResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SwapVariableResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SwapVariableResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SwapVariableResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type PutTimelineResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -6200,6 +7270,54 @@ func (r ListUnitsResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ListUnitsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetVariablesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Variables
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetVariablesResponse) GetJSON200() *Variables {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetVariablesResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetVariablesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetVariablesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetVariablesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetVariablesResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -6503,6 +7621,45 @@ func (c *ClientWithResponses) ExportEventWithResponse(ctx context.Context, event
 	return ParseExportEventResponse(rsp)
 }
 
+// ListFeedbackWithResponse What reviewers think of clips, one row for each segment, track and reviewer.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/events/{eventUID}/feedback (the `ListFeedback` operationId).
+func (c *ClientWithResponses) ListFeedbackWithResponse(ctx context.Context, eventUID EventUID, reqEditors ...RequestEditorFn) (*ListFeedbackResponse, error) {
+	rsp, err := c.ListFeedback(ctx, eventUID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListFeedbackResponse(rsp)
+}
+
+// PutFeedbackWithBodyWithResponse Stores what a reviewer thinks of a segment's clips on a track. A member that is absent keeps what was said before.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/events/{eventUID}/feedback (the `PutFeedback` operationId).
+func (c *ClientWithResponses) PutFeedbackWithBodyWithResponse(ctx context.Context, eventUID EventUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutFeedbackResponse, error) {
+	rsp, err := c.PutFeedbackWithBody(ctx, eventUID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutFeedbackResponse(rsp)
+}
+
+// PutFeedbackWithResponse Stores what a reviewer thinks of a segment's clips on a track. A member that is absent keeps what was said before.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/events/{eventUID}/feedback (the `PutFeedback` operationId).
+func (c *ClientWithResponses) PutFeedbackWithResponse(ctx context.Context, eventUID EventUID, body PutFeedbackJSONRequestBody, reqEditors ...RequestEditorFn) (*PutFeedbackResponse, error) {
+	rsp, err := c.PutFeedback(ctx, eventUID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutFeedbackResponse(rsp)
+}
+
 // FinishEventWithResponse Ends the source with the frames that are stored, and drains the Event. Idempotent; without effect after the source's end.
 //
 // Returns a wrapper object for the known response body format(s).
@@ -6555,6 +7712,19 @@ func (c *ClientWithResponses) LeaseTaskWithResponse(ctx context.Context, eventUI
 	return ParseLeaseTaskResponse(rsp)
 }
 
+// GetPlanWithResponse The compiled Profile that the Event runs with.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/events/{eventUID}/plan (the `GetPlan` operationId).
+func (c *ClientWithResponses) GetPlanWithResponse(ctx context.Context, eventUID EventUID, reqEditors ...RequestEditorFn) (*GetPlanResponse, error) {
+	rsp, err := c.GetPlan(ctx, eventUID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetPlanResponse(rsp)
+}
+
 // PutPlanWithBodyWithResponse Stores the compiled Profile of an Event. Idempotent; a second plan with another hash is refused with 409.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -6579,6 +7749,32 @@ func (c *ClientWithResponses) PutPlanWithResponse(ctx context.Context, eventUID 
 		return nil, err
 	}
 	return ParsePutPlanResponse(rsp)
+}
+
+// PutPluginHealthWithBodyWithResponse What a worker knows of a plugin's process. The newest word of each holder counts until it says otherwise or its Job is gone.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/events/{eventUID}/plugins/{plugin}/health (the `PutPluginHealth` operationId).
+func (c *ClientWithResponses) PutPluginHealthWithBodyWithResponse(ctx context.Context, eventUID EventUID, plugin PluginName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutPluginHealthResponse, error) {
+	rsp, err := c.PutPluginHealthWithBody(ctx, eventUID, plugin, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutPluginHealthResponse(rsp)
+}
+
+// PutPluginHealthWithResponse What a worker knows of a plugin's process. The newest word of each holder counts until it says otherwise or its Job is gone.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/events/{eventUID}/plugins/{plugin}/health (the `PutPluginHealth` operationId).
+func (c *ClientWithResponses) PutPluginHealthWithResponse(ctx context.Context, eventUID EventUID, plugin PluginName, body PutPluginHealthJSONRequestBody, reqEditors ...RequestEditorFn) (*PutPluginHealthResponse, error) {
+	rsp, err := c.PutPluginHealth(ctx, eventUID, plugin, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutPluginHealthResponse(rsp)
 }
 
 // ListResultsWithResponse performs a GET /v1/events/{eventUID}/results (the `ListResults` operationId) request.
@@ -6828,6 +8024,34 @@ func (c *ClientWithResponses) ReleaseTaskWithResponse(ctx context.Context, event
 	return ParseReleaseTaskResponse(rsp)
 }
 
+// SwapVariableWithBodyWithResponse Sets a context variable if it has the expected value, at once and whatever becomes of the task. Only the
+// holder of the task's lease may; a repeat of a swap that succeeded succeeds.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/events/{eventUID}/tasks/{taskID}/variables (the `SwapVariable` operationId).
+func (c *ClientWithResponses) SwapVariableWithBodyWithResponse(ctx context.Context, eventUID EventUID, taskID TaskID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SwapVariableResponse, error) {
+	rsp, err := c.SwapVariableWithBody(ctx, eventUID, taskID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSwapVariableResponse(rsp)
+}
+
+// SwapVariableWithResponse Sets a context variable if it has the expected value, at once and whatever becomes of the task. Only the
+// holder of the task's lease may; a repeat of a swap that succeeded succeeds.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/events/{eventUID}/tasks/{taskID}/variables (the `SwapVariable` operationId).
+func (c *ClientWithResponses) SwapVariableWithResponse(ctx context.Context, eventUID EventUID, taskID TaskID, body SwapVariableJSONRequestBody, reqEditors ...RequestEditorFn) (*SwapVariableResponse, error) {
+	rsp, err := c.SwapVariable(ctx, eventUID, taskID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSwapVariableResponse(rsp)
+}
+
 // PutTimelineWithBodyWithResponse Declares the timeline. Frozen from then on; another origin or rate is refused with 409.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -6917,6 +8141,19 @@ func (c *ClientWithResponses) ListUnitsWithResponse(ctx context.Context, eventUI
 		return nil, err
 	}
 	return ParseListUnitsResponse(rsp)
+}
+
+// GetVariablesWithResponse The Event's context variables. Runs change them with their TaskOutput, or by compare-and-set.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/events/{eventUID}/variables (the `GetVariables` operationId).
+func (c *ClientWithResponses) GetVariablesWithResponse(ctx context.Context, eventUID EventUID, reqEditors ...RequestEditorFn) (*GetVariablesResponse, error) {
+	rsp, err := c.GetVariables(ctx, eventUID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetVariablesResponse(rsp)
 }
 
 // DeleteReplayWithResponse Deletes a Replay's rules, plans and reels. Its objects stay or go by the policy. Idempotent.
@@ -7319,6 +8556,68 @@ func ParseExportEventResponse(rsp *http.Response) (*ExportEventResponse, error) 
 	return response, nil
 }
 
+// ParseListFeedbackResponse parses an HTTP response from a ListFeedbackWithResponse call
+func ParseListFeedbackResponse(rsp *http.Response) (*ListFeedbackResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListFeedbackResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest FeedbackList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParsePutFeedbackResponse parses an HTTP response from a PutFeedbackWithResponse call
+func ParsePutFeedbackResponse(rsp *http.Response) (*PutFeedbackResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PutFeedbackResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseFinishEventResponse parses an HTTP response from a FinishEventWithResponse call
 func ParseFinishEventResponse(rsp *http.Response) (*FinishEventResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -7414,6 +8713,39 @@ func ParseLeaseTaskResponse(rsp *http.Response) (*LeaseTaskResponse, error) {
 	return response, nil
 }
 
+// ParseGetPlanResponse parses an HTTP response from a GetPlanWithResponse call
+func ParseGetPlanResponse(rsp *http.Response) (*GetPlanResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetPlanResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Plan
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParsePutPlanResponse parses an HTTP response from a PutPlanWithResponse call
 func ParsePutPlanResponse(rsp *http.Response) (*PutPlanResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -7434,6 +8766,35 @@ func ParsePutPlanResponse(rsp *http.Response) (*PutPlanResponse, error) {
 			return nil, err
 		}
 		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParsePutPluginHealthResponse parses an HTTP response from a PutPluginHealthWithResponse call
+func ParsePutPluginHealthResponse(rsp *http.Response) (*PutPluginHealthResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PutPluginHealthResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Problem
@@ -7789,6 +9150,39 @@ func ParseReleaseTaskResponse(rsp *http.Response) (*ReleaseTaskResponse, error) 
 	return response, nil
 }
 
+// ParseSwapVariableResponse parses an HTTP response from a SwapVariableWithResponse call
+func ParseSwapVariableResponse(rsp *http.Response) (*SwapVariableResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SwapVariableResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest VariableSwapResult
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParsePutTimelineResponse parses an HTTP response from a PutTimelineWithResponse call
 func ParsePutTimelineResponse(rsp *http.Response) (*PutTimelineResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -7896,6 +9290,39 @@ func ParseListUnitsResponse(rsp *http.Response) (*ListUnitsResponse, error) {
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest UnitList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetVariablesResponse parses an HTTP response from a GetVariablesWithResponse call
+func ParseGetVariablesResponse(rsp *http.Response) (*GetVariablesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetVariablesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Variables
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -8048,6 +9475,12 @@ type ServerInterface interface {
 	// ExportEvent The Event in MRE's export schema.
 	// (GET /v1/events/{eventUID}/export)
 	ExportEvent(w http.ResponseWriter, r *http.Request, eventUID EventUID)
+	// ListFeedback What reviewers think of clips, one row for each segment, track and reviewer.
+	// (GET /v1/events/{eventUID}/feedback)
+	ListFeedback(w http.ResponseWriter, r *http.Request, eventUID EventUID)
+	// PutFeedback Stores what a reviewer thinks of a segment's clips on a track. A member that is absent keeps what was said before.
+	// (PUT /v1/events/{eventUID}/feedback)
+	PutFeedback(w http.ResponseWriter, r *http.Request, eventUID EventUID)
 	// FinishEvent Ends the source with the frames that are stored, and drains the Event. Idempotent; without effect after the source's end.
 	// (POST /v1/events/{eventUID}/finish)
 	FinishEvent(w http.ResponseWriter, r *http.Request, eventUID EventUID)
@@ -8057,9 +9490,15 @@ type ServerInterface interface {
 	// LeaseTask Takes the next ready task of the Event, or waits for one.
 	// (POST /v1/events/{eventUID}/lease)
 	LeaseTask(w http.ResponseWriter, r *http.Request, eventUID EventUID)
+	// GetPlan The compiled Profile that the Event runs with.
+	// (GET /v1/events/{eventUID}/plan)
+	GetPlan(w http.ResponseWriter, r *http.Request, eventUID EventUID)
 	// PutPlan Stores the compiled Profile of an Event. Idempotent; a second plan with another hash is refused with 409.
 	// (PUT /v1/events/{eventUID}/plan)
 	PutPlan(w http.ResponseWriter, r *http.Request, eventUID EventUID)
+	// PutPluginHealth What a worker knows of a plugin's process. The newest word of each holder counts until it says otherwise or its Job is gone.
+	// (PUT /v1/events/{eventUID}/plugins/{plugin}/health)
+	PutPluginHealth(w http.ResponseWriter, r *http.Request, eventUID EventUID, plugin PluginName)
 
 	// (GET /v1/events/{eventUID}/results)
 	ListResults(w http.ResponseWriter, r *http.Request, eventUID EventUID, params ListResultsParams)
@@ -8096,6 +9535,10 @@ type ServerInterface interface {
 	// ReleaseTask Gives a task back untried, when the holder is told to stop.
 	// (POST /v1/events/{eventUID}/tasks/{taskID}/release)
 	ReleaseTask(w http.ResponseWriter, r *http.Request, eventUID EventUID, taskID TaskID)
+	// SwapVariable Sets a context variable if it has the expected value, at once and whatever becomes of the task. Only the
+	// holder of the task's lease may; a repeat of a swap that succeeded succeeds.
+	// (POST /v1/events/{eventUID}/tasks/{taskID}/variables)
+	SwapVariable(w http.ResponseWriter, r *http.Request, eventUID EventUID, taskID TaskID)
 	// PutTimeline Declares the timeline. Frozen from then on; another origin or rate is refused with 409.
 	// (PUT /v1/events/{eventUID}/timeline)
 	PutTimeline(w http.ResponseWriter, r *http.Request, eventUID EventUID)
@@ -8109,6 +9552,9 @@ type ServerInterface interface {
 
 	// (GET /v1/events/{eventUID}/units/list)
 	ListUnits(w http.ResponseWriter, r *http.Request, eventUID EventUID, params ListUnitsParams)
+	// GetVariables The Event's context variables. Runs change them with their TaskOutput, or by compare-and-set.
+	// (GET /v1/events/{eventUID}/variables)
+	GetVariables(w http.ResponseWriter, r *http.Request, eventUID EventUID)
 	// DeleteReplay Deletes a Replay's rules, plans and reels. Its objects stay or go by the policy. Idempotent.
 	// (DELETE /v1/replays/{replayUID})
 	DeleteReplay(w http.ResponseWriter, r *http.Request, replayUID ReplayUID, params DeleteReplayParams)
@@ -8523,6 +9969,58 @@ func (siw *ServerInterfaceWrapper) ExportEvent(w http.ResponseWriter, r *http.Re
 	handler.ServeHTTP(w, r)
 }
 
+// ListFeedback operation middleware
+func (siw *ServerInterfaceWrapper) ListFeedback(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "eventUID" -------------
+	var eventUID EventUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "eventUID", r.PathValue("eventUID"), &eventUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "eventUID", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListFeedback(w, r, eventUID)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// PutFeedback operation middleware
+func (siw *ServerInterfaceWrapper) PutFeedback(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "eventUID" -------------
+	var eventUID EventUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "eventUID", r.PathValue("eventUID"), &eventUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "eventUID", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.PutFeedback(w, r, eventUID)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // FinishEvent operation middleware
 func (siw *ServerInterfaceWrapper) FinishEvent(w http.ResponseWriter, r *http.Request) {
 
@@ -8601,6 +10099,32 @@ func (siw *ServerInterfaceWrapper) LeaseTask(w http.ResponseWriter, r *http.Requ
 	handler.ServeHTTP(w, r)
 }
 
+// GetPlan operation middleware
+func (siw *ServerInterfaceWrapper) GetPlan(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "eventUID" -------------
+	var eventUID EventUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "eventUID", r.PathValue("eventUID"), &eventUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "eventUID", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetPlan(w, r, eventUID)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // PutPlan operation middleware
 func (siw *ServerInterfaceWrapper) PutPlan(w http.ResponseWriter, r *http.Request) {
 
@@ -8618,6 +10142,41 @@ func (siw *ServerInterfaceWrapper) PutPlan(w http.ResponseWriter, r *http.Reques
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.PutPlan(w, r, eventUID)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// PutPluginHealth operation middleware
+func (siw *ServerInterfaceWrapper) PutPluginHealth(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "eventUID" -------------
+	var eventUID EventUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "eventUID", r.PathValue("eventUID"), &eventUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "eventUID", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "plugin" -------------
+	var plugin PluginName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "plugin", r.PathValue("plugin"), &plugin, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "plugin", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.PutPluginHealth(w, r, eventUID, plugin)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -8654,6 +10213,58 @@ func (siw *ServerInterfaceWrapper) ListResults(w http.ResponseWriter, r *http.Re
 			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "plugin"})
 		} else {
 			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "plugin", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "track" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "track", r.URL.Query(), &params.Track, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "track"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "track", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "fromMicros" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "fromMicros", r.URL.Query(), &params.FromMicros, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "fromMicros"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "fromMicros", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "toMicros" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "toMicros", r.URL.Query(), &params.ToMicros, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "toMicros"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "toMicros", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "lastChunk" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "lastChunk", r.URL.Query(), &params.LastChunk, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "lastChunk"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "lastChunk", Err: err})
 		}
 		return
 	}
@@ -9049,6 +10660,41 @@ func (siw *ServerInterfaceWrapper) ReleaseTask(w http.ResponseWriter, r *http.Re
 	handler.ServeHTTP(w, r)
 }
 
+// SwapVariable operation middleware
+func (siw *ServerInterfaceWrapper) SwapVariable(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "eventUID" -------------
+	var eventUID EventUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "eventUID", r.PathValue("eventUID"), &eventUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "eventUID", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "taskID" -------------
+	var taskID TaskID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "taskID", r.PathValue("taskID"), &taskID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "taskID", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.SwapVariable(w, r, eventUID, taskID)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // PutTimeline operation middleware
 func (siw *ServerInterfaceWrapper) PutTimeline(w http.ResponseWriter, r *http.Request) {
 
@@ -9173,6 +10819,32 @@ func (siw *ServerInterfaceWrapper) ListUnits(w http.ResponseWriter, r *http.Requ
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.ListUnits(w, r, eventUID, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetVariables operation middleware
+func (siw *ServerInterfaceWrapper) GetVariables(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "eventUID" -------------
+	var eventUID EventUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "eventUID", r.PathValue("eventUID"), &eventUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "eventUID", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetVariables(w, r, eventUID)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -9398,6 +11070,7 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/healthz", wrapper.GetHealth)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/readyz", wrapper.GetReadiness)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/events/{eventUID}/plan", wrapper.GetPlan)
 	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/v1/events/{eventUID}/plan", wrapper.PutPlan)
 	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/v1/events/{eventUID}", wrapper.DeleteEvent)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/events/{eventUID}", wrapper.GetEvent)
@@ -9419,6 +11092,11 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/events/{eventUID}/tasks/{taskID}/complete", wrapper.CompleteTask)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/events/{eventUID}/tasks/{taskID}/fail", wrapper.FailTask)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/events/{eventUID}/tasks/{taskID}/release", wrapper.ReleaseTask)
+	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/v1/events/{eventUID}/plugins/{plugin}/health", wrapper.PutPluginHealth)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/events/{eventUID}/variables", wrapper.GetVariables)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/events/{eventUID}/tasks/{taskID}/variables", wrapper.SwapVariable)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/events/{eventUID}/feedback", wrapper.ListFeedback)
+	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/v1/events/{eventUID}/feedback", wrapper.PutFeedback)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/events/{eventUID}/chunks", wrapper.ListChunks)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/events/{eventUID}/chunks/{chunk}", wrapper.ExplainChunk)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/events/{eventUID}/units/list", wrapper.ListUnits)
@@ -9853,6 +11531,79 @@ func (response ExportEventdefaultApplicationProblemPlusJSONResponse) VisitExport
 	return err
 }
 
+type ListFeedbackRequestObject struct {
+	EventUID EventUID `json:"eventUID"`
+}
+
+type ListFeedbackResponseObject interface {
+	VisitListFeedbackResponse(w http.ResponseWriter) error
+}
+
+type ListFeedback200JSONResponse FeedbackList
+
+func (response ListFeedback200JSONResponse) VisitListFeedbackResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListFeedbackdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListFeedbackdefaultApplicationProblemPlusJSONResponse) VisitListFeedbackResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutFeedbackRequestObject struct {
+	EventUID EventUID `json:"eventUID"`
+	Body     *PutFeedbackJSONRequestBody
+}
+
+type PutFeedbackResponseObject interface {
+	VisitPutFeedbackResponse(w http.ResponseWriter) error
+}
+
+type PutFeedback204Response struct {
+}
+
+func (response PutFeedback204Response) VisitPutFeedbackResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type PutFeedbackdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response PutFeedbackdefaultApplicationProblemPlusJSONResponse) VisitPutFeedbackResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type FinishEventRequestObject struct {
 	EventUID EventUID `json:"eventUID"`
 }
@@ -9965,6 +11716,45 @@ func (response LeaseTaskdefaultApplicationProblemPlusJSONResponse) VisitLeaseTas
 	return err
 }
 
+type GetPlanRequestObject struct {
+	EventUID EventUID `json:"eventUID"`
+}
+
+type GetPlanResponseObject interface {
+	VisitGetPlanResponse(w http.ResponseWriter) error
+}
+
+type GetPlan200JSONResponse Plan
+
+func (response GetPlan200JSONResponse) VisitGetPlanResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPlandefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetPlandefaultApplicationProblemPlusJSONResponse) VisitGetPlanResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type PutPlanRequestObject struct {
 	EventUID EventUID `json:"eventUID"`
 	Body     *PutPlanJSONRequestBody
@@ -9994,6 +11784,41 @@ type PutPlandefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response PutPlandefaultApplicationProblemPlusJSONResponse) VisitPutPlanResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutPluginHealthRequestObject struct {
+	EventUID EventUID   `json:"eventUID"`
+	Plugin   PluginName `json:"plugin"`
+	Body     *PutPluginHealthJSONRequestBody
+}
+
+type PutPluginHealthResponseObject interface {
+	VisitPutPluginHealthResponse(w http.ResponseWriter) error
+}
+
+type PutPluginHealth204Response struct {
+}
+
+func (response PutPluginHealth204Response) VisitPutPluginHealthResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type PutPluginHealthdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response PutPluginHealthdefaultApplicationProblemPlusJSONResponse) VisitPutPluginHealthResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -10421,6 +12246,47 @@ func (response ReleaseTaskdefaultApplicationProblemPlusJSONResponse) VisitReleas
 	return err
 }
 
+type SwapVariableRequestObject struct {
+	EventUID EventUID `json:"eventUID"`
+	TaskID   TaskID   `json:"taskID"`
+	Body     *SwapVariableJSONRequestBody
+}
+
+type SwapVariableResponseObject interface {
+	VisitSwapVariableResponse(w http.ResponseWriter) error
+}
+
+type SwapVariable200JSONResponse VariableSwapResult
+
+func (response SwapVariable200JSONResponse) VisitSwapVariableResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SwapVariabledefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response SwapVariabledefaultApplicationProblemPlusJSONResponse) VisitSwapVariableResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type PutTimelineRequestObject struct {
 	EventUID EventUID `json:"eventUID"`
 	Body     *PutTimelineJSONRequestBody
@@ -10558,6 +12424,45 @@ type ListUnitsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListUnitsdefaultApplicationProblemPlusJSONResponse) VisitListUnitsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetVariablesRequestObject struct {
+	EventUID EventUID `json:"eventUID"`
+}
+
+type GetVariablesResponseObject interface {
+	VisitGetVariablesResponse(w http.ResponseWriter) error
+}
+
+type GetVariables200JSONResponse Variables
+
+func (response GetVariables200JSONResponse) VisitGetVariablesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetVariablesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetVariablesdefaultApplicationProblemPlusJSONResponse) VisitGetVariablesResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -10724,6 +12629,12 @@ type StrictServerInterface interface {
 	// ExportEvent The Event in MRE's export schema.
 	// (GET /v1/events/{eventUID}/export)
 	ExportEvent(ctx context.Context, request ExportEventRequestObject) (ExportEventResponseObject, error)
+	// ListFeedback What reviewers think of clips, one row for each segment, track and reviewer.
+	// (GET /v1/events/{eventUID}/feedback)
+	ListFeedback(ctx context.Context, request ListFeedbackRequestObject) (ListFeedbackResponseObject, error)
+	// PutFeedback Stores what a reviewer thinks of a segment's clips on a track. A member that is absent keeps what was said before.
+	// (PUT /v1/events/{eventUID}/feedback)
+	PutFeedback(ctx context.Context, request PutFeedbackRequestObject) (PutFeedbackResponseObject, error)
 	// FinishEvent Ends the source with the frames that are stored, and drains the Event. Idempotent; without effect after the source's end.
 	// (POST /v1/events/{eventUID}/finish)
 	FinishEvent(ctx context.Context, request FinishEventRequestObject) (FinishEventResponseObject, error)
@@ -10733,9 +12644,15 @@ type StrictServerInterface interface {
 	// LeaseTask Takes the next ready task of the Event, or waits for one.
 	// (POST /v1/events/{eventUID}/lease)
 	LeaseTask(ctx context.Context, request LeaseTaskRequestObject) (LeaseTaskResponseObject, error)
+	// GetPlan The compiled Profile that the Event runs with.
+	// (GET /v1/events/{eventUID}/plan)
+	GetPlan(ctx context.Context, request GetPlanRequestObject) (GetPlanResponseObject, error)
 	// PutPlan Stores the compiled Profile of an Event. Idempotent; a second plan with another hash is refused with 409.
 	// (PUT /v1/events/{eventUID}/plan)
 	PutPlan(ctx context.Context, request PutPlanRequestObject) (PutPlanResponseObject, error)
+	// PutPluginHealth What a worker knows of a plugin's process. The newest word of each holder counts until it says otherwise or its Job is gone.
+	// (PUT /v1/events/{eventUID}/plugins/{plugin}/health)
+	PutPluginHealth(ctx context.Context, request PutPluginHealthRequestObject) (PutPluginHealthResponseObject, error)
 
 	// (GET /v1/events/{eventUID}/results)
 	ListResults(ctx context.Context, request ListResultsRequestObject) (ListResultsResponseObject, error)
@@ -10772,6 +12689,10 @@ type StrictServerInterface interface {
 	// ReleaseTask Gives a task back untried, when the holder is told to stop.
 	// (POST /v1/events/{eventUID}/tasks/{taskID}/release)
 	ReleaseTask(ctx context.Context, request ReleaseTaskRequestObject) (ReleaseTaskResponseObject, error)
+	// SwapVariable Sets a context variable if it has the expected value, at once and whatever becomes of the task. Only the
+	// holder of the task's lease may; a repeat of a swap that succeeded succeeds.
+	// (POST /v1/events/{eventUID}/tasks/{taskID}/variables)
+	SwapVariable(ctx context.Context, request SwapVariableRequestObject) (SwapVariableResponseObject, error)
 	// PutTimeline Declares the timeline. Frozen from then on; another origin or rate is refused with 409.
 	// (PUT /v1/events/{eventUID}/timeline)
 	PutTimeline(ctx context.Context, request PutTimelineRequestObject) (PutTimelineResponseObject, error)
@@ -10785,6 +12706,9 @@ type StrictServerInterface interface {
 
 	// (GET /v1/events/{eventUID}/units/list)
 	ListUnits(ctx context.Context, request ListUnitsRequestObject) (ListUnitsResponseObject, error)
+	// GetVariables The Event's context variables. Runs change them with their TaskOutput, or by compare-and-set.
+	// (GET /v1/events/{eventUID}/variables)
+	GetVariables(ctx context.Context, request GetVariablesRequestObject) (GetVariablesResponseObject, error)
 	// DeleteReplay Deletes a Replay's rules, plans and reels. Its objects stay or go by the policy. Idempotent.
 	// (DELETE /v1/replays/{replayUID})
 	DeleteReplay(ctx context.Context, request DeleteReplayRequestObject) (DeleteReplayResponseObject, error)
@@ -11129,6 +13053,65 @@ func (sh *strictHandler) ExportEvent(w http.ResponseWriter, r *http.Request, eve
 	}
 }
 
+// ListFeedback operation middleware
+func (sh *strictHandler) ListFeedback(w http.ResponseWriter, r *http.Request, eventUID EventUID) {
+	var request ListFeedbackRequestObject
+
+	request.EventUID = eventUID
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListFeedback(ctx, request.(ListFeedbackRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListFeedback")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListFeedbackResponseObject); ok {
+		if err := validResponse.VisitListFeedbackResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// PutFeedback operation middleware
+func (sh *strictHandler) PutFeedback(w http.ResponseWriter, r *http.Request, eventUID EventUID) {
+	var request PutFeedbackRequestObject
+
+	request.EventUID = eventUID
+
+	var body PutFeedbackJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.PutFeedback(ctx, request.(PutFeedbackRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PutFeedback")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(PutFeedbackResponseObject); ok {
+		if err := validResponse.VisitPutFeedbackResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // FinishEvent operation middleware
 func (sh *strictHandler) FinishEvent(w http.ResponseWriter, r *http.Request, eventUID EventUID) {
 	var request FinishEventRequestObject
@@ -11214,6 +13197,32 @@ func (sh *strictHandler) LeaseTask(w http.ResponseWriter, r *http.Request, event
 	}
 }
 
+// GetPlan operation middleware
+func (sh *strictHandler) GetPlan(w http.ResponseWriter, r *http.Request, eventUID EventUID) {
+	var request GetPlanRequestObject
+
+	request.EventUID = eventUID
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetPlan(ctx, request.(GetPlanRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetPlan")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetPlanResponseObject); ok {
+		if err := validResponse.VisitGetPlanResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // PutPlan operation middleware
 func (sh *strictHandler) PutPlan(w http.ResponseWriter, r *http.Request, eventUID EventUID) {
 	var request PutPlanRequestObject
@@ -11240,6 +13249,40 @@ func (sh *strictHandler) PutPlan(w http.ResponseWriter, r *http.Request, eventUI
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(PutPlanResponseObject); ok {
 		if err := validResponse.VisitPutPlanResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// PutPluginHealth operation middleware
+func (sh *strictHandler) PutPluginHealth(w http.ResponseWriter, r *http.Request, eventUID EventUID, plugin PluginName) {
+	var request PutPluginHealthRequestObject
+
+	request.EventUID = eventUID
+	request.Plugin = plugin
+
+	var body PutPluginHealthJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.PutPluginHealth(ctx, request.(PutPluginHealthRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PutPluginHealth")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(PutPluginHealthResponseObject); ok {
+		if err := validResponse.VisitPutPluginHealthResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
@@ -11596,6 +13639,40 @@ func (sh *strictHandler) ReleaseTask(w http.ResponseWriter, r *http.Request, eve
 	}
 }
 
+// SwapVariable operation middleware
+func (sh *strictHandler) SwapVariable(w http.ResponseWriter, r *http.Request, eventUID EventUID, taskID TaskID) {
+	var request SwapVariableRequestObject
+
+	request.EventUID = eventUID
+	request.TaskID = taskID
+
+	var body SwapVariableJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.SwapVariable(ctx, request.(SwapVariableRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SwapVariable")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(SwapVariableResponseObject); ok {
+		if err := validResponse.VisitSwapVariableResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // PutTimeline operation middleware
 func (sh *strictHandler) PutTimeline(w http.ResponseWriter, r *http.Request, eventUID EventUID) {
 	var request PutTimelineRequestObject
@@ -11722,6 +13799,32 @@ func (sh *strictHandler) ListUnits(w http.ResponseWriter, r *http.Request, event
 	}
 }
 
+// GetVariables operation middleware
+func (sh *strictHandler) GetVariables(w http.ResponseWriter, r *http.Request, eventUID EventUID) {
+	var request GetVariablesRequestObject
+
+	request.EventUID = eventUID
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetVariables(ctx, request.(GetVariablesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetVariables")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetVariablesResponseObject); ok {
+		if err := validResponse.VisitGetVariablesResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // DeleteReplay operation middleware
 func (sh *strictHandler) DeleteReplay(w http.ResponseWriter, r *http.Request, replayUID ReplayUID, params DeleteReplayParams) {
 	var request DeleteReplayRequestObject
@@ -11813,155 +13916,184 @@ func (sh *strictHandler) PutReplay(w http.ResponseWriter, r *http.Request, repla
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"5H1tc9s21uhfwfA+M9mdh5GdJu2ztT+ljtO46zQe29ncuU3uFBKPJKwpgAVAO2rG//0ODgASpECKtKVs",
-	"OrdfGpkkXs4bzju+JDOxKgQHrlVy9CUpqKQr0CDx18my5De/lqspSPOT8eQoKaheJmnC6QqSo2Rm3kjS",
-	"RMIfJZOQJUdalpAmaraEFTUfzYVcUZ0cJYzrH14kabJinK3KVXJ0mCZ6XYB9BAuQyf19mpwIrhkvwXyb",
-	"gZpJVmgmzMzXSyC/z9zj34mYE70EUtAFkCnMhYRJkto1/lGCXAeL9EOG61rRz+fAF3qZHH33/Q/VUpSW",
-	"jC9wJae3wPX7s1cdWwf/uG/3wSw/vMC9+5/PUjOeBmlG/r+/vXz6f+jTPw+f/vj003//VxJbzjlbMV2t",
-	"pbXFHB+GM2cwp2Wuk6PvDw/TBhaef2ewQD9bLDw7NM8rpDyLIuUSipyuu2Ehq+dfCRjXVN10rkbbhw+j",
-	"yhgA7s1QqhBcAfLFhRTTHFbmn4a2gCNeaFHkbEYNtR4U9o3//rcypPslmPm/JMyTo+R/HdSMd2CfqgM/",
-	"Ls7YJP4PS6rJHXBN7qTgC0J5Ru7M37QgmSB/u3x9Qn588f3//H2C8HEjmglflhkT15LObpDBpShAamY3",
-	"MltSziFXbZAgibTBkCYzkcHMvNtCSJrklC9KuoDoQ0VXRQ6XVMPAeZSWQFdnPIPPcTFgoE4ZB/lEEWZe",
-	"M6w/YGDtwdAc8tnTKVWQEXELEoUKNTAjdhlq0Nj3IbX95iZq7sTDrwGQtMbBp2pUMf03zLRZ8E90dpOL",
-	"RQQKVN0oog0FUAmEC000yBXjNE/JdE0KIfIJMbBaUU4XIIlif4LC3f0iporMpVgRps3mmjQhgWdW3veS",
-	"qhC5X9x9mtwJeTPqkxa88PvUzx2FxPpVKandfZuMM2aIbVr6p8ANJ/+W/LS+mglpgHz6R0nzYNyaODM3",
-	"6hXMBM/inNAnHNJEixwk5TMYNMThVtpprygyQ9rccgxeJ0vKLT82YXXDeBbCCE+5xIv4KIisWP0Sf6AK",
-	"Outge/gjKmo3IViyLDJCCyxmuNQu334Rzu8W2Q2Ic6Z0XP4t7D+ZhpXaRsIOqPfVNFRKukZQwGe9yaUf",
-	"liDBiOiFIIK3BUkUGq1d+xW6GeIbNDrY5t5yoSB7qRs4yKiGp5qtIIngGT77o6wfBiW/ObWv3qfJnLIc",
-	"MhRHA7Gdu4OgCaozTWZ0BYTONUjCNFnSjEwBOMlgllMJGVkxpRhfTOpRp0LkQLkZtZBiBkpBSEnBY6Xd",
-	"rFu3doVvGqrkTA/bUwtnDo5+UrdjP2C41Cb4OpH7CjRleYx8Hea3bgpJ1uNoEKmbJbl5I+RewWbQWO85",
-	"05ujbFC6NSU8lHQ/TE4rYm3CBHj2ls2kGEqNcyaVfi2diBvygXl36Oi8Mp4GvKw0lXrE4lsAdHM1x0kD",
-	"gDQ2W22kE8IdIjOwzzYkSEUNA6Wpp8w+urBDda7yii04tRrsQ5mjFmaqHiyifhvdCYEmvfGJc5Ci1ESU",
-	"qEp9froQT91Cje4/uaR3b0Epoxp3EbyftHuLXnb5M1sUwI3miBLeoHhV6DUqGSggo4f4Sc6KCLdIKWQc",
-	"lXwb7N5SidjLxazSy5pQU8+PDg48rN5evJjETp0VlTf/AqncCAO0eFHqoWsrpBDzrS9DxugFvnnvddBx",
-	"J6eCxQq4thbp5tM2/i6AZ+aZ0brsZEmavMaTIIo7vSxXU+6OgB4Q/3Jx+nMUxpXdMwC6t1QyOkANyFnx",
-	"L/fqpqrmwVEPl1Y2UYjw+oxk5ofBbJQNclac8aKMyKPhdPrvYrH1oCpyQbOHUeWqeDF8+BEk3E9bDdLY",
-	"VHsMweaMb9V8rv173UbyIblbAkc6Q5uBLKkiXFhbeaD9PV5tuIR5TP/4ykRaEWcA0UBTqXBgqaCLgvd/",
-	"oBoZ/4jzNIBWeNpItmCcmt2JQrMV+7NDTL2CGVNRA304k45gDAnUedc2JS6a/QO1rn7+ojfAY7zVQ032",
-	"G7+KaqExkL+CHAx/XYiczdYh1C+N7s3flbookcjwTcAjwzzoQIAdrVIYWm4SwSEuJiSsKONmlLjmwxTJ",
-	"Ya6RE8idkJmaJEe8zPN0i9GOU4bjx4CA4qRjzdPaAdZHE4ErKgOanYP2MYxOt5m1vMhcSLIQIkOP6oxy",
-	"MgWiJYOM0AVlw2z2NIEsP3dqUJNdNwmqJcngcyGkPg90qE0NySmQXS6YB/hmipzyN1Qt4w+lWEhQaoC7",
-	"2r7XYMYmwF+SmeAZM7+IfQchTgme+xYTTKH/cgk018t1VIFRopQzOOXZVvu+Ob3TtI7MQWXENVmDnpCX",
-	"M81u4QjPMjsykSVXE/JKWjI9sg4IRYx6lqWG5G88E0zIiVgVhhmRZKzahk5Y74CdoNXVVvXspIaT3SRJ",
-	"mviR+tU/VaoC/Nab+/tVEGMnm7UtqXnFGyK7UQXijrk0ua01o+Z6LpkCRe6YXhK4Bbkm1n/1EM9Xh4uv",
-	"1hgrGg4oNq0ERlMQhECslx8TRgYPpYxIooALw9jh4Yt/RFBWs4MnhCuks1+Ffi1KdGHaP7znEuhsSac5",
-	"VH87deac/XUipCwLI3t/Ff9iGYgkTc74ApTuJJkWJN1iakES3TdQXUq4LPPI3qm2zuYuYVIuWFx03QFb",
-	"LHXcIx5EILcGIMPtuOnSYFXVRD07kx0GxEP8BBkgLfEZG+E8vsB1X4Iqc61iR0ENx/5hKLdD9Xosflo7",
-	"74R1C6Uo7GTJnygi7rh7llOljwl1v+6WQlUeDnc8OqHnxcpwv473y0T2+SijZGwkrqIWr9l7t0ugyHsg",
-	"thAbJSaEzg5JqZBwy0Sp0Ec6wiB6iDTfjfXV4cbaMIxi4LOC66qwYeQI9PpiaBG1K34qXlfn+hM8womw",
-	"9FxKcMoGZMeGIarfS8YXNpS+w8OTMz3KFT0eP/+EddQ7L/OuWNTr16sCFkYVy1Sg/xyTQoJhA6cRW7eS",
-	"faYmybYTxkzY2HDaxKbHVB9pnNMp5J2s9Q1JXGvpDV/Flf1gN5KwU7oF0swvcIA4Oweq4uc9rAo9NC3E",
-	"i71IogYeLFbL16hGKyK44cc7qsiMlgoyMl0fk0MkOy44DLS4mKeTbUEsS1D3aRX53vbBP81792mSG9iM",
-	"k0e6SksasAODMlHqkTOIpj+igyGrFCgXL6+EtLCuCY/g1i43FuXh3Ek7l/BHCarvLNywBwNdA6WBjaTQ",
-	"PAdJliLP1DHBv6KpbuyqQsIcpIRsIGmYQWzQrS0BjbV0A8rQ4t8weVBkTxQxdsXfj4laGsVIC1KAKHKk",
-	"w0aS4PN2ytqGtit4vsbjPep5uAG3J+utV447DEPk62PrXTUM4J6v0BsxEytjZ67JSkhIiQTNXKKjFz0D",
-	"ALKin8/s6zbbry2GhMzQwRdnYcTME0VULvSEXOVCK0Kn4hYQcXeUa8iclmnNYJFnBoz1Wkdlw6RJIUQ+",
-	"JJkIDQzKejmosjKeH45KwsE1VKTUnKeHGWyS4CY35F7O9u3JCmPrBDV438THK8EBfRlo9COdMIW5XuSO",
-	"5XmTWo5DxgKeqQm5RJQctR8Y40CUiyURRidSdbaKN16NWDRmZ4ZW6ivr1LODbTc//W46wXbtZVoTZkNF",
-	"Hb4WHTxwqrXQ0RmyfMmd7uNf8bE1dFK2ZULM+G8tr5oqtkJ0ZcfVV02lNnNTa5ClRFGWEb2UYHhurTYT",
-	"9+YjkhhWY/RSzWYxifae30laFJCRHw/JzZs/ycX11UMcPXOXj2CnqdYWhVcdqY07qo1W4QO4KTEqhihR",
-	"PjEbuZozK9hb6k6ZMXGFSZlDYTJd68Hv+oS+cXkpY9JMlt1uls2Xb2Dd4WbWS5E1YxDAZyKDqFfSvn7Z",
-	"HYSpwmL/7JjwjmV6+RCb3uyggpAfp4KCR84G4KstthYfo7Rf4c7aDT3OMPsrs95tml8Eb9l8841RG8lJ",
-	"TfI9/TzLS8Vu4ZjAHyXNzQmqK0FgfeaFYFwjKbPVUD35kUlF3blEARhiAHznQ4VGxqlontaJIa0YYYzN",
-	"4dqafiF151yPhU8Q9+uGVb2EtNp4H9C+rhXMDd9MRRkLmDnjVbkSGwx52BRN1CFyylaQEcHBRdWwEIUs",
-	"xR2ZU0lWBvdkRY1CcguDHYg9FvNfz2Lfpe8ybuUH+Btg8hvYdFVVrAp0+l5IYQ5KVD+403zImSaZABuq",
-	"s1Edcrc0b9UZIRhE2zhdt/r1+tPrZzkr1BCEn+CL5ryVlPHr7dZ1/7xY3zVkXptBf58mC1psztoE8xtx",
-	"R3Ks3zGmLni1ZGX0GsIUMWaGc8E5hmMYH43lQI/cz9KFe3ursCKFPeiVi0Qe6QqqGjykUycAzAeqI9Pv",
-	"s+Osh2PFZ6CMWJH/JL4o+2bsQMb4ZTiQIe+UhAxGMKF2sFxriqXAKv/uH5uSxjH4mJ16mdATQh+yRBt3",
-	"3HRhb0qMhWRG+BtBMFs6bw6VQGalPjaUm7FblrmqIxQDUaVlROxvaeO94IpW3J42vM0NT/Qm2cVYNS42",
-	"vPgJ0VHTTJd4PfEiqykI6+ypaApDlWcVz+Tz2rQakI0UTdlqjNG19NPbaFb9Q9NM7EHSnWVCV91K2fD0",
-	"20H1Q535BH4h9XL9ArqAdFEpIa1kJRTZV92Mi5a9f2yte+cOpYZ1jNhnmtDcuWNYcORKoBn6RaVV5OJx",
-	"qmnJct0Ri5/lVKnQvPOB8SRNrgLqrpTQpArKRA3AmeBztgiK8kaZQlaMqnd8XLrUAjjIDt/Nz9UzLxwv",
-	"AuGIAQen4Qy0nXIhbqZ0dtPl0zWn+YryNQEqcwbSOXSfEBdQJtScGYQDZGpghuyKfn5pffNDIwKoO1zj",
-	"n2vU+kQRLP6Nm+8ig4jH92WWSVCqLnAQCjh5a16OniqdgkHwIJMm4qmZizwXd8q6vS2cllS1s/Im5OqG",
-	"FUdBscXCMIQ5cphhEk2YnmAOFuLoyNZEO9oyrxl24ln9/RMVMKA5qtQNKwrI7CAo/Y4CjdYsR4WeULMc",
-	"l6114mIq1YdROAuXwTmKyiXcsniCVXj0nwiupchzkJfu/Tilb043PvLUrjWyotOKlJAGaxHUFhAhy9dg",
-	"iUScQhYI6SjdkK8bHNqQD13S+6pShFr+U5bD+8vz7SeJfzE+QWhsb8zRkyol628GKZPOPRWzUbsS+A1X",
-	"GYVMPKSkfcMY9QuOgsGFcDzbdNV319sPq8M3D9ZczG6s3jREbANVg1825+r6IZ4fvyY/RDVvFB51x4h2",
-	"9n8GsSip0nSaA+ZaI9qcktKQRWf8luao1bzntNRL4JrNqLbVREJOWZZhsDdIOjwRfJ6zmdGdMfRyLpT5",
-	"9882onMtxDmVC7Aj3lKWu7zEM8NuvKuCvqpOjVY+lYND20xHVcV2vAdfq8a2XRW6gF7lMUdcEsrlTw6j",
-	"E/uJzV8a+dF5NDXZiiwrsYPKZ72EdXft8xGpioeRLOZWhVMp6oiYuRPYgINX+NYVDo7Z1UVYcD3kK2MU",
-	"jQO5+aKqkBvxzQeMSQ8WAJCPnQW/GTWLR0uV8T3us3cF8NGfBNbmwHSUnHF4uC+8xSKbhJI2Ga9NfQ1+",
-	"ae09AsHYVpsE0CahJhFubLmJ1zZlxCTMJbX2TsxTz0f3GcJy8fHdiTaqwFHVius/lwB5R2xhVAxxXC3l",
-	"yMpIt7xN01mCEjm2PEnJh7NX128+vzk9+/nNddyxR+UobQryC2PzR2MOPcUyMmyNFdW09xcueEQINezY",
-	"FRRSOOhHYqqREISFsMWvJYkukrtw7pyvUBXYHwvcTwp0GAQMSkW7c10NTDoK3ror8vO+GrEHFbp7bvoK",
-	"VevbKlSqpfiJ42AzRHtZujSNSBLH9QjemTY6SvVWF9Zv+sBQF8N7hWwwjYV1N42gwA8vtnm/hvQfeZjf",
-	"tsbHFsdFvdwft/BI0C4x4oMNNpaGmAwA2kBYc4ndtNJVCesqlaOdPtYE6GzpFWn0pmBFLxFyfC1MVRMd",
-	"OVcelBfUS32j6aOvtDTmudp2hFbNk0adoQpymI3QpeO1nh8o02gi1e47pVmeu9rOX8VbqmfLo7Dcw/oj",
-	"JvZtK8qw9JPDLUibUjmF0OR2c1QycEMeullqyejKm3vk5IjoRcBEDY7xJZEVICO5T7XHrab+OOP4tKdW",
-	"JohYgQUc9UHHuSh5lhIRdIV4oojXECJ5do/KnBqsAfjg0faXY8lONkVne4KThdPeezpcaSEh63L2De7t",
-	"cAlarscm67/j+dqmGHvfOSawD63QyGKOLfRo+eiCSy23mcqKrpzDCyvvfX8RmM9h1s68xYj5ltSF2tfa",
-	"tSv7RritSP8HX9HRNYh54yFpryzrQ1Q89RCbMHS2aMAmoHXrgtQ1iV03DqsBsQcc4yEOAP9pahca3V4Z",
-	"iZu6jF05vnVmVdcdD5rfCXkT7QPxAR9gSYM6JpTYF21EdskWS/NvWxRhAPvIioa2lHErrpeXBhCIAc3n",
-	"o+0yFRWbh/Vk79rmYlVvySGuN+eYGdU5KyYk3hXAzTljA34U6zcz29lWlbMloYocmv/+5+lhlGdHtC6j",
-	"U8g7GhpPIe9MGn1Az7IC+DhwNrJFxqQt1t6wCHePsaTbBqBzxFUOuK2VH6izNBt8BWBonLDNRBWLlxAL",
-	"TZj3MMm5R+nuOKWLCrqpp88J0eM7mNmd+t1vUUD8hveugXRlww5WPjYIc1Q2+H7cRL1J4X0t0KTNeK0S",
-	"EUkuxI05c/XDY6veuRY4j4amjDvYvi+yqKW7uxPCS4FXoL2N8bbKrHN6WNXBBKu9Y8bOsAoIOlVoelf5",
-	"xd4YZ4oYEYLZyCu6JjkDMoW1cCketiSE3HBxx4kSZE7lI5TVa0Qz8Gp2bbuAGn3YwEZVC7XlGRzu/Kvx",
-	"DMxdlmIMEw577XrSav1j0wFIWdjSFW81uNRUs3jLJQZWVQVBCN8nylW75KAUeUZWjJca0uYHOVU6+AB4",
-	"1nx9RDLulrKIeXdNrGsaVXWIQiWFCyy79Al6dUXmcWOXyhXJkilYMsriqXx12uoo/5BwkcKBEv0h9RS+",
-	"ZclpDy/zyshDhHnd0APhmNTtJH0TjsGl/7vrmhDpXbIBdk8IsX0PKLe4wqYaLq+oyYOuTcf21hrRcb2g",
-	"jSQyVaWDTaS8ttLR4eUOCxAsJT+4bLNjz6HPolv0DED11nypEVlSO+8g5FYQgwAWTHe11ejIJBVz7fqr",
-	"evcajeWqbmvCMcRSk0BH2mlZCS8jroefbJEKSntWd/KrWtFFmij2X0HQGf2aM87Uctyi60YQHXbnAFg9",
-	"qGvIqFXmQinopQksFspAkjnkOVEsdxrGXvKJe1mOZutRfbGH3LpgoFfFDVRpeagvdR5PW9eyF7UDbG2G",
-	"8Z6UFDnl1meA/u5HtsOOGbSupYq3a7002BATfitpzfft5FaH+i4J0nXvg3bSZRtU7V7H1Ipey2hDKSxP",
-	"eC1kh++REpcMaftSVMUMKanbxQ53QUZa2SR+H8FSuoA2soHji8Mff4g2cNRyjdmP8WqcMb0p6jBbOG7X",
-	"+iuFvW0d0ZlGnzOQFWCzFXeQGwA9UcSQpRHACjT5G6osqJ/W2e4K9N8j1ZnuXoBtfaWrNkpzXzUyLLAt",
-	"6w+xdd7Wz4IGe836w97WKWHzsHaZYN+HrYprl9s3JNRZfdAo1Bugdldz3XdQwD9bVzQ5wAWgb5ajiaBg",
-	"x8Or1loRwW5bvt1w1DQ3U+/dmVSJpYd5kszn76oMsVZwBCtPI+7kOaHEwWVsCbr1JkYkIlY8jMu38VdE",
-	"bW0B5MN0bSfw5rZ47YYavLNWY4ZoBKiqRIhA0hPh4AnrVhr3nVWuXZMFxXLSNXAxgq2gSo1FpfOQxdbQ",
-	"1UP1XdV+R2693CV9fL+iWhEKmL+zzCD1zdVdBVN1mVScuQObuStvajgXB3dKxlqax7tyOuccUxaJx3hS",
-	"Te2JllFNUXWDuDNki0mr0OB0Hr+egXfdSodhrnOIrhNRGBy9hT//pNzA+1M0QGU+6wm+2frd6219ly6u",
-	"r7wSgIXoHg4IrYH7lQM09CrN+T5N0Md90nkR6IMTUsMtu1VFslAdwFsgTBtEHGUtuY72+nKaufVRZiyz",
-	"ZRRoalZNCKN5LCPaYyI7jLqHr9MI7jFox9udQZe5qiLY5yy5uqBL2Khp6pBqdUPJqmWeHz9YWw2MGJJ8",
-	"C+RW7deYTltMOV2F6fVw9IxLwCvEbPmARIXxF82ZDyoZ8LiWYf1lByyTr6tvxzSWbEv+rtZiBV3ngmZX",
-	"b15+9/0P/U1IgrTXnUVOLMoaEE1dE7Fxd+WFoGpTW3uXvg1ZF6W7rmitOOhjiGs4rWyHT9eq924gDLor",
-	"sttA8Cn7kere/yD7DW/CF23dfVH15v759Hp7N25L2bYnd4Pkh17/6KpxNqnzM1M6eksQasolZ/ooaCT+",
-	"8+m1UU+wJH9F12QKXkEpeebCeTewJjRH1TYlWmCgiErA8v6o724JNHMpXfFo9pdYhWrDr2pHqC/Pdsul",
-	"PCOrUmlcZzOGW4NmC96GI8bvYxP+aBXNSsn0+sowhd2UAnnLZvByhh0tqzvlUU8Gap0CbqCl1oW9Q57x",
-	"uYgpkEyr1DWrSG3yY+qDDs74S6twZUqwaA7BgxVxBqeY66vwpnGbaf3+7NXkI3+Z55j+i60XfOuwICUY",
-	"we24gNg+n7bs319HriKK7DHBzqDm24+8jDUdJS+x05wxLZy95kPJx4Tio6fYKkIR8DkGk4/8BLNPlcF1",
-	"Rii5agCYoJlmb7LxN8IDnwH5fSVhgtb/gbEt0LT4ffLRKKE5m4Hr/mvrLpKXBZ0t4el3k0OHd4scdXRw",
-	"cHd3N6H4eCLk4sB9qw7Oz05Of706xW/qoujk7eUpeVeApFrIwKgJLrM5Sm6f+QAwLVhylDyfHE6e47mk",
-	"l0hDB/aKpT/NvxegbU8il0V+lmEHFf0GX7HRLWxmjF9+d3gYvbI5E6AmlsXmtCccVw124CvhQzJPjn77",
-	"lCaqXK2o0dOTD0vQSycgkBII5eoOpE3RpQvlbrXJkk9mmAMUH727ugSaMW5vCNq+sZ+EET5fbVdVh5Jp",
-	"ObsBW3GiADhRzFBc1QX0mHx/+JyUXLPc/JF3QOP22UFwr3kUIuYUP6luFi+oYRl7Ydpvtiwv+aMEufb1",
-	"OUcJ5l8koTSzSUP21O5XOaMZsfFpwi7b4eAVHg7Tx7T4/hRHvtFeXHotLYqc2TK7g38767xexvar4VE9",
-	"QtEbuwvBAvzBdBVQEvU9GH03TkoU/FGihLKt2CfkA4Zh2lkWWMJhJOaScX3siUvjU4wmyNKdvI6yaLZi",
-	"vCYtLEFRB198Kcq9xY+vaW/Smb208NR1axtAZ4W9B7GP0PqrrRrXKXbSWVFKF43pmmWjwdo+aad5b2OE",
-	"fN64fqro0XIvY3QHDezHE5TFk6qObKI0FOZwN/9v9JGXUAAN7mxw4uj3TJhjkFxXrih8mAO9NcMSLVZT",
-	"pQWH9CNXwneK1HYM1eix/kSRX8RUkQVo8uLZ4YR8MGfw74iy3+21DfjcqBILweHvRIo7K0OtBoX967UQ",
-	"9lBuk3HaeUZ4Mt0bmoN7LjtEhPJh8Efi09NLhU9PK5EjY4MvYxPWr9hdvD97ldx/6hIJB7OqYVrP8eM6",
-	"No2b/Zyt0D7c+uKJN0n3LPX9RfkRjLoOL9O1E8kPRuxXw9jBF/z/fSfmTj8XOWX8pM6A2iNcXfpD53Fq",
-	"1vB4XqlupDFixpyYro0pz9wVlv6uDaZTWxlcvYk5Ca7Kyt1w5FMfdspoA6jdbOFXR2U9WPaNSbvZ0rU7",
-	"/Wtzpb9sO8aUaMyao83at6nPJLJauI9pfat8mok7nguaPS2ljVg+eIo0KYSKUMFbxvUrN8v7y3OnJYHS",
-	"PwnbKG0nKKruZrlvOkmMHna/R9Ko03E7xAo+2oFQabrBsECAOwVl40qZuBG3iXzI8j7JLKQ+fXU+TNGu",
-	"ktQ2baxnI1uLD2BlDZ/1AZ4cTUy13WVRjORM6R2g5DpQMOtUfKOcnrz93+T5D4eHBDKmia+Ox3m/kr7k",
-	"snK24HYX+mnT17glpyGOD7fYHWKEME7eXp4+UW5sYtf7lYBvw717kaWvcegOxL2IXeetIZvsALSnvHG9",
-	"Z+3HdEkYte8bHa22VBwboKtANJGzDFaF0Fiw4Rvu2nr8oCInvGl1jOPgoM6e6DLJzny4f2/nQXAhbQe5",
-	"Y+vSHfls7I7RGsPLZtNAeayyWFw4JASlg9R+6L+6m27n5G9vd7P5u3tRIhrZcl9XkWhe+BehnZdoOGB+",
-	"+lmW2zI2vDlvB4ITL7E0vMfhs20Nvw6uBHTsm9prVn1jeVdf5UkKoz593Fm4e2IeQxVlhCguSo1X0OyH",
-	"JHDor0wK/X4dWwy1A6zjQM7z1n9TTyC1KbERNlsXgccA5XjNo5FCSyN2JMzxGl58+OLwx1EyPMgV7bQp",
-	"fY3lMA+wL6OoYR8mizyPBL//auZp0DkoQi8X5TTHSqdWRBYzGtkj3L1fQZXC6oa9HCXYFucaZdZ+BEej",
-	"QdJXFiBhz58IRfj+PkFvn10cIui8shEFmpEctMZYpBn+yN1UjGpi60qGQGfBQKXNPiZTwNu8/eXFoRT6",
-	"yF0yrsPbE0VYNiFVOYRyt0GrcjYDpYRUZElvAe+EMDpqDnONl3k2KqhXNMP7s4TMQMZ9/d10Wu7raLss",
-	"93WymZEH0WXErrBn0GRHkQW88gRjMHWnPeyShGjz9GGD3cyoJ0qrCbEtlwLTQwthh4pcGh1Qz6jjKCwn",
-	"6DyPruqr8/7Sbs6wAUxM8aiublzb/IFv+eSwRuRT18lr58fHKc+u/F1h+2DOuhr/oSy6M9M/1p/iOOjE",
-	"gMEO27+kSjyxPGzt/y7eq2zQbTicBwWYO3eoUJbvFZG+evRbQuOMci4wLdEw4PHG9UQNhZ8tuPUioH+m",
-	"ZqtxqLTWYZ8Q9brYX1qCViWPMd8PakDTNWHZtyw4EVMHX2yfyvuDWXC/xP7Cjde2K2Y3n/oecXt0/gSl",
-	"oN+a66cy4QJdOcihsXf6wWc8kKNSpBpgF5LED4Z5OLZW3JuUuDp0JjGtAv0bC/cFB6Il5YrOzLIm5KXL",
-	"/qm9ydiyFTNlP3L8GjLVchQfV/4Gm1Grl9Q2OUG34xMV9UC4nB8Do9+riT7yYDX2c9VoI2u9YWaLx4T6",
-	"tbr3sL1Qw0jY6gBrcdbct2L4z3GVOZz2zFHfzPl3CYWQ2psLdaWea4pDztomcZ0YW/f1DbptTB6B+iVQ",
-	"qadA9X8Y/2/8OvbtU7/GGuWH0gB2jMt2FMjCsYzoQkaeGPFgc1ptu6FcNIO0Y1Er4dHhjx0g1tVZftto",
-	"/ZndAidTOrvZBWLNaP5EwkEN/xpuTquUZd/1KOjArLQoxqE7rHvfvbvnum4ctxeJXHewe4zjxzVPkFDH",
-	"FneRM4xX07mscd/zn7yW4k/gtp5HG0QKXqsAtsjbLEe6lPO+4MN2M6XkTO83E+o9Z3p/WVC+DvQrK7D+",
-	"tq14wLus7uLaXRJUSmzPuaeC52ty8f7ahyQx23I80tWeggwLpjRIrEHdH8YfzM1+fXviaD+8EctVoSZr",
-	"BBTRMKB87bzumO+PRgCWEKM9YdP/L66vGtHGj9xVR8f1/fAyzKDBLhYB6CUw6QISjAd2R2CbNDT7gSR0",
-	"kLOe7JNzppD5//I+jqpqO8LuuEEyXcfQ9+04PWxrP3Xwpbq0bkDRkb3/6T9TdfT/R60QsSB+oogsc1C2",
-	"9WJQJ2xsNFXV5ChNjdQgC+Fb81iobwv1pD01nQ7De4zL1neI7bli5xrNVsrtFSR24mag1V0RktlShB3k",
-	"Rl5WV0D2BjRrKO8j6F5f6PfVY+69uN1H1g6ySYjgdqqOu3mmvtrLdjWdIbfl4g42sriqgGiz7nizXcBv",
-	"nwyS3Wex3qoryunC9jnzNb84tjnHNt92iYy/iGkj9aj+2J3Bm1+7m3eslMA2EL+IqQq+tCbd5oentyDX",
-	"U5Gtyd1S2Ob/QtwEHyIb3H+6/38BAAD//w==",
+	"5L1tc9w2tif+VVD9v1VO6tKSknhyb6QXtxxbjjXjB5UkT/61iXeDbp7uxogNMACodierqv00+8H2k2zh",
+	"4IEgG2STUreT1M6bUdwkCJxzcHAef/h9MhOrUnDgWk1Of5+UVNIVaJD4Xy+WFb99V62mIM1/Mj45nZRU",
+	"LyfZhNMVTE4nM/PEJJtI+LViEvLJqZYVZBM1W8KKmpfmQq6onpxOGNffPptkkxXjbFWtJqcn2URvSrA/",
+	"wQLk5P4+m7wQXDNegXk3BzWTrNRMmC/fLIH8MnM//0LEnOglkJIugExhLiQcTTI7x18rkJtokn7IeF4r",
+	"+ukN8IVeTk6//tu3YSpKS8YXOJPzO+D6w8XLjqWD/7lv9dFXvn2Ga/f/+VVmxtMgzcj//afnT/8bffrb",
+	"ydPvnn7893+bpKbzhq2YDnNpLbHAH+Mv5zCnVaEnp387OckaXPjma8MF+sly4asT83tgyldJplwW1YLx",
+	"d/itJDFKfGAwKb5pk2J7uVdQFnTTTX4Zfv9M9L+h6rZzNtr++LCNkKL5vRlKlYIrwK14KcW0gJX504gz",
+	"cBQFWpYFm1GzQY5L+8S//0uZ3fJ79OV/kzCfnE7+v+N6rx/bX9WxHxe/2NxvPy6pJmvgmqyl4AtCeU7W",
+	"5t+0ILkgX1y9ekG+e/a3//jyCOnjRjQffF7lTNxIOrtFnSJFCVIzu5DZknIOhWqTBKWyTYZsMhM5zMyz",
+	"LYZkk4LyRUUXkPxR0VVZwBXVMPA7Skugqwuew6e05jFUp4yDfKIIM48ZbTNgYO3J0Bzyq6dTqiAn4g4k",
+	"6jFqaEbsNNSgse9jafvJfai5Ek+/BkGymgcfw6hi+i+YaTPh7+nsthCLBBWoulVEGwmgEggXmmiQK8Zp",
+	"kZHphpRCFEfE0GpFOV2AJIr9BgpX93cxVWQuxYowbRbXlAnzJv5B85yZr9HisvFArwQLUfg5b8uwkLcg",
+	"cWpu6kt6B4QSs2+PJonlS+C5Pe5GfHQt5O2oV1q8w/fDt5Nc2bysJLWram+pnBnBn1b+V+BGq/w0+X5z",
+	"PRPSMPz814oW0bj1RsndqNcwEzxP78o+RZVNtChAUj6DQUOc7JTj9owSX8iaS07R68WScqsbmrS6ZTyP",
+	"aYSH/MQfN0kScXfsJX9QJZ11qCD4Nan2tylYsTwxQossZrjMTt++EX/fTbKbEG+Y0mldvLB/Mg2rnVvN",
+	"EfU+fIZKSTdICviktzXGj0uQYI6LhSCCt5VakhqtVfsZui+kF2hM0O21FUJB/lw3eJBTDU81W8EkwWf4",
+	"5I/VfhpU/PbcPnqfTeaUFZCjahzI7cIdSk1SXWgyoysgdK5BEmb0VE6mAJzkMCuohJysmFKMLyKtNRWi",
+	"AMrNqKUUM1AKYkmKflbafXXn0q7xSSOVnOlha2rxzNHRf9St2A8YT7VJvk7mvgRNWZESX8f5nYtCkfU8",
+	"GiTqZkruuwlxD7QZNNYHzvT2KFuSbj0pTyXdT5PzIKxNmgDP37KZFEOlcc6k0q+kU3FDXjDPDh2dB99x",
+	"wMNKU6lHTL5FQPet5jhZRJDGYsNCOincoTIj93RLgwRpGKhNvWT2yYUdqnOWbyFntMNiNb87e43IihPG",
+	"Ca3tWFIIcasI1Ufk+VQZM38uJJlWrNBPGVcZWS/ZbEkk0JwotuC0UNuW2/AtWKtMo38Lxneqoxv/XLzh",
+	"2lpTEfzJ2J9m3DMCq1JvyBpPHi7IytAHVStGB4Zu1yuYD96xYT1+mp3MurZkfIwmq8mo6sESfpsxulHC",
+	"pQ+UWHEoK01EhTb4p6cL8dRN1DiNR1d0/RaUMj5V11r9R7uX6A8ab2CJErhxOfA4NvvR8ActQjzNkhbX",
+	"i4KVCdUmpZDpfcd30e4tlbjVCjELRnSTauqb0+NjT6u3l8+OUibCisrbf4JUboQB7p+o9NC5lVKI+c6H",
+	"jTxf4pPBWRln5ihYrIBrG8rY/rXNv0vgufnNmMj2Y5Ns8gqP7STv9LJaTbk7r3tI/PfL8x+SNA4O8wDq",
+	"3lHJ6ACbrWDlP92j23a1J0c9XBac6ZjhtUGDkS7D2eQ2KFh5wcsqcXgMl9N/lYudaqosBM0fJpWr8tnw",
+	"4UeIcL9sNURj20Z9yLnQEV05MQcARzlDB48sqTKnAQZZBgZuxtt4yUPjswtpEM7EyRTzwEpBlwQf3vox",
+	"Ov4Rxk9Erfi0kWzBODWrE6VmK/Zbh5p6CTOmktGU4Zt0xMaQQF1YdlvjYoxmoIncv7/oLfDU3uqRJvuO",
+	"n0WYaIrkL6EAs78uRcFmm5jqV8ZR4u8rXVYoZPgk4JFhfuhggB0tGAytmJbgkFYTElaUcTNK2vJhihQw",
+	"17gTyFrIXB1NTnlVFNmOCAt+Mh4/RQRUJx1zntaR0z6ZaAQraf4GtM+3dcZbrZuMBvpCiBxD8TPKyRSI",
+	"lgxyQheUDQuwZBPIizfODGpu122Bamky+FQKqd9ENtS2heQMyK542QMCaWVB+Wuqlh0/VgvGE9SzKStF",
+	"1kuhgLiYA8kFKIxcr4W8JVQRpolaiqrIMYTNx/gJ9guvgRZ6maJWKcVCglIDUjD2uYaeaK7mufHbbGyc",
+	"2GdQGChBk8QKCbMrW+KENknbSolKzuCc5zvjRC1iWiPw1Jyh5iQhGzBu40yzOzjFY9aObNxMdUReSruD",
+	"Tm0gSxFjOeaZJbrbn0fkhViVRk+gNFuLEhMLPqlwhN572wq1HzVKxn1kkk38SP2WqapUCX7pzfW9E0RT",
+	"hXNbUvOI95H2Y6WkA7zZ5K422przuWIKFFkzvSRwB3JDbBz0IRHUjlBxbcyG7RVJbBZ0WVNHxUSsp5/S",
+	"k4YPlUwoyUhBxCn4k2f/mWBZvR28IFyjnL0T+pWoMBRu/+EDl0BnSzotIPzbufM07X+9EFJWpTkW3ol/",
+	"shzEJJtc8AUo3SkyLUq6ydQ6LrluoLqScFUVibVTbZMW0KPKkj+tgS2WOp1ZiRL5O/P48XJCyr6eVfhQ",
+	"z8pkh2/zkBBGDihLfMZGJCGs2r0CVRVaJfVuoGP/MJTboXqDKd9vXODEhhczVHay4k8UEWvufiuo0meE",
+	"uv+yJ44LvriT2yk9r1aGxwd9yCixzkf5S2Ozy0FavNORiH55IrYYmxYmyKfJ+oDabN+xrPcl44ZHxhD3",
+	"Vv/wVyTcMVjb2HSjFGhXacpOI/yhFG5Y5Y7IYZZ9NEy7auO8scCPh3tkGFffp3YozepFpTB9MsL9fkx4",
+	"+Y8LENuz6Lq01S4J6vWl1xNGftrQuQmm2hO0yoiwKqqS4OxHyM+Mjgv/vWR8YSt+9mgPcaZHZanG8+cf",
+	"sEkm7mTRlaZ+9WpVwgLzHSoyac9IKcFoNud/2SCm/U0dTXYZDeaDjQVnTW56TvWJxhs6haJza/2JDlGr",
+	"wYbP4tq+sJ/DrfPAig4oP8EBJ9QboCptwsGq1EOr17za683OMeuOKiK42Y9rqsiMVgpyMt2ckRMUOy44",
+	"DPTvmZeTXfltK1D3WSiK2fXCP8xz99mkMLQZp49WPk+58wCwGU2XsLeH7IBFGy6LSo+blBbNgFnHHg7F",
+	"na76Juh1YWNnXiZahNmalGdNp7hdwa8VqL7jcysqEFmcNhGKqT5aFCDJUhS5OiP4rxhLMt51KWEOUkI+",
+	"UJrMINZMaitN4zPfAoZQvsBKbJE/URhC+fKMqKUxj7UgJYiyQNEdaWYJXmxQIJKhsVtwa7LpJOU2lNlD",
+	"xebMhv/NnnG/rzBcNhMrIJRvyEpIyIgEzWQz3jOAICv66cI+bkun25pLyNzbooldj5x5oogqhD4i14XQ",
+	"itCpuANk3JpyDbnzNWwwRBS5IWM911G1dRnWVg4pTUQ3k7LeHRR8zW9ORpX04RyCKDW/07MZbPnz9m4o",
+	"vGruW5PV3zZKb/i+zY+XggNGtDD0g3LCFJaKkjUriqa0nMUbC3iujsgVsuS0/YNxEUW1WBJhzChV1775",
+	"EIbRpJNscpFjrOKljTrbwXYHIfxqOsl243Vak2ZDVR0+lhw8ivq22NGZU3/OnbnkH/HJX4yit3VCKgTU",
+	"ml74VGqGmGtJW7yaSm2+Ta1bnhFFWU70UoLZc5tEYct8REnUaowpq9kspdE+8LWkZQk5+e6E3L7+jVze",
+	"XD8k3Dd31U32M2FuSXrVpQTpTIoxRHyFQUaMVSIq1E/MplbnzCr2loVU5UxcY7n5UJpMN3rws748eFyV",
+	"25iitWV3sG374VvYdORB9FLkzSQZ8JnIIRmbto9fdWcJQ972Hx0fXLNcLx8SdzArCBTy4wQqeOZsET4s",
+	"sTX5lKS9g7V1NXpCoj31/7aTZmvURqljU3zPP82KSrE7OCPwa0ULc4LqoAhs5qQUjGsUZbYaalo/skSx",
+	"uzIxIkOKgD5wlXD+fGlspEmfnXz3bULG5lHMzQvlG3aLhxBThf3r6e4jKIyT+c+np+zieEYtq2Sh6guz",
+	"G1KyPLaIdWdJk9Sd33osS6OoXTd76ylkYeF9RPu8vj43W30qqlQS2rnoyrVYYq7O1qij2VNQtoKcCA4u",
+	"U42NiGQp1mROJVkZ3pMVNTbU3fDMak9c4K8Xl9hn0D0dy4j4NyCwYWjT1eK2KjFbcSmFOdvRYuLOWCMX",
+	"us6e23QkWS/NU3WVFWZ/0zXCD+8vmhWsVEMY/gIfNCaCpIzf7A4I9H8X+3uHfNe2EN1nkwUtt7/aJPNr",
+	"sSYFNlMa7xy8JWWrlJkixjNygUa34Rgm9lNNICPXs3QlFL0tsYkuS4w9JlLmdAWhBxvl1CkA84LqqJ79",
+	"5HbWw7ni00MjZuRfSU+qs4DkHBPv8UBGvDMSbzCCHQUjKkZitRQFEr7+z2T5yAyQ2ZhZuRrQwHNFrfEU",
+	"Kb0xhPIqpad0ZMgKbb7dK0tj8l6Hd5sTeXt1/kRhjRZKvC3aNy8R8xY64LZrNCOqmi2NC/Lu/c3/OH/7",
+	"/fnLl+cvk/Ns5ha2ldxCMnNeue4GGzOjEsis0mdms+XsjuWuaxU1V9I07BdSLNGcFtDb07rditmY6wvB",
+	"NXzSJIxleVQrW7QpbJFIopG1dZIsbYEHuG5Hx8ytXEQjT7G9XVMqLq1uvdqO5bDea13H0guv6ntSwtsZ",
+	"qDj7m8hPecdJDaiMTJaPNsbonLpvq0lFadtKpN2JI+YYpBVrnpEpKJbbQ5UuXJRku1s64bHbTmdstPax",
+	"LG42Onb+aN8YY/aZxnCxn42tMLJ5PigUZEQL0YrNfPN1SnNKocXMziX4E3Q1zelVxV33wfknmKWLsYz0",
+	"Dj4tbbRBKjthY0+ag9ItplZiglB1a1WJkLcPOCPXVK7SXUYzsVoZ25cpcsuRUUr43ipVlSDvmBLSb0qm",
+	"bUUm7k5ktsI1plKo6VhpIG6aVF1ieH6X7Ap8aOWltQO7fltIuur2qYZ3pAzqf+6sY/MTqafrJ9BFpMvg",
+	"Q7Tqd9Hiuu4+ODGW6H+28USXgKFm/xrBM5wvXACYRRYzttGZh6T1w9LJdOy+Yx3muW/Nq/VIvKmp3wVN",
+	"3ZI8I2cFVSretr62a5JNriN9HdzRSUhCJzfzTPA5W0T4BH1xnO2FWX48MVYuYta4ykezs50n8kQhUIY0",
+	"J3MStWEWq9+djkJ4ONSgqfd8XCn0AjjIjrD3D+E3b2VdRgcApnedpzUw7FQIcTuls9uudJjRkyvKNwSo",
+	"LBhIlwt74vs2Xf8nB8jVwO6XFf303KY1R2V4b/Cfa8HylZaICJOOfIocEsfZ8zyXoFTdvCgUcPLWPJz2",
+	"LcwvHqCo29wdNs5ldLJtU7o9jjkTVCluwZxAjaLlgqL3/r4EfsHnIIHPYBzEhOBRIW0iRD8XRSHWyuY7",
+	"LZeXVLX7BY7I9S0rT6M20IXRS8KeT6LShOkjLMFGCTu1MD9uZ5jHjFbjef3+ExXpQWM9q1tWlpDbQfAQ",
+	"Oo1MVTMdFVPGTMcVa79wyfTwYpJAAntLXtYEeIxpjZSzIyqyAsoz73rUW1XRjSJKJJWNe3Wcwiil8Jtp",
+	"uK+I77R8xW+3x5Zwx9KF5LHsG7UnRVGAvHLPpxXS9lLG11a0e/PtUW3PnVhV1Ede+xSJNXNN8kRNRayp",
+	"4g2TbZ3nW4q0ocY7rQXLhJRZj78Q8+2Cajgl1NB4zhZvaelqMm5ho8jdVxm5+zoj/+d//W/cLMYMcLXz",
+	"KiMrl1TbbfjP/OCpotVOndLCXeu3sjyjwpe6qFK79K28KSvgw9Wb3facfzD9gaizpq+DYLgiVYzPYEST",
+	"dLsN+tpYlK5TIJu8kFQt8S9jl+fvK707bdJqu/Cr8FPbRYcrKIVMmPZ99TlOiVlVXIr8AVU4EbG3DbfS",
+	"G25iHVrtsgFtHVvUNc6rbeV5PJ1DlUmb0t0U9rmRLeL2tGTI+p1B+twlQFMpha4eZnN83xkD6iFwcFu5",
+	"Az/hJBmSIQWb+z9DZ/qMOK/6+N3zt+fBx/YRhxBMqN3xYLthRQ2+RQtXxRghL35hv/I/zWhfHP9kQRg/",
+	"fvHTU/fX7yfZNyf3/t+//K8v/+vLf0vt2BhebduzK8Ts1saPhpjbQNXgh41jt3lI5tDPyQ8RvptkUA3/",
+	"2D4TckidTUrTaQF1bNV5yQ0r7ILf0QLd6g+cVnoJXLMZ1RbhQcgpy3Osb4y6rcz5VrCZnrhqozdCmb9/",
+	"sEVMN0K8oRKV2gdO7ygrXEPWhTl/eRcEXchhJxVFNbiak+lkrKJd4oSPhbEtRGIX0UMDZyKlpZyaGiYn",
+	"9hVb5T/ypTfJnkxrw9idF0GH6SVsusHDTklA30KxmFvHX2UYpMD69igJMHiGbx2Yy5hVXcaIZUPeKlg5",
+	"kuTmjYBaMuKdH7EMc7ACgGLsV/CdUV/xbAmtruNeMy7o6FeiqPvACuyCcXh4LUVri2wLStbceG3pa+yX",
+	"1toTFEwttSkAbRFqCuHWkpt8bUtGSsOEhF2i0oOPBg1GvLXxUMNbMGroe6UdoiuAoqM2ZVTZ3Dh8m5Fo",
+	"NW562/aqBCUKxAzNyI8XL29ef3p9fvHD65t0YpjKUeYdFJdUdtSs9AAYyBjnOul6H67c5BFVgzH8dtRB",
+	"7qifKCNMlLBYClv+WpHoErlLKvVnQmrpryU7TKNgXEQWwfd0d4QZmnSAkHSjpBV9uB0PAh/zu+kzIInt",
+	"as0PU/EfTpPNCO1V5TLzibrlmxF7Z9qAZO5FfKmf9IVFXRveG2QjOndrwIFGoPDbZ7uyFkMAPB+WOKz5",
+	"sSNKWk/3ux17JLpuIZEEjBaWxZyMCNpgWHOK3bLShU7k0KOS6IsbAnS29IY0hlcRZcl40KNBAAJOVeJc",
+	"eVApfK/0jZaPvlhcKky+6wgN6MOjzlAFBcxG2NJpkJsfKdPoIsU1NqwoHKjNO/GW6tnyNG6KtrGLI/u0",
+	"VWWIecPhDqTtIppC7HK7bwQduKUP3Vdqzeggp3r05Ij0ebSJGjvGh8oCIRPl/nUIvpb+9Mbxlf6tSmKx",
+	"Aku4kKqei4rnGRERUt8TRbyFkGgteVSzwGALwFcv7H44Vd9vS7x31/RbOh0cZ+9aCwl5V/RxMLrDFWi5",
+	"Gduf+p4XG1uJ5LOG2LM5tI85TwW2MKLls7mum9I25ym6cgEvW3vjMB9hPodZu9kMKy53hL7r4G/XqkL8",
+	"Oywrgcnnm5i7BjFPPKTTi+V9jEp32yAwXidsHt7oUcPJZe7Gl03jsNqZ6JSAYzwkAOBfzexEk8urEoU7",
+	"O+8PGWDNJavpFPbnRnHsUZeIOFS/kQ27DmErXc1oY+6qs/wPJ3xGqA/OY43Ski2W5m/bmGw4/ciu4rba",
+	"czOupxdTIMVF32Cxz3YwRJju6aCzCNThtoghsUAXKRoFr5zSWu9L4Obgs7UXFGFXcntvjq9rPjH/+4+n",
+	"J0klMgLfmk6h6LguaQpFZxfUA4CtS+DjyNko4x3Th1OH5xLqZhQIaymkhvy62fLVU+PnUpt4rmdRR4ax",
+	"6RXHft1T8vbqPKS8sOJWhZ6pjbvuaIxR6k1FF7YM4cqdiU+08BoQ1akFNznXsFKaRc9WlGLBaYpJz75+",
+	"3tjFD93hW3zZEIw6zcBVMDu9jOc++oRJXdwX0OmJw+yw3txK3/j9tj811rVFu7f2A1c4szz1fB644IPb",
+	"q129d4NN1S2tMar39DBBxd4W1D4Qc1eVFtqe8NYOY6Hph5cG+FBsFGoc2qDqaPuhzJNxkf0d314LvgTt",
+	"PdK3oR/FWe0B6BMRtFKu8bAWcWqvP6m7GX3ohililCX2Pq7ohhQMyBQ2wpVC2p552w9AlCBzKh/h2twg",
+	"m4GHr7t+H+M9GdqoMFFb7s1h7R89mmT7b2xunBnDlMNBwUFbCLm2moVUpe3t9z6m62Qzk7e7xNAq9CvH",
+	"9H2iHBxAAUqRr8iK8UpD1nyhoEpHLwDPm4+PBIvuacKed4MGOWzlAKSMFiQXiEvj+wlqyJqzxiqVQxEi",
+	"U7BilKc7D+pmr1HRROHyygM1+kO6tz0M5JjPuFfOe7Y/D1EE5LG39T3dzkh9h4THQhyMwLY/8LoEhOQW",
+	"p7zspNY9oB/8GrENXc1mc9s6tMTdCIfJcb1uThSJBjiWJlNeWYXq+LLGDmkr/A+GwulYcxwU69ZWA1i9",
+	"s0JwRF3g3rF53QxSFEAQqi50w44WEzHXEFf4uTaDgR0lY6g6k0BH+t15Bc8Tsa3vrc+GBwSrMfIDyHvi",
+	"5oT+SyI706tzxplajpt0XbzbEUcYQKsHgTeOmmUhlIJemUA0gxwkmUNREMUKZ5QcpNGod8vRfDPqMqwh",
+	"92Ia6oXElKrsHuoLHOAB7e7pQYMCQcMxoZiRsqDcxoAwofLIO7BSMQAHU+lDAV4bbKkJv5Ss3vftdgrH",
+	"+i4N0nUzp3baZRdV7VrHgNncyCSuLzZgvhKyI7hNiau2tVh/oV0zIywqXB8a407Ag078OqKpdBFt5NUI",
+	"HWhOErTcYHltuu19DN5f3I1Qj9s1/2Djtx0qOtOY1ACyAgSwdAe5IdATRYxYYq8caPIFmixo0taNZAr0",
+	"l4muF3cZ4K7LpAKa7dw3sw6rnJD1i4hgvvO1COe8CZDSC0cZYzi3cUz6MesbkFCueHRILj280IACGWBC",
+	"h2/dd0jAP1qXaDvCRaRv4j6IqI/Y06u2WpHBbln+jqGkN28+ffD4U1BLDws+mdffhxLEVvYNoXES6YE5",
+	"ocTRZSxGlg1AJjTiIMDlZkGXv8R7J6yqzwO3g/rby+J15GrwylrIcckUY+i9SVDSC+HgD9bwhIlvqVRI",
+	"u5WUDr/VGC2y4vau1cgTF/PQoO2RssawOprCABjiGPQsQaQIxkA6eA2jkEuqRs/LBQNTtOu6VeV9gGKV",
+	"O2+i7T7LBgHtpHIJPdg6hm8K9CkxD2QOiVmhveZOV3VEMBeBYNrVtECjv0Ys8On8fjyebpzd2tiMFGxn",
+	"r1Dmb61zDdjhSvW0Ao3iEl3Fj8M15fO6zC51V1z6AgoXM2XKCtwZWgNTazXkVFM0jyEdo9oRNlDo1LtA",
+	"bM/A+4aAZdiwELPrhSgNj97Cb79Rbuj9MZnUNa/1JKwtGNHNLrzgy5trb2hZiBxHB6TWwPXKkeBimHp4",
+	"IXJ7Wcn+sGjjJbtZJUrJHcFbJMwaQpzcWnKTxKh23o9VAjnLbS8UuvMBPD9ZjDbiJgjcDmM80+5AQ0/Q",
+	"YLxvH6GjBzAYX3jomvuuYKsxscObqC9CCE24fvxobjUxUkzyt/20GjjHIEQz5exBpjfD2TOuirYUs+UD",
+	"intwh74agS2OLwQd8Dio6/7eIZbLV+HdMRcitDV/FyR2STeFoPn16+df/+3bfiTKqHZ9bwkty7IGRTMH",
+	"ft0N3BvxK8LIrknVlrb2Kj18dpekOzTvVnr6McI1XFZ206dr1gd3wlAJPNwJ8303CXSKP3D7DQePT95S",
+	"dRmuofrh/Gb3xVNWsu31Uw2RT4l0koi2pW5bOj8xpZPXL6NVX3GmT6M7s344vzHmCSIKreiGTMEbKBXP",
+	"XZb11pjTBZq2GdECk3HGvG5hW0ZHINDclUE+EAPotR3BQfhJIG66xtBfVUrjPJup9Zo0O/g2nDF+HSn6",
+	"/9M5J9drC/jS5kIZWh6249B3tKggXC6F68GSVS7WUbkD8PCrsXiQsQPcsQSwzJBy6j4vrqg6EEY4rO1i",
+	"ds6rI7Dp+oPsJ3aRuTMhWEnpylV30doWnW9TOQABDqWyWqN5P+Q6d/dk3+oShXgP9J1vOv3i+ALtfu+3",
+	"/vTH1KMKZpVkenNtTgM7PwXyjs3g+QyvIMF/wR8NWYDaiKMbaKl1Obm/Rw9rLlKeE9MqcxB5mS3dz3xG",
+	"00WWshC0yQi2fONCsZ/bKDPsVFF4Y7jtE/pw8fLoZ/68KLB5BSHTPHB61NBiwZ+s+if2YhaLYoUYx+hq",
+	"bHtwZwSvcjHv/syr1C0x5Dni7Buf2gVVfGnLGaH401OEeFMEfM3T0c/8BfZOKKPkckLJdYPABLdPHdQw",
+	"nhXwGZBfVhKOMLR4bJxq9Kl/OfrZ7LSCzcBd12Q1xOR5SWdLePr10YlTeJY56vT4eL1eH1H8+UjIxbF7",
+	"Vx2/uXhx/u76HN+pIT0mb6/OyfsSJNVCRt58dAf16eTuK1+QQks2OZ18c3Ry9I3FmlmiDB3bm9F/M38v",
+	"QFtkYdcDdZEjbqN2mFMYYsTbp/DNr09OUqiwuKmP7NmCwJVdZk0Y7NjjuMRiPjn96WM2UdVqRY2DOvlx",
+	"CXrpTkaUBEK5WoO05a10odxl1PnkoxnmGM/N3lVdAc0Ztxd7717Y98Kcup9tVQFZcFrNbsHVVgNwgrhY",
+	"9bUtZ+RvJ9+QimtWmH/kHdS4++rY3k6gOilizNcX7hnsQqcrwOvNT3+yTeWTXyuQG396nE6wHmwS6zCr",
+	"Ga252u9rJdsn0p+Jr0WLBw98OMkecyfbxzTzjdnuDjdalgWzTeLH/3JhqXoa/bV7hpzoF6DqTd13aQn+",
+	"YLmKJIn6Gyj8XSSUKPi1Qg1lT6Yj8iPmeNslXNiAaDTmknF95oVL468YvZWVMzmdZNF8xXgtWthAqY5/",
+	"942U95Y/HpGlKWcv8d/PHeb6ADkrRcFmm15B6+8VLsB8/NIO0ylnZSVdqrfrK1sWxyFlx0/blVhsi89r",
+	"d5sMhnLdw2hoYWTp8QJl+aTCkU2UhtIc7ub/Gxf/SSiBRpdsOnX0Sy7MMUhuQgwWfyyA3plhiRarqdKC",
+	"Q/Yz97DhhZE685hqXIr3RFlAtQVo8uyrkyPyozmDf0GW/WLv2cTfjSmxEBy+JFKsrQ61FhReOKiFsIdy",
+	"W4yzzjPCi+nB2Iwf6OTxjd+Je+Cnl5fATy8riSNja1+mPlg/Ylfx4eLl5P5jl0o4ngWY5p7jxwGQjvv6",
+	"G7bCwMjOB1/4WMyBtX7Fb7uUvsMnM04BquQHM/azcez4d/z/+07OnX8qC8r4i7q88oB0dbVVncepmcPj",
+	"90q4QtioGXNiuhtReG7vhQiXozKdWVyL8CQWPLkeYXeLta+r2utGGyDtZgnvnJT1cNlfL9K9Ld2lJX/t",
+	"XVmwsnNTojNrjjbr32a+TNFa4T6Z+2fdp7lY80LQ/GklbVnBgz+RTUqhElLwlnH90n3lw9UbZyWB0t8L",
+	"C/O5FxaFy3Tvm6ERY4fdH1A06lr/DrWCP+1BqTTjv9iwxJ2BsnUHcNqJ22Y+5EWfZhZSn798M8zQDhWw",
+	"2z7WVyMvjRmwlTV80sd4cjQ51Y4TJzlSMKX3wJKbyMCsW4OMcfri7f9Pvvn25IRAzjTx2C743c9kL7mS",
+	"vx283Yd92ow17oooJ/nhJrtHjhDGib0JzY5N7Hw/E/HjW2E7z8VX9ZWvB9NN/htdR9f34dDaVwxBwh2D",
+	"tc0CMY5WDpoIGREcjF+FiisG88rsEemiwfbt/fIpm7jS0SYTLqsmD/Z/JIXhBx1JzxL4Thi0PtoDc3Ak",
+	"Za1KGuhsmaQspEndkmnD84IbN9vwBsPhtvxcO1wbl4q5BSjdqBhjpCx3kA4xCzEf0HcM2cKggxgfr3Do",
+	"Dk2XIPk7ofdD8XOe26CGazUNgX9XrldnSZHJFhkI7/1T0VlOLnJYlUJj+6S/WcbCL0UttfYTtpl2TKTt",
+	"uK6z64phXPjCsIMpKfuF6xJmXefDWsjbfSkou2IMX2hBcpFF3laod3SJ85iUjlKHOTCwjusg4o+15Te2",
+	"m+YgVnejdv3zWt7u23b0lOw8R08bu8Uu8sL2ob8UfB/xsBt66y405fDJXkVX+/Vh++IX64vsXLfzYLVY",
+	"umulu/YmXjt9QALj+B17Eue2H4tt647s1q2seL1nqFtpEe8gdkEg7P43TE3Tz7dR+sPE1sjYn42hd197",
+	"Hp1p/hpP28OJhyTlAtOaS6qWRilLmFfK9wM8O/lu1AnnUKSOf7d/3LuM9WOU7e6glEVawKvz+sUsupPp",
+	"UOK2dd3RQ43RvVlGrn3UwendcrF2FmjAfnQXatjsD4e1ObE9SCX6Dq41GgsrlMsYMW0vZ0LhWTMFBO8O",
+	"xeSPEaPFWPUbtUR1enEefWRYLtJ3C9e823WTWBLj0t9FjMX51kQ/IydmjQG/aFiEZiRCYXIy6wAOo1rY",
+	"MMyW6XRNZy7FKhQF96T9HzyPaYRT0DcRLfY9DeMLIRAvYdxVRcWoOk4QU3MpqEtkjZ/MXyuiHkH1Js6k",
+	"y9AE1iwiw+4j9ogM9WeI/mC390GMecShvUG1dZjTooFI/JmNlBhkNyERHlA3AtPdh/mJ+TZbBEFzUoDW",
+	"WD5lhj+1dYzWGm3d/hp5jRj3sJ2CZAozWgUUxVVs6fzMXeOc49sTRVh+REJ7uHK3W6pqZo4+IZUtL5YV",
+	"xyhBAXOdEaqaIFQrmoPRMULmINPlCd1y6mB/928+X1WHsp7NyH98MC3cDe3u6QtBZ4wpGLZ5+bD1ecw4",
+	"iEqrI2IhhaPgjxbCDmX/owEhHEnPKJM3blPuNFyu/UN/8cxsjKGZcm4i3FgLJf8nPjlsGO+pQ6re+/Fx",
+	"znN3xexhNmeNTvaHuxgpiL+zCJkO6zMsBGSolbV72EZgu/ZeiALu4uE8AqTZe0ibsuKgjPRoOn8mNs4o",
+	"5wJbiMwGPNu6Cb0RVGALbuO46InU22ocK62D2KdEvS32l9agAQImFelDC2i6ISz/MytO5NTx7/ZiiPvj",
+	"WXSh4+GCPDf2Gorufephxg8Yfo+gcf5swffgwkW2clT2a5u34BMeyEktEgbYhybxg2HpsMXO8i4lzg7D",
+	"+UyryP5GIDPBgWhJuaIzM60j8twVLNf5PMRKx+aenzm+DblqperOQkzTNgHpJbWgj5j4eaKSUU5Xpmxo",
+	"9Ev40M88mo19XTXubbH5CLPEM0z04lzdcwi32nASdsbAWjtr7qHp/rhdZQ6nA++oP835ZyO23l2oUTUc",
+	"SCi5aLvEdS9PHUyN0AePHsH6JVCpp0D1H8z/134eh85q3mC760NlAEG38z2VEuBYRnXhRj4y6iF0wTJF",
+	"CtGsKxvLWgmPTkDvgbEOE+XPzdYf2B1wMqWz230w1ozmTyQc1Oxfs5uz0GXlUx3RDUNKi/Ix7G50Kf+B",
+	"DL9e09I3Ux+I442G/89sISW64JNxzRAjsl2a+yjFuwZj15BZC5ONsLnvp9e27BLxDmy7fYZZEz6DYK7h",
+	"hYtTmIkIQBxxm4i7aQ1+5k46m6ikuI/Jim4iE8SWmK1p6W4TsIYS5P4vNdYwiXHX9h/CvKnB4Q9iZdQo",
+	"9Y8JZjqgQQl1xdI+WvdmBfWJ/HBxJHklxW/AbVu9NspJ8NqstSBjZjrSdX72Je13u94VZ/qwDQkfONOH",
+	"a0bwOESfWeX4K9vTJTtVuNB9f70IGbG48k+FUQmXH258oRM2PY1nujpQ4mzBlAaJGEiH4/iDd7Of34F2",
+	"tB/enAkBKIg1CnHQ2aV84zJJWHiBji1CWOGRYLtwL2+uG1U6P3OHzpX2YV3HYvveHezF1Utg0iXZGI98",
+	"6cjfbhwKA0XouGA9Na1vmMLN/5eP2wXUsMR2xwWS6SbFvj9zIK9hmnaVPdYAPJ/BelPJwtKi8DnePfcR",
+	"tU02dUSuKq4cNgN+MUSemCR1/A9LTacbj/P1lPL8qQK955JJxzh774I6/t3+MQy0wd7+/segNvy/gbVA",
+	"LImfKCKrApS9FyPCWToiF1oFTAOlqVH3ZCE8pq+l+q68c9aDieM4fMAiEfOFz4J44IucrediP9ys+nD3",
+	"8ea2lXsPPUtXfjf1V1fUVD5EBZAZ/KoKiu9zFgD18vYQZcq4TWIGt2uT3TXP9cX+/rpUDMaJNWwV9Yfq",
+	"jCZu0zbc2k8fDZPdaykQvBXldGF74TxmEo69XXhonnZ9LX8X00atdf2yM56233bXXFstgfiRfxdTFb1p",
+	"z43tF8/vQG6mIt+Q9VLYyxyFuI1exG1w//H+/wYAAP//",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,
