@@ -9,10 +9,16 @@ test: test-tools ## Run unit tests, and envtest with a real API server
 	assets="$$($(CLUSTER_CMD) assets)" && \
 	  KUBEBUILDER_ASSETS="$$assets" $(GO_TEST) -timeout 20m ./...
 	cd hack/image && go test ./...
+	cd hack/cluster/netpol && go test ./...
 
 .PHONY: test-tools
 test-tools:
 	hack/tools/packages ffmpeg:ffmpeg ffprobe:ffmpeg /usr/lib/postgresql/15/bin/postgres:postgresql-15
+
+# A cluster that is not ours pulls them from a registry, as it does the operator's image.
+.PHONY: plugin-images
+plugin-images: $(if $(filter current,$(CLUSTER)),,cluster-up)
+	$(if $(filter current,$(CLUSTER)),,hack/image/plugins)
 
 .PHONY: faults
 faults: ## Let every single call of an Event's life fail, one after the other (RUN=... repeats one of them)
@@ -21,12 +27,12 @@ faults: ## Let every single call of an Event's life fail, one after the other (R
 	  $(if $(RUN),-faults.run=$(RUN) -faults.trace,-faults.all) | { grep -vE '^(=== | +--- PASS)' || true; }
 
 .PHONY: e2e
-e2e: test-tools image-load ## Run every end-to-end test on a real cluster, faults included
+e2e: test-tools image-load plugin-images ## Run every end-to-end test on a real cluster, faults included
 	$(IN_CLUSTER) $(GO_TEST) ./test/e2e/... -tags e2e -count=1 -timeout 60m -v
 
 .PHONY: e2e-short
-e2e-short: test-tools image-load ## Run the short end-to-end test
-	$(IN_CLUSTER) $(GO_TEST) ./test/e2e/... -tags e2e -short -run 'GoldenPath|BadSources' -count=1 -timeout 30m -v
+e2e-short: test-tools image-load plugin-images ## Run the short end-to-end tests
+	$(IN_CLUSTER) $(GO_TEST) ./test/e2e/... -tags e2e -short -run 'GoldenPath|BadSources|Containers' -count=1 -timeout 30m -v
 
 KILLS ?= 1000
 

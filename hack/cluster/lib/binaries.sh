@@ -12,7 +12,7 @@ kubernetes_ldflags() {
 # program_build FUNCTION NAME  calls gobuild or gobuild_path for a program of the cluster.
 program_build() {
   case $2 in
-  etcd) "$1" etcd "$here/etcd" . -ldflags '-s -w' ;;
+  etcd | netpol) "$1" "$2" "$here/$2" . -ldflags '-s -w' ;;
   coredns) "$1" coredns "$here/coredns" github.com/coredns/coredns -ldflags '-s -w' ;;
   imagetool | pause) "$1" "$2" "$here/../image" "./$2" -ldflags '-s -w' ;;
   *) "$1" "$2" "$here/kubernetes" "k8s.io/kubernetes/cmd/$2" -ldflags "$(kubernetes_ldflags)" ;;
@@ -41,7 +41,7 @@ build_programs() {
 # build_missing checks and builds everything the cluster runs.
 build_missing() {
   # shellcheck disable=SC2086 # a list of names
-  build_programs etcd $KUBERNETES_PROGRAMS
+  build_programs etcd netpol $KUBERNETES_PROGRAMS
   PATH=$(binary_folder):$PATH
 }
 

@@ -8,7 +8,7 @@ cluster_down() {
     return 0
   fi
   # The kubelet first, or it would start again what is being stopped.
-  for part in kube-proxy kubelet kube-scheduler kube-controller-manager; do process_down $part; done
+  for part in netpol kube-proxy kubelet kube-scheduler kube-controller-manager; do process_down $part; done
   containers_down
   for part in kube-apiserver etcd containerd; do process_down $part; done
   shims_down

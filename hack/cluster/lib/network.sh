@@ -55,6 +55,7 @@ network_down() {
   done
   nft delete table ip kube-proxy 2>/dev/null || true
   nft delete table ip6 kube-proxy 2>/dev/null || true
+  nft delete table ip mre-netpol 2>/dev/null || true
   for table in iptables ip6tables; do
     iptables_clean $table
   done

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Sourced. containerd, kubelet, kube-proxy.
+# Sourced. containerd, kubelet, kube-proxy, and what enforces NetworkPolicies.
 
 node_up() {
   make_system_images
@@ -14,6 +14,8 @@ node_up() {
     --root-dir="$STATE/kubelet" --v=2
   proxy_config | write_file "$CONF/proxy.yaml"
   process_up kube-proxy "$CONF/proxy.yaml" "${BINARY[kube-proxy]}" --config="$CONF/proxy.yaml"
+  # The bridge plugin knows nothing of NetworkPolicies.
+  process_up netpol "" "${BINARY[netpol]}" --kubeconfig="$ADMIN_KUBECONFIG"
 }
 
 node_ready() {
@@ -75,6 +77,7 @@ clusterDNS: [$DNS_IP]
 clusterDomain: cluster.local
 resolvConf: ""
 maxPods: 110
+podPidsLimit: 1024
 serializeImagePulls: false
 evictionHard: {memory.available: 200Mi, nodefs.available: 2%, imagefs.available: 2%}
 imageGCHighThresholdPercent: 100

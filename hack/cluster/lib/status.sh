@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Sourced. What runs.
 
-PARTS="etcd kube-apiserver kube-controller-manager kube-scheduler containerd kubelet kube-proxy"
+PARTS="etcd kube-apiserver kube-controller-manager kube-scheduler containerd kubelet kube-proxy netpol"
 
 status() {
   local part pid bad=0
