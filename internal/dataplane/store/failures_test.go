@@ -183,6 +183,59 @@ func TestRetry(t *testing.T) {
 	}
 }
 
+// What is said of exports that failed holds until they are written, and again
+// when they fail anew.
+func TestRetryOfExports(t *testing.T) {
+	h := newHarness(t)
+	h.start()
+	h.ingest(3)
+	m := match{moments: []int64{1}}
+	export := func() *ExportTask {
+		x, err := h.s.LeaseExport(h.ctx)
+		h.must(err)
+		if x == nil {
+			t.Fatal("there is no export to write")
+		}
+		return x
+	}
+	failExport := func() {
+		x := export()
+		h.must(h.s.Fail(h.ctx, h.uid, x.TaskID, api.TaskFailure{Token: x.Token, Message: "the time code cannot be written"}))
+	}
+	want := func(reason string, dead int64, exported bool) {
+		t.Helper()
+		e := h.event()
+		if e.State != api.EventStateStateComplete || optionalName(e.Reason) != reason || (e.Message != nil) != (reason != "") ||
+			e.DeadLetters != dead || (e.ExportLocation != nil) != exported {
+			t.Errorf("%s %q %q, %d dead letters, exports %v; want %q", e.State, optionalName(e.Reason), optionalName(e.Message), e.DeadLetters, e.ExportLocation, reason)
+		}
+	}
+	retry := func(word string) {
+		t.Helper()
+		r, err := h.s.Retry(h.ctx, h.uid, api.RetryRequest{ID: word})
+		h.must(err)
+		if r.Retried != 1 {
+			t.Fatalf("%s: %+v", word, r)
+		}
+	}
+	for _, pool := range []api.Pool{api.PoolWork, api.PoolRender} {
+		for l := h.lease(pool); l != nil; l = h.lease(pool) {
+			h.must(h.complete(l, m))
+		}
+	}
+	failExport()
+	want("ExportFailed", 1, false)
+	retry("first")
+	want("ExportFailed", 0, false)
+	failExport()
+	want("ExportFailed", 1, false)
+	retry("second")
+	if !h.exports() {
+		t.Fatal("there is no export to write")
+	}
+	want("", 0, true)
+}
+
 // A segmenter cannot be tried again when later chunks have been segmented, an
 // optimizer can: its marks then keep clear of both neighbours.
 func TestRetryKeepsTheOrder(t *testing.T) {
