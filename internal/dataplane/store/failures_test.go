@@ -4,6 +4,7 @@ package store
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -145,11 +146,11 @@ func TestRetry(t *testing.T) {
 	if got := h.tasksOf(2); got != "framer failed, moment skipped, peaks skipped, scene skipped, segment done" {
 		t.Fatal(got)
 	}
-	for _, want := range []int64{4, 0} { // a repeat has no effect
-		r, err := h.s.Retry(h.ctx, h.uid, api.RetryRequest{ID: "monday"})
+	for _, word := range []string{"monday", "monday"} { // a repeat gets the first one's answer
+		r, err := h.s.Retry(h.ctx, h.uid, api.RetryRequest{ID: word})
 		h.must(err)
-		if r.Retried != want || len(r.Left) != 0 {
-			t.Errorf("retried %d, left %v; want %d", r.Retried, r.Left, want)
+		if r.Retried != 4 || r.Left == nil || len(r.Left) != 0 {
+			t.Errorf("retried %d, left %v; want 4 and nothing", r.Retried, r.Left)
 		}
 	}
 	version := h.event().Version
@@ -259,6 +260,19 @@ func TestRetryKeepsTheOrder(t *testing.T) {
 		t.Fatalf("%+v", r)
 	}
 	h.drain(m)
+	// However late the answer is asked for, by whom, and whatever was asked in between, it is the same.
+	other, err := h.s.Retry(h.ctx, h.uid, api.RetryRequest{ID: "y"})
+	h.must(err)
+	if other.Retried != 0 || len(other.Left) != 1 {
+		t.Errorf("a second word: %+v", other)
+	}
+	h.reopen()
+	version := h.event().Version
+	again, err := h.s.Retry(h.ctx, h.uid, api.RetryRequest{ID: "x"})
+	h.must(err)
+	if !reflect.DeepEqual(again, r) || h.event().Version != version {
+		t.Errorf("the first word again: %+v, want %+v; version %d, was %d", again, r, h.event().Version, version)
+	}
 	end := int64(0)
 	for _, s := range h.segments() {
 		if len(s.Optimized) != 1 || s.Optimized[0].In.Frame < end {
