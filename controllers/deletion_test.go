@@ -160,14 +160,23 @@ var _ = Describe("Deletion", func() {
 		Expect(k8s.Create(ctx, replay)).To(Succeed())
 		Eventually(conditionOf(ctx, replay, mrev1.ConditionReady)).Should(is("True", mrev1.ReasonWaitingForEvent))
 
+		By("telling the bucket's name while the Event runs, and that it is back")
 		store.cut(true)
+		Eventually(conditionOf(ctx, e, mrev1.ConditionReady)).WithTimeout(time.Minute).Should(
+			is("False", mrev1.ReasonStorageUnavailable, lost.bucket.Location(""), "goes on when it is back"))
+		Eventually(conditionOf(ctx, e, mrev1.ConditionReconciling)).Should(is("True", mrev1.ReasonStorageUnavailable))
+		Eventually(reasonsTold(ctx, e)).Should(tells(mrev1.ReasonStorageUnavailable))
+		store.cut(false)
+		Eventually(conditionOf(ctx, e, mrev1.ConditionReady)).WithTimeout(time.Minute).Should(is("True", mrev1.ReasonProgressing))
+		a.store(ctx, 1)
+
 		By("going on with what needs no bucket")
+		store.cut(true)
 		fail(ctx, e, Slot{RoleWorker, 0}, 1)
 		Eventually(jobsOf(ctx, e)).Should(ContainElement("worker-0-2"))
 		Expect(k8s.Delete(ctx, e)).To(Succeed())
 		Eventually(conditionOf(ctx, e, mrev1.ConditionReady)).WithTimeout(time.Minute).Should(
-			is("False", mrev1.ReasonDataPlaneUnavailable, mrev1.AnnotationForceDelete, "rows and objects stay"))
-		Eventually(reasonsTold(ctx, e)).Should(tells(mrev1.ReasonDataPlaneUnavailable))
+			is("False", mrev1.ReasonStorageUnavailable, mrev1.AnnotationForceDelete, "rows and objects stay"))
 		annotate(ctx, e, mrev1.AnnotationForceDelete, "true")
 		Eventually(isGone(ctx, e)).WithTimeout(time.Minute).Should(BeTrue())
 		Eventually(reasonsTold(ctx, e)).Should(tells(mrev1.ReasonForceDeleted))

@@ -168,6 +168,8 @@ func (r *EventReconciler) run(ctx context.Context, s *eventScope) error {
 		return err
 	}
 	err := r.reconcileJobs(ctx, s)
+	// Without the bucket Jobs fail as well; what they say comes second.
+	s.finding = firstOf(checkStorage(s.state, suspended(s.event)), s.finding)
 	setEventReady(s)
 	return err
 }

@@ -98,10 +98,11 @@ func (r *EventReconciler) deleteInDataPlane(ctx context.Context, s *eventScope, 
 		f := unavailable(err)
 		f.Message += forceHint("Event")
 		return f, nil
-	case !state.Done:
-		return waiting(mrev1.ReasonDeleting, "removing rows and objects: %s", or(state.Remaining, "some are left")), nil
 	}
-	return nil, nil
+	if state.StorageProblem != nil {
+		s.after = outagePause
+	}
+	return checkDeletion(state, "Event"), nil
 }
 
 func (r *EventReconciler) deleteJobs(ctx context.Context, e *mrev1.Event) error {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 
@@ -31,17 +32,20 @@ func setEventStatus(s *eventScope) {
 	if s.state.ExportLocation != nil || len(s.state.EdlLocations) > 0 {
 		st.Artifacts = &mrev1.EventArtifacts{Export: ptr.Deref(s.state.ExportLocation, ""), EDL: s.state.EdlLocations}
 	}
+	c := s.conditions()
 	if s.ended() >= 0 {
+		if stillComplete(s) {
+			setComplete(c, s.state)
+		}
 		return
 	}
-	c := s.conditions()
 	c.set(mrev1.ConditionReferencesResolved, metav1.ConditionTrue, mrev1.ReasonResolved,
 		"The Profile and its Plugins were copied into plan "+s.state.PlanHash[:min(len(s.state.PlanHash), 12)])
 	setSourceReady(c, s.state)
 	reason, message := ptr.Deref(s.state.Reason, ""), ptr.Deref(s.state.Message, "")
 	switch s.state.State {
 	case api.EventStateStateComplete:
-		c.set(mrev1.ConditionComplete, metav1.ConditionTrue, or(reason, mrev1.ReasonCompleted), or(message, "All work is done"))
+		setComplete(c, s.state)
 		c.set(mrev1.ConditionFailed, metav1.ConditionFalse, mrev1.ReasonCompleted, "The Event was processed to its end")
 	case api.EventStateStateFailed:
 		c.set(mrev1.ConditionComplete, metav1.ConditionFalse, or(reason, mrev1.ReasonIngestFailed), or(message, "The Event failed"))
@@ -50,6 +54,17 @@ func setEventStatus(s *eventScope) {
 		c.set(mrev1.ConditionComplete, metav1.ConditionFalse, mrev1.ReasonProgressing, stateInWords(s.state.State))
 		c.set(mrev1.ConditionFailed, metav1.ConditionFalse, mrev1.ReasonProgressing, stateInWords(s.state.State))
 	}
+}
+
+func setComplete(c conditions, state *api.EventState) {
+	c.set(mrev1.ConditionComplete, metav1.ConditionTrue,
+		or(ptr.Deref(state.Reason, ""), mrev1.ReasonCompleted), or(ptr.Deref(state.Message, ""), "All work is done"))
+}
+
+// stillComplete tells that a Complete Event is that for the data plane, too. Then its reason is the present one:
+// exports that could not be written may have been since.
+func stillComplete(s *eventScope) bool {
+	return s.state.State == api.EventStateStateComplete && meta.IsStatusConditionTrue(s.before.Status.Conditions, mrev1.ConditionComplete)
 }
 
 func setSourceReady(c conditions, state *api.EventState) {
@@ -70,7 +85,7 @@ func setEventReady(s *eventScope) {
 	c := s.conditions()
 	reason, message := ptr.Deref(s.state.Reason, ""), ptr.Deref(s.state.Message, "")
 	switch {
-	case s.before.Status.ObservedGeneration > 0 && endedBefore(s):
+	case s.before.Status.ObservedGeneration > 0 && endedBefore(s) && !stillComplete(s):
 		// What was said at the end still holds.
 	case s.state.State == api.EventStateStateComplete:
 		c.ready(or(reason, mrev1.ReasonCompleted), or(message, "All work is done"))

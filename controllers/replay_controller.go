@@ -149,7 +149,10 @@ func (r *ReplayReconciler) finalize(ctx context.Context, replay *mrev1.Replay) (
 		r.conditions(replay).notReady(*f)
 		pause = outagePause
 	} else {
-		r.conditions(replay).notReady(*waiting(mrev1.ReasonDeleting, "removing rows and objects: %s", or(state.Remaining, "some are left")))
+		r.conditions(replay).notReady(*checkDeletion(state, "Replay"))
+		if state.StorageProblem != nil {
+			pause = outagePause
+		}
 	}
 	return ctrl.Result{RequeueAfter: pause}, r.writeStatus(ctx, before, replay)
 }

@@ -108,7 +108,7 @@ func (r *EventReconciler) retry(ctx context.Context, s *eventScope) (bool, error
 	}
 	message := fmt.Sprintf("%d tasks are tried again", result.Retried)
 	if result.Retried == 0 && len(result.Left) == 0 {
-		message = "nothing is tried again: there are no dead letters, or the word was used before"
+		message = "nothing is tried again: there are no dead letters"
 	}
 	if len(result.Left) > 0 {
 		message += fmt.Sprintf("; %d are left: %s", len(result.Left), strings.Join(result.Left, "; "))

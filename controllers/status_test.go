@@ -155,6 +155,35 @@ func TestTheEndIsFinal(t *testing.T) {
 	}
 }
 
+// Exports that could not be written may be written after all, and the other way round: the Event stays Complete.
+func TestTheReasonOfTheEndIsThePresentOne(t *testing.T) {
+	state := func(reason string) *api.EventState {
+		s := &api.EventState{State: api.EventStateStateComplete, PlanHash: "h"}
+		if reason != "" {
+			s.Reason, s.Message = &reason, new("see the export task")
+		}
+		return s
+	}
+	e := makeEvent()
+	for i, said := range []string{"ExportFailed", "", "ExportFailed"} {
+		s := &eventScope{before: e.DeepCopy(), event: e, now: now0.Add(time.Duration(i) * time.Hour), state: state(said)}
+		setEventStatus(s)
+		setEventReady(s)
+		e.Status.ObservedGeneration = 1
+		want := or(said, mrev1.ReasonCompleted)
+		if d := cmp.Diff(map[string]string{"Ready": "True:" + want, "SourceReady": "False:SourcePending", "ReferencesResolved": "True:Resolved",
+			"Complete": "True:" + want, "Failed": "False:Completed"}, summary(e.Status.Conditions)); d != "" {
+			t.Errorf("pass %d (-want +got):\n%s", i, d)
+		}
+		if c := ending(e); !c.LastTransitionTime.Time.Equal(now0) {
+			t.Errorf("pass %d: the Event ended again at %s", i, c.LastTransitionTime)
+		}
+		if told := transitions(s.before.Status.Conditions, e.Status.Conditions); len(told) != 1 || told[0].Reason != want {
+			t.Errorf("pass %d tells %+v", i, told)
+		}
+	}
+}
+
 func TestReplayStatus(t *testing.T) {
 	reel := func(resolution string, state api.ReelStateState) api.ReelState {
 		return api.ReelState{Resolution: resolution, State: state, Location: new("s3://b/" + resolution), Error: new("no room")}

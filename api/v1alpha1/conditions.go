@@ -97,6 +97,8 @@ const (
 	ReasonRetryRefused = "RetryRefused"
 	// ReasonDataPlaneUnavailable says the data plane does not answer; the controller tries again.
 	ReasonDataPlaneUnavailable = "DataPlaneUnavailable"
+	// ReasonStorageUnavailable says the bucket is gone or does not answer; the message names it and says what to do.
+	ReasonStorageUnavailable = "StorageUnavailable"
 	// ReasonEventNotFound says the Replay's Event does not exist (yet).
 	ReasonEventNotFound = "EventNotFound"
 	// ReasonWaitingForEvent says the Replay waits until its Event is Complete.

@@ -96,7 +96,7 @@ func (b *Bucket) Delete(ctx context.Context, keys []string) error {
 			Bucket: &b.name, Delete: &types.Delete{Objects: ids, Quiet: aws.Bool(true)},
 		})
 		if err != nil {
-			return fmt.Errorf("delete %d objects of bucket %s: %w: %w", len(batch), b.name, ErrUnavailable, err)
+			return b.unavailable(fmt.Sprintf("delete %d objects of bucket %s", len(batch), b.name), err)
 		}
 		var failed []error
 		for _, one := range out.Errors {

@@ -20,11 +20,18 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 )
 
+// noSuchBucket is S3's word for it, where an answer has a body.
+const noSuchBucket = "NoSuchBucket"
+
 var (
 	// ErrNotFound says that there is no object under a key.
 	ErrNotFound = errors.New("no such object")
 	// ErrUnavailable says that the object store did not do what it was asked; a repeat may succeed.
 	ErrUnavailable = errors.New("the object store refuses or does not answer")
+	// ErrNoBucket says that the bucket does not exist. Such an error is ErrUnavailable, too: buckets come back.
+	ErrNoBucket = errors.New("there is no such bucket")
+	// ErrRefused says that the keys are not good for the bucket. Such an error is ErrUnavailable, too.
+	ErrRefused = errors.New("the object store refuses the keys")
 )
 
 // Config says where the bucket is. Credentials are not part of it: they come from the SDK's default chain
@@ -127,7 +134,7 @@ func (b *Bucket) EnsureBucket(ctx context.Context) error {
 		return nil
 	}
 	if !isNotFound(err) {
-		return fmt.Errorf("look for bucket %s: %w: %w", b.name, ErrUnavailable, err)
+		return b.unavailable("look for bucket "+b.name, err)
 	}
 	input := &s3.CreateBucketInput{Bucket: &b.name}
 	// AWS wants every region named but this one.
@@ -138,9 +145,21 @@ func (b *Bucket) EnsureBucket(ctx context.Context) error {
 		if _, ok := errors.AsType[*types.BucketAlreadyOwnedByYou](err); ok {
 			return nil
 		}
-		return fmt.Errorf("create bucket %s: %w: %w", b.name, ErrUnavailable, err)
+		return b.unavailable("create bucket "+b.name, err)
 	}
 	return nil
+}
+
+// Look asks whether the bucket is there, without making it: one that vanished held something.
+func (b *Bucket) Look(ctx context.Context) error {
+	_, err := b.client.HeadBucket(ctx, &s3.HeadBucketInput{Bucket: &b.name})
+	switch {
+	case err == nil:
+		return nil
+	case isNotFound(err): // the answer to HEAD has no body that could say more
+		return fmt.Errorf("look for bucket %s: %w: %w", b.name, ErrUnavailable, ErrNoBucket)
+	}
+	return b.unavailable("look for bucket "+b.name, err)
 }
 
 // Location is the s3:// URL of a key.
@@ -151,9 +170,28 @@ func (b *Bucket) Key(location string) (string, bool) {
 	return strings.CutPrefix(location, b.Location(""))
 }
 
-func isNotFound(err error) bool {
-	var response *awshttp.ResponseError
-	return errors.As(err, &response) && response.HTTPStatusCode() == http.StatusNotFound
+func isNotFound(err error) bool { return status(err) == http.StatusNotFound }
+
+// status is what the store answered; 0 when it did not.
+func status(err error) int {
+	if response, ok := errors.AsType[*awshttp.ResponseError](err); ok {
+		return response.HTTPStatusCode()
+	}
+	return 0
+}
+
+// unavailable says what failed and, as far as it can be told, whose fault it is.
+func (b *Bucket) unavailable(what string, err error) error {
+	kind := ErrUnavailable
+	if answer, ok := errors.AsType[interface {
+		error
+		ErrorCode() string
+	}](err); ok && answer.ErrorCode() == noSuchBucket {
+		kind = fmt.Errorf("%w: %w", ErrUnavailable, ErrNoBucket)
+	} else if s := status(err); s == http.StatusUnauthorized || s == http.StatusForbidden {
+		kind = fmt.Errorf("%w: %w", ErrUnavailable, ErrRefused)
+	}
+	return fmt.Errorf("%s: %w: %w", what, kind, err)
 }
 
 // wrap says what failed, and for a missing object in a way that callers can test for.
@@ -161,8 +199,9 @@ func (b *Bucket) wrap(verb, key string, err error) error {
 	if err == nil {
 		return nil
 	}
-	if isNotFound(err) {
+	failed := b.unavailable(verb+" "+b.Location(key), err)
+	if isNotFound(err) && !errors.Is(failed, ErrNoBucket) {
 		return fmt.Errorf("%s %s: %w", verb, b.Location(key), ErrNotFound)
 	}
-	return fmt.Errorf("%s %s: %w: %w", verb, b.Location(key), ErrUnavailable, err)
+	return failed
 }

@@ -123,7 +123,7 @@ func (c courier) deliver(ctx context.Context, d delivery) error {
 			return err
 		}
 	}
-	return c.agent.EndSource(ctx, c.uid, api.SourceEnd{Frames: *c.material.timeline.Frames})
+	return c.agent.EndSource(ctx, c.uid, api.SourceEnd{Frames: *c.timeline.Frames})
 }
 
 func (c courier) shuffled(units []api.Unit) []api.Unit {

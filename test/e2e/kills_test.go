@@ -163,7 +163,7 @@ func (a *area) checkUndisturbed(e *mrev1alpha1.Event, r *mrev1alpha1.Replay, cal
 // fingerprint is everything that must not depend on what died: marks, labels and every decoded frame.
 func (a *area) fingerprint(r run) map[string]string {
 	a.Helper()
-	print := map[string]string{}
+	made := map[string]string{}
 	place := map[string]int{}
 	for i, s := range r.segments {
 		place[s.ID] = i
@@ -171,19 +171,19 @@ func (a *area) fingerprint(r run) map[string]string {
 		for _, o := range s.Optimized {
 			text += fmt.Sprintf(", track %d %d to %d %s %s", o.Track, o.In.Frame, o.Out.Frame, o.StartCode, o.EndCode)
 		}
-		print[fmt.Sprintf("segment %d", i)] = text
+		made[fmt.Sprintf("segment %d", i)] = text
 	}
 	for _, c := range r.clips {
 		a.Expect(c.Location).NotTo(BeNil(), "clip %s %s: %v", c.SegmentID, c.Variant, c.Error)
 		media, err := frames.Decode(a.ctx, a.download(r.uid, *c.Location))
 		a.Expect(err).NotTo(HaveOccurred())
-		print[fmt.Sprintf("clip %d %s %d", place[c.SegmentID], c.Variant, c.Track)] = media.Digest()
+		made[fmt.Sprintf("clip %d %s %d", place[c.SegmentID], c.Variant, c.Track)] = media.Digest()
 	}
 	for _, reel := range r.reels.Outputs {
 		a.Expect(reel.Location).NotTo(BeNil(), "reel %s: %v", reel.Resolution, reel.Error)
 		media, err := frames.Decode(a.ctx, a.download(r.uid, *reel.Location))
 		a.Expect(err).NotTo(HaveOccurred())
-		print["reel "+reel.Resolution] = media.Digest()
+		made["reel "+reel.Resolution] = media.Digest()
 	}
-	return print
+	return made
 }

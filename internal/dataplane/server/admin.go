@@ -15,6 +15,7 @@ const changesPage = 1000
 // PutPlan stores the compiled Profile of an Event.
 func (s *Server) PutPlan(ctx context.Context, r api.PutPlanRequestObject) (api.PutPlanResponseObject, error) {
 	state, err := s.store.PutPlan(ctx, r.EventUID, *r.Body)
+	state.StorageProblem = s.bucketProblem.Load()
 	return api.PutPlan200JSONResponse(state), err
 }
 

@@ -4,27 +4,84 @@ package server
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
+
+	"github.com/mre-operator/mre-operator/internal/objects"
 )
 
-// bucketRetry is the pause between two attempts to reach the object store.
-const bucketRetry = time.Second
+const (
+	// bucketRetry is the pause between two attempts to reach a bucket that is away, bucketLook that between two
+	// looks at one that is there.
+	bucketRetry = time.Second
+	bucketLook  = 5 * time.Second
+	// bucketPatience bounds one look, with its repeats.
+	bucketPatience = 10 * time.Second
+)
 
-// ensureBucket makes the bucket when the object store is there; both may start in any order. Rows can be read
-// and written before that; readiness waits for it.
-func (s *Server) ensureBucket(ctx context.Context) {
-	for {
-		err := s.objects.EnsureBucket(ctx)
-		if err == nil {
-			s.bucketSeen.Store(true)
-			return
-		}
+// watchBucket makes the bucket when the object store is there; both may start in any order. Rows can be read
+// and written before that; readiness waits for it. From then on it looks whether the bucket still is there. One
+// that vanishes is not made again: the media that it held would be missing without a word.
+func (s *Server) watchBucket(ctx context.Context) {
+	look := s.objects.EnsureBucket
+	for ctx.Err() == nil {
+		call, cancel := context.WithTimeout(ctx, bucketPatience)
+		err := look(call)
+		cancel()
 		if ctx.Err() != nil {
 			return
 		}
 		s.metrics.ran("bucket", err)
-		slog.WarnContext(ctx, "the bucket cannot be reached or made; it is tried again", "bucket", s.objects.Location(""), "error", err)
-		sleep(ctx, bucketRetry)
+		s.noteBucket(ctx, err)
+		if err != nil {
+			sleep(ctx, bucketRetry)
+			continue
+		}
+		s.bucketSeen.Store(true)
+		look = s.objects.Look
+		sleep(ctx, bucketLook)
 	}
+}
+
+// noteBucket keeps what a look has found, for whoever asks for an Event. When that is news, the feed tells of
+// every Event that needs the bucket; a feed that could not be told costs the manager some time.
+func (s *Server) noteBucket(ctx context.Context, err error) {
+	problem := s.bucketTrouble(err)
+	before := s.bucketProblem.Swap(problem)
+	switch {
+	case text(before) == text(problem):
+		return
+	case problem == nil:
+		slog.InfoContext(ctx, "the bucket is back", "bucket", s.objects.Location(""))
+	default:
+		slog.WarnContext(ctx, "the bucket cannot be used; it is tried again", "bucket", s.objects.Location(""), "problem", *problem, "error", err)
+	}
+	if err := s.store.ChangedUnfinished(ctx); err != nil {
+		slog.WarnContext(ctx, "the change feed could not be told of the bucket", "error", err)
+	}
+}
+
+// bucketTrouble says in words what is wrong with the bucket and what to do; nil when nothing is. The words are
+// the same each time, whatever the store's answer carries.
+func (s *Server) bucketTrouble(err error) *string {
+	var problem string
+	switch at := s.objects.Location(""); {
+	case err == nil:
+		return nil
+	case errors.Is(err, objects.ErrNoBucket):
+		problem = "the bucket of " + at + " does not exist: bring it back with what it held, or correct the data plane's --bucket"
+	case errors.Is(err, objects.ErrRefused):
+		problem = "the object store refuses the data plane's keys for " + at + ": check the keys in its Secret, and what the bucket allows them"
+	default:
+		problem = "the object store with " + at + " does not do what it is asked: check that it runs and that the data plane reaches it, whose log says more"
+	}
+	return &problem
+}
+
+func text(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
 }

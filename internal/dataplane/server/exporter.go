@@ -58,7 +58,7 @@ func (s *Server) runExport(ctx context.Context, task store.ExportTask) error {
 	switch {
 	case ctx.Err() != nil, errors.Is(err, store.ErrGone), errors.Is(err, store.ErrLeaseLost):
 		return nil //nolint:nilerr // there is nothing left to export, or somebody else does it
-	case errors.Is(err, objects.ErrUnavailable), errors.Is(err, objects.ErrNotFound): // the latter: the bucket is gone
+	case errors.Is(err, objects.ErrUnavailable):
 		return errors.Join(err, s.store.Release(ctx, task.EventUID, task.TaskID, task.Token))
 	case err != nil:
 		return errors.Join(err, s.store.Fail(ctx, task.EventUID, task.TaskID, api.TaskFailure{

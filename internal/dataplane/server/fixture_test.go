@@ -8,8 +8,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -27,8 +25,6 @@ import (
 	"github.com/mre-operator/mre-operator/internal/objects"
 	"github.com/mre-operator/mre-operator/internal/objectstore/storetest"
 )
-
-func TestMain(m *testing.M) { os.Exit(storetest.Main(m)) }
 
 // Tokens of the callers in these tests; the TokenReview stand-in reads the account out of them.
 const (
@@ -60,7 +56,7 @@ func startOn(t *testing.T, bucket *objects.Bucket) *plane {
 	options := server.Options{
 		URLLifetime: 15 * time.Minute, SourceURLLifetime: 12 * time.Hour, SweepAge: time.Hour, SweepInterval: time.Hour,
 	}
-	rows, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "dataplane.db"), store.Options{Location: bucket.Location})
+	rows, err := store.Open(t.Context(), database(t), store.Options{Location: bucket.Location})
 	if err != nil {
 		t.Fatal(err)
 	}

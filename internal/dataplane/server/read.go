@@ -46,7 +46,7 @@ func (s *Server) GetHealth(ctx context.Context, _ api.GetHealthRequestObject) (a
 }
 
 // GetReadiness says whether work can begin: what is sent here before the bucket exists could not be stored.
-// A bucket that goes away later does not count, as rows can be read and written without it.
+// A bucket that goes away later does not count, as rows can be read and written without it; Events tell of it.
 func (s *Server) GetReadiness(ctx context.Context, _ api.GetReadinessRequestObject) (api.GetReadinessResponseObject, error) {
 	if !s.bucketSeen.Load() {
 		// No error: the kubelet asks every second, and the loop that waits for the bucket logs why it does.
@@ -59,6 +59,7 @@ func (s *Server) GetReadiness(ctx context.Context, _ api.GetReadinessRequestObje
 // GetEvent tells how far an Event has come.
 func (s *Server) GetEvent(ctx context.Context, r api.GetEventRequestObject) (api.GetEventResponseObject, error) {
 	state, err := s.store.Event(ctx, r.EventUID)
+	state.StorageProblem = s.bucketProblem.Load()
 	return api.GetEvent200JSONResponse(state), err
 }
 

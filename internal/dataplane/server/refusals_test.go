@@ -190,15 +190,18 @@ func TestAStoreThatIsDownIsNoFaultOfTheCaller(t *testing.T) {
 	}
 }
 
-func TestReadyOnceTheBucketIsThere(t *testing.T) {
-	p := start(t)
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		status, problem := send(t, "GET", p.url+"/readyz", nobody, "")
+func TestReadyOnceTheBucketIsThere(t *testing.T) { start(t).isReady() }
+
+// isReady waits until the data plane has seen its bucket.
+func (p *plane) isReady() {
+	p.t.Helper()
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+		status, problem := send(p.t, "GET", p.url+"/readyz", nobody, "")
 		if status == http.StatusOK {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("%d %+v", status, problem)
+			p.t.Fatalf("%d %+v", status, problem)
 		}
 	}
 }

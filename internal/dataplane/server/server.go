@@ -81,6 +81,8 @@ type Server struct {
 	registry *prometheus.Registry
 	// bucketSeen is set when the bucket was reached for the first time.
 	bucketSeen atomic.Bool
+	// bucketProblem is why the bucket cannot be used now; nil while it can.
+	bucketProblem atomic.Pointer[string]
 	// draining is closed when the server stops, so that long polls end at once.
 	draining chan struct{}
 }
@@ -136,7 +138,7 @@ func (s *Server) Run(ctx context.Context, listener, metricsListener net.Listener
 	group.Go(func() error { return s.serve(ctx, listener, handler) })
 	group.Go(func() error { return s.serve(ctx, metricsListener, s.MetricsHandler()) })
 	group.Go(func() error { <-ctx.Done(); close(s.draining); return nil })
-	group.Go(func() error { s.ensureBucket(ctx); return nil })
+	group.Go(func() error { s.watchBucket(ctx); return nil })
 	group.Go(func() error { s.housekeep(ctx); return nil })
 	group.Go(func() error { s.runExports(ctx); return nil })
 	group.Go(func() error { s.sweep(ctx); return nil })

@@ -71,6 +71,10 @@ func (s *Server) mustBeStored(ctx context.Context, uid, key string, bytes *int64
 	info, err := s.objects.Head(ctx, key)
 	switch {
 	case errors.Is(err, objects.ErrNotFound):
+		// With the bucket every object is gone, which is no fault of the caller.
+		if err := s.objects.Look(ctx); err != nil {
+			return err
+		}
 		return fmt.Errorf("%w: there is no object %s; upload it before it is registered", store.ErrInvalid, key)
 	case err != nil:
 		return err

@@ -20,6 +20,20 @@ func (t *txn) changed(kind api.ChangeKind, uid, namespace, name string) error {
 	return err
 }
 
+// ChangedUnfinished notes that every Event that has not ended changed, as when
+// something happened that all of them need.
+func (s *Store) ChangedUnfinished(ctx context.Context) error {
+	return s.write(ctx, func(t *txn) error {
+		n, err := t.exec(`INSERT INTO changed (kind, uid, namespace, name)
+			SELECT $1, uid, namespace, name FROM events WHERE deleted = 0 AND state NOT IN ('Complete', 'Failed') ORDER BY uid
+			ON CONFLICT (kind, uid) DO UPDATE SET name = excluded.name`, string(api.ChangeKindEvent))
+		if err == nil && n == 0 {
+			return errUnchanged
+		}
+		return err
+	})
+}
+
 // Changes returns what changed after a sequence number, oldest first, and
 // where to go on. A number from the future (the database was restored from a
 // backup) starts from the beginning, so that a reader never waits for ever.

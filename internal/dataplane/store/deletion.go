@@ -199,6 +199,7 @@ type purgeTable struct{ name, key, where string }
 var purgeOrder = []purgeTable{
 	{"doomed", "event_uid, object_key", "event_uid = $1"},
 	{"tries", "event_uid, task_id, attempt", "event_uid = $1"},
+	{"retries", "event_uid, id", "event_uid = $1"},
 	{"gaps", "event_uid, first_frame", "event_uid = $1"},
 	{"results", "event_uid, plugin, track, chunk, attempt, ordinal", "event_uid = $1"},
 	{"signals", "event_uid, chunk", "event_uid = $1"},

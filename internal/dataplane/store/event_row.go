@@ -28,7 +28,6 @@ type eventRow struct {
 	gapDue                         sql.NullInt64
 	suspendedAt                    sql.NullInt64
 	workers, renderers             int32
-	retryID                        string
 	revised                        bool
 	exports                        exports
 	deleted                        bool
@@ -42,14 +41,14 @@ type exports struct {
 }
 
 const eventColumns = `uid, namespace, name, plan_hash, state, reason, message, version, timeline, frames,
-	source_ended, source_frames, first_chunk, watermark, drain_due_at, gap_due_at, suspended_at, workers, renderers, retry_id, revised,
+	source_ended, source_frames, first_chunk, watermark, drain_due_at, gap_due_at, suspended_at, workers, renderers, revised,
 	exports, deleted, finished_at`
 
 func scanEvent(row interface{ Scan(...any) error }) (*eventRow, error) {
 	var e eventRow
 	var tl, ex string
 	err := row.Scan(&e.uid, &e.namespace, &e.name, &e.planHash, &e.state, &e.reason, &e.message, &e.version, &tl, &e.frames,
-		&e.sourceEnded, &e.sourceFrames, &e.firstChunk, &e.watermark, &e.drainDue, &e.gapDue, &e.suspendedAt, &e.workers, &e.renderers, &e.retryID, &e.revised, &ex, &e.deleted, &e.finishedAt)
+		&e.sourceEnded, &e.sourceFrames, &e.firstChunk, &e.watermark, &e.drainDue, &e.gapDue, &e.suspendedAt, &e.workers, &e.renderers, &e.revised, &ex, &e.deleted, &e.finishedAt)
 	if err != nil {
 		return nil, err
 	}
@@ -223,7 +222,7 @@ func (e *eventTx) save() error {
 	if !slices.Equal(now, e.stored) {
 		if _, err := e.exec(`UPDATE events SET state = $2, reason = $3, message = $4, timeline = $5, frames = $6, source_ended = $7,
 			source_frames = $8, watermark = $9, drain_due_at = $10, exports = $11, finished_at = $12, gap_due_at = $13, suspended_at = $14,
-			workers = $15, renderers = $16, retry_id = $17, revised = $18 WHERE uid = $1`, append([]any{e.ev.uid}, now...)...); err != nil {
+			workers = $15, renderers = $16, revised = $17 WHERE uid = $1`, append([]any{e.ev.uid}, now...)...); err != nil {
 			return err
 		}
 		e.stored = now
@@ -242,5 +241,5 @@ func (e *eventRow) columns() ([]any, error) {
 	}
 	ex, err := toJSON(e.exports)
 	return []any{string(e.state), e.reason, e.message, tl, e.frames, flag(e.sourceEnded), e.sourceFrames, e.watermark, e.drainDue, ex, e.finishedAt,
-		e.gapDue, e.suspendedAt, e.workers, e.renderers, e.retryID, flag(e.revised)}, err
+		e.gapDue, e.suspendedAt, e.workers, e.renderers, flag(e.revised)}, err
 }

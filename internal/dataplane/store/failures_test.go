@@ -4,6 +4,7 @@ package store
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -145,11 +146,11 @@ func TestRetry(t *testing.T) {
 	if got := h.tasksOf(2); got != "framer failed, moment skipped, peaks skipped, scene skipped, segment done" {
 		t.Fatal(got)
 	}
-	for _, want := range []int64{4, 0} { // a repeat has no effect
-		r, err := h.s.Retry(h.ctx, h.uid, api.RetryRequest{ID: "monday"})
+	for _, word := range []string{"monday", "monday"} { // a repeat gets the first one's answer
+		r, err := h.s.Retry(h.ctx, h.uid, api.RetryRequest{ID: word})
 		h.must(err)
-		if r.Retried != want || len(r.Left) != 0 {
-			t.Errorf("retried %d, left %v; want %d", r.Retried, r.Left, want)
+		if r.Retried != 4 || r.Left == nil || len(r.Left) != 0 {
+			t.Errorf("retried %d, left %v; want 4 and nothing", r.Retried, r.Left)
 		}
 	}
 	version := h.event().Version
@@ -183,6 +184,59 @@ func TestRetry(t *testing.T) {
 	}
 }
 
+// What is said of exports that failed holds until they are written, and again
+// when they fail anew.
+func TestRetryOfExports(t *testing.T) {
+	h := newHarness(t)
+	h.start()
+	h.ingest(3)
+	m := match{moments: []int64{1}}
+	export := func() *ExportTask {
+		x, err := h.s.LeaseExport(h.ctx)
+		h.must(err)
+		if x == nil {
+			t.Fatal("there is no export to write")
+		}
+		return x
+	}
+	failExport := func() {
+		x := export()
+		h.must(h.s.Fail(h.ctx, h.uid, x.TaskID, api.TaskFailure{Token: x.Token, Message: "the time code cannot be written"}))
+	}
+	want := func(reason string, dead int64, exported bool) {
+		t.Helper()
+		e := h.event()
+		if e.State != api.EventStateStateComplete || optionalName(e.Reason) != reason || (e.Message != nil) != (reason != "") ||
+			e.DeadLetters != dead || (e.ExportLocation != nil) != exported {
+			t.Errorf("%s %q %q, %d dead letters, exports %v; want %q", e.State, optionalName(e.Reason), optionalName(e.Message), e.DeadLetters, e.ExportLocation, reason)
+		}
+	}
+	retry := func(word string) {
+		t.Helper()
+		r, err := h.s.Retry(h.ctx, h.uid, api.RetryRequest{ID: word})
+		h.must(err)
+		if r.Retried != 1 {
+			t.Fatalf("%s: %+v", word, r)
+		}
+	}
+	for _, pool := range []api.Pool{api.PoolWork, api.PoolRender} {
+		for l := h.lease(pool); l != nil; l = h.lease(pool) {
+			h.must(h.complete(l, m))
+		}
+	}
+	failExport()
+	want("ExportFailed", 1, false)
+	retry("first")
+	want("ExportFailed", 0, false)
+	failExport()
+	want("ExportFailed", 1, false)
+	retry("second")
+	if !h.exports() {
+		t.Fatal("there is no export to write")
+	}
+	want("", 0, true)
+}
+
 // A segmenter cannot be tried again when later chunks have been segmented, an
 // optimizer can: its marks then keep clear of both neighbours.
 func TestRetryKeepsTheOrder(t *testing.T) {
@@ -206,6 +260,19 @@ func TestRetryKeepsTheOrder(t *testing.T) {
 		t.Fatalf("%+v", r)
 	}
 	h.drain(m)
+	// However late the answer is asked for, by whom, and whatever was asked in between, it is the same.
+	other, err := h.s.Retry(h.ctx, h.uid, api.RetryRequest{ID: "y"})
+	h.must(err)
+	if other.Retried != 0 || len(other.Left) != 1 {
+		t.Errorf("a second word: %+v", other)
+	}
+	h.reopen()
+	version := h.event().Version
+	again, err := h.s.Retry(h.ctx, h.uid, api.RetryRequest{ID: "x"})
+	h.must(err)
+	if !reflect.DeepEqual(again, r) || h.event().Version != version {
+		t.Errorf("the first word again: %+v, want %+v; version %d, was %d", again, r, h.event().Version, version)
+	}
 	end := int64(0)
 	for _, s := range h.segments() {
 		if len(s.Optimized) != 1 || s.Optimized[0].In.Frame < end {

@@ -4,24 +4,33 @@ package store
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
 )
 
 // Retry tries dead letters again: tasks that failed for good, and what was
-// skipped because of them. The same request again has no effect.
+// skipped because of them. The same request again has no effect, and gets the
+// first one's answer: the caller may not have heard it.
 func (s *Store) Retry(ctx context.Context, uid string, req api.RetryRequest) (api.RetryResult, error) {
 	var result api.RetryResult
 	err := s.onEvent(ctx, uid, func(e *eventTx) error {
 		result = api.RetryResult{Left: []string{}}
+		known, err := e.retried(req.ID)
+		if err != nil {
+			return err
+		}
+		if known != "" {
+			if err := fromJSON(known, &result); err != nil {
+				return err
+			}
+			return errUnchanged
+		}
 		if e.ev.state == api.EventStateStateFailed {
 			return conflict("the Event is Failed, which is final: %s", e.ev.message)
 		}
-		if e.ev.retryID == req.ID {
-			return errUnchanged
-		}
-		e.ev.retryID = req.ID
 		dead, err := collect(e.ctx, e, scanTasks, `SELECT `+taskColumns+` FROM tasks WHERE event_uid = $1 AND state = 'failed' ORDER BY chunk, id`, uid)
 		if err != nil {
 			return err
@@ -44,9 +53,28 @@ func (s *Store) Retry(ctx context.Context, uid string, req api.RetryRequest) (ap
 			}
 			result.Retried += n
 		}
-		return nil
+		return e.noteRetry(req.ID, result)
 	})
 	return result, err
+}
+
+// retried is what came of a retry, as JSON; empty when there was none of the id.
+func (e *eventTx) retried(id string) (string, error) {
+	var result string
+	err := e.QueryRowContext(e.ctx, `SELECT result FROM retries WHERE event_uid = $1 AND id = $2`, e.ev.uid, id).Scan(&result)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", nil
+	}
+	return result, err
+}
+
+func (e *eventTx) noteRetry(id string, result api.RetryResult) error {
+	text, err := toJSON(result)
+	if err != nil {
+		return err
+	}
+	_, err = e.exec(`INSERT INTO retries (event_uid, id, result) VALUES ($1, $2, $3)`, e.ev.uid, id, text)
+	return err
 }
 
 func wantedByRetry(t *taskRow, req api.RetryRequest) bool {

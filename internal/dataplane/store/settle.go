@@ -83,8 +83,21 @@ func (e *eventTx) afterTask(t *taskRow) error {
 		return e.afterClip(t)
 	case api.TaskKindReel:
 		return e.afterReel(t)
+	case api.TaskKindExport:
+		if e.ev.state == api.EventStateStateComplete { // it was tried again, or written anew
+			e.judgeExport(t.state)
+		}
 	}
 	return nil
+}
+
+// judgeExport says how a Complete Event ended. The exports are the last thing
+// that can go wrong, and whoever mends them mends the reason.
+func (e *eventTx) judgeExport(state api.TaskState) {
+	e.ev.reason, e.ev.message = "", ""
+	if state == api.TaskStateFailed {
+		e.ev.reason, e.ev.message = "ExportFailed", "The Event is complete, but its exports could not be written; see the export task's error."
+	}
 }
 
 // settleEnd takes an Event whose source has ended to its end: the final pass,
@@ -126,9 +139,7 @@ func (e *eventTx) settleEnd() error {
 		e.ev.state = api.EventStateStateFailed
 		return e.replaysChanged()
 	}
-	if exported == api.TaskStateFailed {
-		e.ev.reason, e.ev.message = "ExportFailed", "The Event is complete, but its exports could not be written; see the export task's error."
-	}
+	e.judgeExport(exported)
 	e.ev.state = api.EventStateStateComplete
 	return e.planReplays()
 }

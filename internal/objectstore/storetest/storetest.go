@@ -35,8 +35,9 @@ const (
 var Endpoint string
 
 // Main runs a package's tests beside a store: func TestMain(m *testing.M) { os.Exit(storetest.Main(m)) }.
-// It sets AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY for the tests.
-func Main(m *testing.M) int {
+// It sets AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY for the tests. What it runs is the *testing.M, or something
+// around it.
+func Main(m interface{ Run() int }) int {
 	if address := os.Getenv(childAddress); address != "" {
 		return beStore(address, os.Getenv(childDir))
 	}
@@ -65,7 +66,7 @@ func beStore(address, dir string) int {
 	return 0
 }
 
-func run(m *testing.M) (code int, err error) {
+func run(m interface{ Run() int }) (code int, err error) {
 	dir, err := os.MkdirTemp("", "mre-storetest-")
 	if err != nil {
 		return 0, err
