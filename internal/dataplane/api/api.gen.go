@@ -1409,7 +1409,7 @@ type RetryResult struct {
 
 // Run defines model for Run.
 type Run struct {
-	// Pools Worker slots of the pools that have a name.
+	// Pools Worker slots of the pools that have a name; nobody is told to retire of a pool that is not in it.
 	Pools     map[string]int32 `json:"pools,omitempty"`
 	Renderers int32            `json:"renderers"`
 	Suspend   bool             `json:"suspend"`
@@ -2045,14 +2045,14 @@ type ClientInterface interface {
 	// Corresponds with GET /v1/events/{eventUID}/feedback (the `ListFeedback` operationId).
 	ListFeedback(ctx context.Context, eventUID EventUID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// PutFeedbackWithBody Stores what a reviewer thinks of a segment's clips on a track. A member that is absent keeps what was said before.
+	// PutFeedbackWithBody Stores what a reviewer thinks of a segment's clips on a track. A member that is absent keeps what was said before; `-` takes it back.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PUT /v1/events/{eventUID}/feedback (the `PutFeedback` operationId).
 	PutFeedbackWithBody(ctx context.Context, eventUID EventUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// PutFeedback Stores what a reviewer thinks of a segment's clips on a track. A member that is absent keeps what was said before.
+	// PutFeedback Stores what a reviewer thinks of a segment's clips on a track. A member that is absent keeps what was said before; `-` takes it back.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -2102,14 +2102,14 @@ type ClientInterface interface {
 	// Corresponds with PUT /v1/events/{eventUID}/plan (the `PutPlan` operationId).
 	PutPlan(ctx context.Context, eventUID EventUID, body PutPlanJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// PutPluginHealthWithBody What a worker knows of a plugin's process. The newest word of each holder counts until it says otherwise or its Job is gone.
+	// PutPluginHealthWithBody What a worker knows of a plugin's process. The newest word of each holder counts until it says otherwise or is not heard of for 3 minutes.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PUT /v1/events/{eventUID}/plugins/{plugin}/health (the `PutPluginHealth` operationId).
 	PutPluginHealthWithBody(ctx context.Context, eventUID EventUID, plugin PluginName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// PutPluginHealth What a worker knows of a plugin's process. The newest word of each holder counts until it says otherwise or its Job is gone.
+	// PutPluginHealth What a worker knows of a plugin's process. The newest word of each holder counts until it says otherwise or is not heard of for 3 minutes.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -2244,7 +2244,8 @@ type ClientInterface interface {
 	ReleaseTask(ctx context.Context, eventUID EventUID, taskID TaskID, body ReleaseTaskJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// SwapVariableWithBody Sets a context variable if it has the expected value, at once and whatever becomes of the task. Only the
-	// holder of the task's lease may; a repeat of a swap that succeeded succeeds.
+	// holder of the task's lease may. A repeat of the lease's last swap that succeeded succeeds, also when the
+	// variable has changed since.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -2252,7 +2253,8 @@ type ClientInterface interface {
 	SwapVariableWithBody(ctx context.Context, eventUID EventUID, taskID TaskID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// SwapVariable Sets a context variable if it has the expected value, at once and whatever becomes of the task. Only the
-	// holder of the task's lease may; a repeat of a swap that succeeded succeeds.
+	// holder of the task's lease may. A repeat of the lease's last swap that succeeded succeeds, also when the
+	// variable has changed since.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -2532,7 +2534,7 @@ func (c *Client) ListFeedback(ctx context.Context, eventUID EventUID, reqEditors
 	return c.Client.Do(req)
 }
 
-// PutFeedbackWithBody Stores what a reviewer thinks of a segment's clips on a track. A member that is absent keeps what was said before.
+// PutFeedbackWithBody Stores what a reviewer thinks of a segment's clips on a track. A member that is absent keeps what was said before; `-` takes it back.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2549,7 +2551,7 @@ func (c *Client) PutFeedbackWithBody(ctx context.Context, eventUID EventUID, con
 	return c.Client.Do(req)
 }
 
-// PutFeedback Stores what a reviewer thinks of a segment's clips on a track. A member that is absent keeps what was said before.
+// PutFeedback Stores what a reviewer thinks of a segment's clips on a track. A member that is absent keeps what was said before; `-` takes it back.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2679,7 +2681,7 @@ func (c *Client) PutPlan(ctx context.Context, eventUID EventUID, body PutPlanJSO
 	return c.Client.Do(req)
 }
 
-// PutPluginHealthWithBody What a worker knows of a plugin's process. The newest word of each holder counts until it says otherwise or its Job is gone.
+// PutPluginHealthWithBody What a worker knows of a plugin's process. The newest word of each holder counts until it says otherwise or is not heard of for 3 minutes.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2696,7 +2698,7 @@ func (c *Client) PutPluginHealthWithBody(ctx context.Context, eventUID EventUID,
 	return c.Client.Do(req)
 }
 
-// PutPluginHealth What a worker knows of a plugin's process. The newest word of each holder counts until it says otherwise or its Job is gone.
+// PutPluginHealth What a worker knows of a plugin's process. The newest word of each holder counts until it says otherwise or is not heard of for 3 minutes.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -3031,7 +3033,8 @@ func (c *Client) ReleaseTask(ctx context.Context, eventUID EventUID, taskID Task
 }
 
 // SwapVariableWithBody Sets a context variable if it has the expected value, at once and whatever becomes of the task. Only the
-// holder of the task's lease may; a repeat of a swap that succeeded succeeds.
+// holder of the task's lease may. A repeat of the lease's last swap that succeeded succeeds, also when the
+// variable has changed since.
 //
 // Takes any type of body and a specified content type.
 //
@@ -3049,7 +3052,8 @@ func (c *Client) SwapVariableWithBody(ctx context.Context, eventUID EventUID, ta
 }
 
 // SwapVariable Sets a context variable if it has the expected value, at once and whatever becomes of the task. Only the
-// holder of the task's lease may; a repeat of a swap that succeeded succeeds.
+// holder of the task's lease may. A repeat of the lease's last swap that succeeded succeeds, also when the
+// variable has changed since.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -5392,14 +5396,14 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /v1/events/{eventUID}/feedback (the `ListFeedback` operationId).
 	ListFeedbackWithResponse(ctx context.Context, eventUID EventUID, reqEditors ...RequestEditorFn) (*ListFeedbackResponse, error)
 
-	// PutFeedbackWithBodyWithResponse Stores what a reviewer thinks of a segment's clips on a track. A member that is absent keeps what was said before.
+	// PutFeedbackWithBodyWithResponse Stores what a reviewer thinks of a segment's clips on a track. A member that is absent keeps what was said before; `-` takes it back.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /v1/events/{eventUID}/feedback (the `PutFeedback` operationId).
 	PutFeedbackWithBodyWithResponse(ctx context.Context, eventUID EventUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutFeedbackResponse, error)
 
-	// PutFeedbackWithResponse Stores what a reviewer thinks of a segment's clips on a track. A member that is absent keeps what was said before.
+	// PutFeedbackWithResponse Stores what a reviewer thinks of a segment's clips on a track. A member that is absent keeps what was said before; `-` takes it back.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5455,14 +5459,14 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with PUT /v1/events/{eventUID}/plan (the `PutPlan` operationId).
 	PutPlanWithResponse(ctx context.Context, eventUID EventUID, body PutPlanJSONRequestBody, reqEditors ...RequestEditorFn) (*PutPlanResponse, error)
 
-	// PutPluginHealthWithBodyWithResponse What a worker knows of a plugin's process. The newest word of each holder counts until it says otherwise or its Job is gone.
+	// PutPluginHealthWithBodyWithResponse What a worker knows of a plugin's process. The newest word of each holder counts until it says otherwise or is not heard of for 3 minutes.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /v1/events/{eventUID}/plugins/{plugin}/health (the `PutPluginHealth` operationId).
 	PutPluginHealthWithBodyWithResponse(ctx context.Context, eventUID EventUID, plugin PluginName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutPluginHealthResponse, error)
 
-	// PutPluginHealthWithResponse What a worker knows of a plugin's process. The newest word of each holder counts until it says otherwise or its Job is gone.
+	// PutPluginHealthWithResponse What a worker knows of a plugin's process. The newest word of each holder counts until it says otherwise or is not heard of for 3 minutes.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5603,7 +5607,8 @@ type ClientWithResponsesInterface interface {
 	ReleaseTaskWithResponse(ctx context.Context, eventUID EventUID, taskID TaskID, body ReleaseTaskJSONRequestBody, reqEditors ...RequestEditorFn) (*ReleaseTaskResponse, error)
 
 	// SwapVariableWithBodyWithResponse Sets a context variable if it has the expected value, at once and whatever becomes of the task. Only the
-	// holder of the task's lease may; a repeat of a swap that succeeded succeeds.
+	// holder of the task's lease may. A repeat of the lease's last swap that succeeded succeeds, also when the
+	// variable has changed since.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5611,7 +5616,8 @@ type ClientWithResponsesInterface interface {
 	SwapVariableWithBodyWithResponse(ctx context.Context, eventUID EventUID, taskID TaskID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SwapVariableResponse, error)
 
 	// SwapVariableWithResponse Sets a context variable if it has the expected value, at once and whatever becomes of the task. Only the
-	// holder of the task's lease may; a repeat of a swap that succeeded succeeds.
+	// holder of the task's lease may. A repeat of the lease's last swap that succeeded succeeds, also when the
+	// variable has changed since.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -7643,7 +7649,7 @@ func (c *ClientWithResponses) ListFeedbackWithResponse(ctx context.Context, even
 	return ParseListFeedbackResponse(rsp)
 }
 
-// PutFeedbackWithBodyWithResponse Stores what a reviewer thinks of a segment's clips on a track. A member that is absent keeps what was said before.
+// PutFeedbackWithBodyWithResponse Stores what a reviewer thinks of a segment's clips on a track. A member that is absent keeps what was said before; `-` takes it back.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -7656,7 +7662,7 @@ func (c *ClientWithResponses) PutFeedbackWithBodyWithResponse(ctx context.Contex
 	return ParsePutFeedbackResponse(rsp)
 }
 
-// PutFeedbackWithResponse Stores what a reviewer thinks of a segment's clips on a track. A member that is absent keeps what was said before.
+// PutFeedbackWithResponse Stores what a reviewer thinks of a segment's clips on a track. A member that is absent keeps what was said before; `-` takes it back.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -7760,7 +7766,7 @@ func (c *ClientWithResponses) PutPlanWithResponse(ctx context.Context, eventUID 
 	return ParsePutPlanResponse(rsp)
 }
 
-// PutPluginHealthWithBodyWithResponse What a worker knows of a plugin's process. The newest word of each holder counts until it says otherwise or its Job is gone.
+// PutPluginHealthWithBodyWithResponse What a worker knows of a plugin's process. The newest word of each holder counts until it says otherwise or is not heard of for 3 minutes.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -7773,7 +7779,7 @@ func (c *ClientWithResponses) PutPluginHealthWithBodyWithResponse(ctx context.Co
 	return ParsePutPluginHealthResponse(rsp)
 }
 
-// PutPluginHealthWithResponse What a worker knows of a plugin's process. The newest word of each holder counts until it says otherwise or its Job is gone.
+// PutPluginHealthWithResponse What a worker knows of a plugin's process. The newest word of each holder counts until it says otherwise or is not heard of for 3 minutes.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -8034,7 +8040,8 @@ func (c *ClientWithResponses) ReleaseTaskWithResponse(ctx context.Context, event
 }
 
 // SwapVariableWithBodyWithResponse Sets a context variable if it has the expected value, at once and whatever becomes of the task. Only the
-// holder of the task's lease may; a repeat of a swap that succeeded succeeds.
+// holder of the task's lease may. A repeat of the lease's last swap that succeeded succeeds, also when the
+// variable has changed since.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -8048,7 +8055,8 @@ func (c *ClientWithResponses) SwapVariableWithBodyWithResponse(ctx context.Conte
 }
 
 // SwapVariableWithResponse Sets a context variable if it has the expected value, at once and whatever becomes of the task. Only the
-// holder of the task's lease may; a repeat of a swap that succeeded succeeds.
+// holder of the task's lease may. A repeat of the lease's last swap that succeeded succeeds, also when the
+// variable has changed since.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9487,7 +9495,7 @@ type ServerInterface interface {
 	// ListFeedback What reviewers think of clips, one row for each segment, track and reviewer.
 	// (GET /v1/events/{eventUID}/feedback)
 	ListFeedback(w http.ResponseWriter, r *http.Request, eventUID EventUID)
-	// PutFeedback Stores what a reviewer thinks of a segment's clips on a track. A member that is absent keeps what was said before.
+	// PutFeedback Stores what a reviewer thinks of a segment's clips on a track. A member that is absent keeps what was said before; `-` takes it back.
 	// (PUT /v1/events/{eventUID}/feedback)
 	PutFeedback(w http.ResponseWriter, r *http.Request, eventUID EventUID)
 	// FinishEvent Ends the source with the frames that are stored, and drains the Event. Idempotent; without effect after the source's end.
@@ -9505,7 +9513,7 @@ type ServerInterface interface {
 	// PutPlan Stores the compiled Profile of an Event. Idempotent; a second plan with another hash is refused with 409.
 	// (PUT /v1/events/{eventUID}/plan)
 	PutPlan(w http.ResponseWriter, r *http.Request, eventUID EventUID)
-	// PutPluginHealth What a worker knows of a plugin's process. The newest word of each holder counts until it says otherwise or its Job is gone.
+	// PutPluginHealth What a worker knows of a plugin's process. The newest word of each holder counts until it says otherwise or is not heard of for 3 minutes.
 	// (PUT /v1/events/{eventUID}/plugins/{plugin}/health)
 	PutPluginHealth(w http.ResponseWriter, r *http.Request, eventUID EventUID, plugin PluginName)
 
@@ -9545,7 +9553,8 @@ type ServerInterface interface {
 	// (POST /v1/events/{eventUID}/tasks/{taskID}/release)
 	ReleaseTask(w http.ResponseWriter, r *http.Request, eventUID EventUID, taskID TaskID)
 	// SwapVariable Sets a context variable if it has the expected value, at once and whatever becomes of the task. Only the
-	// holder of the task's lease may; a repeat of a swap that succeeded succeeds.
+	// holder of the task's lease may. A repeat of the lease's last swap that succeeded succeeds, also when the
+	// variable has changed since.
 	// (POST /v1/events/{eventUID}/tasks/{taskID}/variables)
 	SwapVariable(w http.ResponseWriter, r *http.Request, eventUID EventUID, taskID TaskID)
 	// PutTimeline Declares the timeline. Frozen from then on; another origin or rate is refused with 409.
@@ -12641,7 +12650,7 @@ type StrictServerInterface interface {
 	// ListFeedback What reviewers think of clips, one row for each segment, track and reviewer.
 	// (GET /v1/events/{eventUID}/feedback)
 	ListFeedback(ctx context.Context, request ListFeedbackRequestObject) (ListFeedbackResponseObject, error)
-	// PutFeedback Stores what a reviewer thinks of a segment's clips on a track. A member that is absent keeps what was said before.
+	// PutFeedback Stores what a reviewer thinks of a segment's clips on a track. A member that is absent keeps what was said before; `-` takes it back.
 	// (PUT /v1/events/{eventUID}/feedback)
 	PutFeedback(ctx context.Context, request PutFeedbackRequestObject) (PutFeedbackResponseObject, error)
 	// FinishEvent Ends the source with the frames that are stored, and drains the Event. Idempotent; without effect after the source's end.
@@ -12659,7 +12668,7 @@ type StrictServerInterface interface {
 	// PutPlan Stores the compiled Profile of an Event. Idempotent; a second plan with another hash is refused with 409.
 	// (PUT /v1/events/{eventUID}/plan)
 	PutPlan(ctx context.Context, request PutPlanRequestObject) (PutPlanResponseObject, error)
-	// PutPluginHealth What a worker knows of a plugin's process. The newest word of each holder counts until it says otherwise or its Job is gone.
+	// PutPluginHealth What a worker knows of a plugin's process. The newest word of each holder counts until it says otherwise or is not heard of for 3 minutes.
 	// (PUT /v1/events/{eventUID}/plugins/{plugin}/health)
 	PutPluginHealth(ctx context.Context, request PutPluginHealthRequestObject) (PutPluginHealthResponseObject, error)
 
@@ -12699,7 +12708,8 @@ type StrictServerInterface interface {
 	// (POST /v1/events/{eventUID}/tasks/{taskID}/release)
 	ReleaseTask(ctx context.Context, request ReleaseTaskRequestObject) (ReleaseTaskResponseObject, error)
 	// SwapVariable Sets a context variable if it has the expected value, at once and whatever becomes of the task. Only the
-	// holder of the task's lease may; a repeat of a swap that succeeded succeeds.
+	// holder of the task's lease may. A repeat of the lease's last swap that succeeded succeeds, also when the
+	// variable has changed since.
 	// (POST /v1/events/{eventUID}/tasks/{taskID}/variables)
 	SwapVariable(ctx context.Context, request SwapVariableRequestObject) (SwapVariableResponseObject, error)
 	// PutTimeline Declares the timeline. Frozen from then on; another origin or rate is refused with 409.
@@ -13925,185 +13935,187 @@ func (sh *strictHandler) PutReplay(w http.ResponseWriter, r *http.Request, repla
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"5L1tc9w2tif+VVD9v1VO6tKSknhyb6QXtxxbjjXjB5UkT/61iXeDbp7uxogNMACodierqv00+8H2k2zh",
-	"4IEgG2STUreT1M6bUdwkCJxzcHAef/h9MhOrUnDgWk1Of5+UVNIVaJD4Xy+WFb99V62mIM1/Mj45nZRU",
-	"LyfZhNMVTE4nM/PEJJtI+LViEvLJqZYVZBM1W8KKmpfmQq6onpxOGNffPptkkxXjbFWtJqcn2URvSrA/",
-	"wQLk5P4+m7wQXDNegXk3BzWTrNRMmC/fLIH8MnM//0LEnOglkJIugExhLiQcTTI7x18rkJtokn7IeF4r",
-	"+ukN8IVeTk6//tu3YSpKS8YXOJPzO+D6w8XLjqWD/7lv9dFXvn2Ga/f/+VVmxtMgzcj//afnT/8bffrb",
-	"ydPvnn7893+bpKbzhq2YDnNpLbHAH+Mv5zCnVaEnp387OckaXPjma8MF+sly4asT83tgyldJplwW1YLx",
-	"d/itJDFKfGAwKb5pk2J7uVdQFnTTTX4Zfv9M9L+h6rZzNtr++LCNkKL5vRlKlYIrwK14KcW0gJX504gz",
-	"cBQFWpYFm1GzQY5L+8S//0uZ3fJ79OV/kzCfnE7+v+N6rx/bX9WxHxe/2NxvPy6pJmvgmqyl4AtCeU7W",
-	"5t+0ILkgX1y9ekG+e/a3//jyCOnjRjQffF7lTNxIOrtFnSJFCVIzu5DZknIOhWqTBKWyTYZsMhM5zMyz",
-	"LYZkk4LyRUUXkPxR0VVZwBXVMPA7Skugqwuew6e05jFUp4yDfKIIM48ZbTNgYO3J0Bzyq6dTqiAn4g4k",
-	"6jFqaEbsNNSgse9jafvJfai5Ek+/BkGymgcfw6hi+i+YaTPh7+nsthCLBBWoulVEGwmgEggXmmiQK8Zp",
-	"kZHphpRCFEfE0GpFOV2AJIr9BgpX93cxVWQuxYowbRbXlAnzJv5B85yZr9HisvFArwQLUfg5b8uwkLcg",
-	"cWpu6kt6B4QSs2+PJonlS+C5Pe5GfHQt5O2oV1q8w/fDt5Nc2bysJLWram+pnBnBn1b+V+BGq/w0+X5z",
-	"PRPSMPz814oW0bj1RsndqNcwEzxP78o+RZVNtChAUj6DQUOc7JTj9owSX8iaS07R68WScqsbmrS6ZTyP",
-	"aYSH/MQfN0kScXfsJX9QJZ11qCD4Nan2tylYsTwxQossZrjMTt++EX/fTbKbEG+Y0mldvLB/Mg2rnVvN",
-	"EfU+fIZKSTdICviktzXGj0uQYI6LhSCCt5VakhqtVfsZui+kF2hM0O21FUJB/lw3eJBTDU81W8EkwWf4",
-	"5I/VfhpU/PbcPnqfTeaUFZCjahzI7cIdSk1SXWgyoysgdK5BEmb0VE6mAJzkMCuohJysmFKMLyKtNRWi",
-	"AMrNqKUUM1AKYkmKflbafXXn0q7xSSOVnOlha2rxzNHRf9St2A8YT7VJvk7mvgRNWZESX8f5nYtCkfU8",
-	"GiTqZkruuwlxD7QZNNYHzvT2KFuSbj0pTyXdT5PzIKxNmgDP37KZFEOlcc6k0q+kU3FDXjDPDh2dB99x",
-	"wMNKU6lHTL5FQPet5jhZRJDGYsNCOincoTIj93RLgwRpGKhNvWT2yYUdqnOWbyFntMNiNb87e43IihPG",
-	"Ca3tWFIIcasI1Ufk+VQZM38uJJlWrNBPGVcZWS/ZbEkk0JwotuC0UNuW2/AtWKtMo38Lxneqoxv/XLzh",
-	"2lpTEfzJ2J9m3DMCq1JvyBpPHi7IytAHVStGB4Zu1yuYD96xYT1+mp3MurZkfIwmq8mo6sESfpsxulHC",
-	"pQ+UWHEoK01EhTb4p6cL8dRN1DiNR1d0/RaUMj5V11r9R7uX6A8ab2CJErhxOfA4NvvR8ActQjzNkhbX",
-	"i4KVCdUmpZDpfcd30e4tlbjVCjELRnSTauqb0+NjT6u3l8+OUibCisrbf4JUboQB7p+o9NC5lVKI+c6H",
-	"jTxf4pPBWRln5ihYrIBrG8rY/rXNv0vgufnNmMj2Y5Ns8gqP7STv9LJaTbk7r3tI/PfL8x+SNA4O8wDq",
-	"3lHJ6ACbrWDlP92j23a1J0c9XBac6ZjhtUGDkS7D2eQ2KFh5wcsqcXgMl9N/lYudaqosBM0fJpWr8tnw",
-	"4UeIcL9sNURj20Z9yLnQEV05MQcARzlDB48sqTKnAQZZBgZuxtt4yUPjswtpEM7EyRTzwEpBlwQf3vox",
-	"Ov4Rxk9Erfi0kWzBODWrE6VmK/Zbh5p6CTOmktGU4Zt0xMaQQF1YdlvjYoxmoIncv7/oLfDU3uqRJvuO",
-	"n0WYaIrkL6EAs78uRcFmm5jqV8ZR4u8rXVYoZPgk4JFhfuhggB0tGAytmJbgkFYTElaUcTNK2vJhihQw",
-	"17gTyFrIXB1NTnlVFKmzUAtJFxAF1/uYed18eitwJbiloJ9fioiojjrWPK0jr33TaAQ7af4GtM/XdcZr",
-	"rZuNBv5CiBxD+TPKyRSIlgxyQheUDQvQZBPIizfOjGpu922BbGlC+FQKqd9ENti2heUM0K542wMCcWVB",
-	"+Wuqlh0/VgvGE9SzKS9F1kuhgLiYBckFKIx8r4W8JVQRpolaiqrIMQTOx/gZ9guvgRZ6maJWKcVCglID",
-	"Ujj2uYaeaa7mufH7bGyd2GdQGChBk8YKCbMrW+KENknbTIlKzuCc5zvjTC1iWiPy1JzB5iQiGzBu50yz",
-	"OzjFY9qObNxUdUReSruDTm0gTBFjeeaZJbrb30fkhViVRs+gNFuLFBMTPilxhN5/24q1HzVKyn1kkk38",
-	"SP2W7eOURTZRlSrBk65Jn3eCaKpwbUtqHvE+2n6spHSAOZvc1UZjcz5XTIEia6aXBO5AboiNwz4kgtsR",
-	"qq6N6bA9I4nPgi5s6riYiPX0U3rW8LGSCSUbKZi4BODk2X8mWF5vJy9I1yin74R+JSoMxdt/+MAl0NmS",
-	"TgsI/3buPF37Xy+ElFVpjqV34p8sBzHJJhd8AUp3ilyLkm4ytY5MrhuoriRcVUVi7VTbpAn0qMLkT2tg",
-	"i6VOZ3aiQoKddQTxckLJQD2r8KGelckO3+ohIZQcUJb4jI1Igli1fQWqKrRK6u1Ax/5hKLdD9QZzvt+4",
-	"wI0Nb2aoLGXFnygi1tz9VlClzwh1/2VPLBf8cSe/U5perQyPT/qQVWKdj/LXxma3g7R4pycRffNEbDE2",
-	"LUyQT5P1CbXbsGNZ70vGDY+MI+C9juGvSLhjsLax8UYp0q7SmJ1OwEMp3PAKHJHDLPtomHYVx3mDgR8P",
-	"9wgxrr9P7VCa1YtKYfpmhPv/mPD2HxegtmfRdWmrbRLU60vvJ5yEtKFzE0y9J2jVEWFVVCXB2Z+Qnxkd",
-	"F/57yfjCVhzt0R7iTI/Kko3nzz9gk0wcyqIrTf7q1aqEBeZbVGQSn5FSgtFszn+zQVT7mzqa7DIazAcb",
-	"C86a3PSc6hONN3QKRefW+hMdolaDDZ/FtX1hP4db54EVHVB+ggNOqDdAVdqEg1Wph1bPebXXmx1k1p1V",
-	"RHCzH9dUkRmtFORkujkjJyh2XHAYGB9gXk525detQN1noShn1wv/MM/dZ5PC0GacPlr5POnOA8BmVF3B",
-	"gD1kByzacFlUetyktGgG7Dr2cCguddU/Qa8LG7vzMtEizNakPGs6xe0Kfq1A9R2fW1GFyOK0iVhMNdKi",
-	"AEmWosjVGcF/xViU8c5LCXOQEvKB0mQGsWZSW2kan/kWMATzBVaCi/yJwhDMl2dELY15rAUpQZQFiu5I",
-	"M0vwYoMCkQyt3YJbk01nKbehzB4qNmc2/WD2jPt9heG2mVgBoXxDVkJCRiRoJpvxogEEWdFPF/ZxW7rd",
-	"1lxC5t4WTex65MwTRVQh9BG5LoRWhE7FHSDj1pRryJ2vYYMposgNGeu5jqrty7C2c0hpJLqZlPXuoOBr",
-	"fnMyqqQQ5xBEqfmdns1gy6+3d0PhVXPfmqz+tlkCw/dtfrwUHDAihqEflBOmsFSVrFlRNKXlLN5YwHN1",
-	"RK6QJaftH4yLKKrFkghjRqm69s6HMIwmnWSTixxjFS9t1NoOtjsI4VfTSbYbr9OaNBuq6vCx5OBR1LjF",
-	"js6c/nPuzCX/iE8+YxS+rRNSIaDW9MKnUjPEXE/a4tVUavNtat3yjCjKcqKXEsye2yQKa+YjSrJWY0xZ",
-	"zWYpjfaBryUtS8jJdyfk9vVv5PLm+iHhvrmrrrKfCXNL0qsuZUhncowh4iscMmKsElGhfmI2tTtnVrG3",
-	"LKQqZ+Iay92H0mS60YOf9eXJ46rsxhTNLbuDbdsP38KmI4+ilyJvJumAz0QOydi2ffyqO0sZ8sb/6Pjg",
-	"muV6+ZC4g1lBoJAfJ1DBM2eL8GGJrcmnJO0drK2r0RMS7ek/sJ08W6M2Si2b4nv+aVZUit3BGYFfK1qY",
-	"E1QHRWAzL6VgXKMos9VQ0/qRJZLdlZERGVIE9IGrhPPnS3MjTfrs5LtvEzI2j2JuXijfsFs8hJgq7F9P",
-	"dx9BYZzMfz49ZRfHM2pZJQtlX5jdkJLlsUW0O0uqpO781mNZGkXtutlbTyELC+8j2uf19bnZ6lNRpZLY",
-	"zkVXrsUTc322Rh7NnoKyFeREcHCZbmyEJEuxJnMqycrwnqyosaHuhmdme+ICf724xD6D7ulYRsS/AYEN",
-	"Q5uuFrtVidmKSynM2Y4WE3fGGrnQdfbdpiPJemmeqqu8MHucrlF+eH/TrGClGsLwF/igMREkZfxmd0Cg",
-	"/7vYXzzku7aF6T6bLGi5/dUmmV+LNSmwmdN45+AtKVslzRQxnpELNLoNx7AwINWEMnI9S1eC0duSm+jy",
-	"xNhjImVOVxB6wFFOnQIwL6iO6t1Pbmc9nCs+PTRiRv6V9KQ6C1DOMfEeD2TEOyPxBiPY0TCi4iRWS1Eg",
-	"4ev/TJafzACZjZmVqwENRFfUGk+R0htDKK9SekpPhqzQ5tu9sjQm73V4tzmRt1fnTxTWiKHE26YB8xIx",
-	"b6EDbrtWM6Kq2dK4IO/e3/yP87ffn798ef4yOc9mbmFbyS0kM+eV666wMTMqgcwqfWY2W87uWO66ZlFz",
-	"JU3DfiHFEtFpAb09tdutoI25vhBcwydNwliWR7WyRZvCFokkGmlbJ8nSFniA67Z0zNzKRTTyFNvbNaXi",
-	"0urWq+1YDuu91nUsvfCqviclvJ2BirO/ifyUd5zUgMrMZPlqY4zOqfu2nlSUtq1E2p1AYo5BWrHmGZmC",
-	"Yrk9VOnCRUm2u7UTHrvttMZGbx/L4majY+eR9o05Zp9pDBf72dgKI5vng0JBRrQQrdjMN1+nNKcUWszs",
-	"XII/QVfTnF5V3HU/nH+CWUcxF5V68Glpow1S2Qkbe9IclG4xtRIThKpbq0qEvH3AGbmmcpXucpqJ1crY",
-	"vkyRW46MUsL3dqmqBHnHlJB+UzJtKzpxdyKzFa4xlUJNx0oDcdOk6hLD87tkV+JDKzetHdj120LSVbdP",
-	"NbwjZlD/dWcdm59IPV0/gS4iXQYfolX/ixbXdffBibFE/7ONJ7oEDDX71wie4XzhAsAsspixjc88JK0f",
-	"lk6mY/cf6zDPfWtgrUfiTU39LmjqluQZOSuoUvG29bVdk2xyHenr4I5OQhI6uZlngs/ZIsJH6IvjbC/M",
-	"8uOJsXIRM8dVPpqd7TyRJwqBOqQ5mZOoEbNY/e50FMLDoQZNvefjSqkXwEF2hL1/CL95K+syOgAwves8",
-	"rYFhp0KI2ymd3Xalw4yeXFG+IUBlwUC6XNgT3zfq+k85QK4Gdt+s6KfnNq05KsN7g/9cC5avtEREmnTk",
-	"U+SQOM6e57kEpermSaGAk7fm4bRvYX7xAEnd5u6wcS6jk22b0u1xzJmgSnEL5gRqFD0XFL339yXwCz4H",
-	"CXwG4yAuBI8KaRMh+rkoCrFWNt9pubykqt1vcESub1l5GrWhLoxeEvZ8EpUmTB9hCTdK2KmFGXI7wzxm",
-	"tBrP6/efqEgPGutZ3bKyhNwOgofQaWSqmumomDJmOq7Y+4VLpocXkwQS2NvysibAY0xrpJwdUZEVUJ55",
-	"16PeqopuFFEiqWzcq+MURimF30zDfUV8p+Urfrs9toQ7li4kj2XfqD0pigLklXs+rZC2lzK+tqKNDWCP",
-	"anvuxKqiPvLap0ismWuSJ2oqYk0Vb5hs6zzfUqQNNd5pLVgmpMx6/IWYbxdUwymhhsZztnhLS1eTcQsb",
-	"Re6+ysjd1xn5P//rf+NmMWaAq51XGVm5pNpuw3/mB08VrXbqlBbuW7+V5RkVvtRFldqlb+VNWQEfrt7s",
-	"tuf8g+kPRJ05fR0EwxWpYnwGI5q0223Y18aidJ0C2eSFpGqJfxm7PH9f6d1pk1bbhV+Fn9ouOlxBKWTC",
-	"tO+rz3FKzKriUuQPqMKJiL1tuJXecBPr0OqXDWjr2KKucV5tK9Dj6RyqTNqU7qawz41sEbenJUPW7wzS",
-	"5y4BmkopdPVQm+P7zhhQD4Gj28od+AknyZAMKdjc/xk602fEedXH756/PQ8+to84hGBC7Y4H2w0ravAt",
-	"Wrgqxgj58Qv7lf9pRvvi+CcLAvnxi5+eur9+P8m+Obn3//7lf335X1/+W2rHxvBu255dIWa3Nn40xNwG",
-	"qgY/bBy7zUMyh35Ofojw3SSD6qa39pmQQ+psUppOC6hjq85LblhhF/yOFuhWf+C00kvgms2otggTQk5Z",
-	"nmN9Y9RtZc63gs30xFUbvRHK/P2DLWK6EeINlajUPnB6R1nhGrIuzPnLuyDwQg47qSiqwdWcTCdjFe0S",
-	"J3wsjG0hGruIHhpAEykt5dTUMDmxr9gq/5EvvUn2dFobxu68CLpML2HTDV52SgL6F4rF3Dr+KsMgBda3",
-	"R0mAwTN868BkxqzqMkZMG/JWwcqRJDdvBNSUEe/8iGWYgxUAFGO/gu+M+opnS2iVHfeacUFHvxJF3QdW",
-	"YBeMw8NrKVpbZFtQsubGa0tfY7+01p6gYGqpTQFoi1BTCLeW3ORrWzJSGiYk7BKVHnw0aDHivY2HOt6C",
-	"cUPfK+0QXQEUHbUpo8rmxuHrjETLcdPbtlclKFEgZmlGfrx4efP60+vzix9e36QTw1SOMu+guKSyo2al",
-	"BwBBxjjbSdf7cOUmj6gajOG/ow5yR/1EGWGihMVS2PLXikSXyF1SqT8TUkx/LdlhGgXjIrIIPqi7I8zQ",
-	"pAPEpBulrejD/XgQ+JnfTZ8ByWxXa36Yiv9wmmxGaK8ql5lP1C3fjNg70wYkdC9iTP2kLyzq2vDeIBvR",
-	"uVsDDjQChd8+25W1GAIg+rDEYc2PHVHSerrf7dgj0XUPiSRgtLAs5mRE0AbDmlPslpUudCSHXpVEf9wQ",
-	"oLOlN6QxvIooT8aDHg0CEHCyEufKg0rhe6VvtHz0xeJSYfJdR2hAPx51hiooYDbClk6D5PxImUYXKa6x",
-	"YUXhQHHeibdUz5ancVO0jV0c2aetKkPMHA53IG0X0RRil9t9I+jALX3ovlJrRgdZ1aMnR6TPo03U2DE+",
-	"VBYImSj3r0PwtfSnN46v9G9VEosVWMKFVPVcVDzPiIiQAp8o4i2ERGvJo5oFBlsAvnph98Op+n5b4r27",
-	"pt/S6eA4f9daSMi7oo+D0R2uQMvN2P7U97zY2EoknzXEns2hfcx5KrCFES2fzXXdlLY5T9GVC3jZ2huH",
-	"OQnzOcx0hgnMBbgOWcrVuobmtaVFvg8kil9jYeaOCHkdI+5afAiTh9UnoAN9r3PXIOaJhzSEsbyPn+mm",
-	"HMTv60T3w4tHatS6zF1Ms2mcaTvzoRJwjIfECfyrmZ1ocnlVor5n5zUnA4y+ZNGdwjbeKNw96q4TBx44",
-	"sq/XAXGlix5taF51VgnihM8I9TF8LGVassXS/G37lw2nH9l83NaObsb19GIKpLjo+zD22TWGQNg9jXYW",
-	"KDtcajEkZOgCSqNQoFPK7X0J3JyPtkSDIjpLbq/38eXPJ+Z///H0JKlERsBw0ykUHbc6TaHobJZ6AP52",
-	"CXwcORvVvmPadeooXkLdjMKKLYXUkF83O8N6SgFdBhSP/yxq3DCmv+LY1ntK3l6dh8wYFuaq0Fq1cbcy",
-	"jbFdvUXpopshqrkzP4qGYANJO7XgJucaxkyzNtqKUiw4TTHp2dfPG7v4oTt8iy8bgsGpGbhCZ6eX0TxA",
-	"1zGpi/viPj3hmh1GnlvpG7/f9qfGurZo99Z+4ApnlqeezwMXfHCztqtFb7BFu6U1RrWoHib22Nup2oe1",
-	"7orXQncUXi5iLDT98AoCH7GNIpJD+1gdbT+UeTJ8sr/j22vBl6C94/o2tK04qz3ggSLQVsqDHtZJTu0t",
-	"LXXTo4/wMEWMssQWyRXdkIIBmcJGuIpJ21pv2waIEmRO5SM8oBtkM/DwddcWZJwsQxsVJmqrwjms/aNH",
-	"k2z//c+NM2OYcjgohmgLSNcWvZCqtBAA3hV1DW9m8naXGFqFtuaYvk+UQw0oQCnyFVkxXmnImi8UVOno",
-	"BeB58/GRmNQ9vdrzbmwhB+Ec8JrRguQC4Wt820GNbHPWWKVyYENkClaM8nSDQt0TNiroKFz6eaBGf0iT",
-	"t0eLHPMZ98p5z/bnIdiAPPa2vqfbGamvuvCQiYOB2vaHcZdAmtzilJed1LoHtI1fIwSiK+1sblsHqrgb",
-	"CDE5rtfNiVrSgNrSZMorq1AdX9bYSG2F/8GIOR1r3kIc3471a+zMmd2CJjPKudBmC1UKEXMaF/ZmxN+H",
-	"YJUP+gCsvv3LnisMh0lq6kYkr1t3DhC8nWWNI4oZ9w4o7GaQ4gciZ3VBMnb0xYi5hrgs0fVGDGyDGUPV",
-	"mQQ6MgqQV/A8EWn73nqQeFyx+mKAgEyfuC6i/2bNzpzwnHGmluMmXVccd0Q1BtDqQYiTo2ZZCKWgVyYQ",
-	"giEHSeZQFESxwplIB+mO6t1yNN+MukFsyGWihnohm6Yqu4f6whiortzlRmjeINI5ZkEzUhaU24gUZoEe",
-	"eXFYKiLhsDV9YMJrgy014ZeS1fu+3QPiWN+lQbquM9VOu+yiql3rGASeG5kEI8au0VdCdoTaKXElwhag",
-	"MPSY1gfJmIh7AtN04tcRTaWLaCPvc+iAoJKg5QZrgtO9+mNACuMWinrcrvkHj6Pt3tGZLjYOhAVRN51Z",
-	"YQj0RBEjltjgB5p8gQYUGth195sC/WWiVcfdoLjrBq4AwTv3HbjDyj1k/SLCru98LQJnb6K69GJoxsDT",
-	"bfCVfqD9Bo6Vq3gdUgAQXmjglwww6MO37jsk4B+tm8cd4SLSN8EqRNT87OlV29DIYLcsf7FSMrZgPn3w",
-	"aFhQSw8LhZnX34e6yVYuEPF8EsmKOaHE0WUssJcNhyY04iCU6GYVmr/5fCcWrE9et1MM28vidRxt8Mpa",
-	"cHfJhGdoGEpQ0gvh4A/WmIqJb6lUgL2VSQ+/1cAysuL2gtooLiDmoavcw3uNYXU0hQHYyTFSW4JIEfaC",
-	"dIl7o5BLqkbPy4UmU7TrugrmfcCPlTuv7+0+ywahA6UyGz2AQIZvCvQpMQ9kDj5aob3mTld1RDAzggjg",
-	"1bRAo7+GWfDFBf0gQt3gwLWxGSnYzganzF/V57rGwz30aQUaRUm6KjaHa8rndW1g6oK89K0ZLoLLlBW4",
-	"M7QGptZqyKmmaB5DOmK2I4ih0Kl3YeGegfeNW8uwyyJm1wtRGh69hd9+o9zQ+2MyxWxe60mfWwSlm10g",
-	"x5c3183iG0cHpNbA9cqRiGiYCHkhcnvDyv4AdOMlu1kl6t8dwVskzBpCnNxacpME1nbej1UCOcttAxe6",
-	"8wHxP1lBN+L6CtwOYzzT7kBDT9BgvG8fQboHBBtfLek6Eq9gq5uyw5uob28IncN+/GhuNTFSTPJXFLW6",
-	"TsfAWjPl7EGmN8PZM670txSz5QNKjXCHvhoBiI4vBB3wOHzu/oYnlstX4d0xtzi0NX8XjndJN4Wg+fXr",
-	"51//7dt++Myo4H5v6TXLsgZFM4fY3Y02HPErAvauSdWWtvYqPeZ3l6Q7CPJWsvwxwjVcVnbTp2vWB3fC",
-	"UAk83AnzzUIJSI0/cPsNR7xPXq11Ge7O+uH8ZvdtWVay7Z1ZDZFPiXSSiLYPcFs6PzGlk3dWo1VfcaZP",
-	"o4u+fji/MeYJJm9WdEOm4A2Uiucu53trzOkCTduMaIGpQWNetwA5oyMQaO6KMh8IXPTajuBwByUQN11j",
-	"6K8qhakn1Uz016TZwbfhjPHrSNH/n845uV5blJo2F8rQp7Edh76jRQXhRixcDxbQcrGOii+Ah1+NxYOM",
-	"HeCOJdBwhhR393lxRdUBi8JhbRezc14dgU3X1GQ/sYvMnQnBSkpXPLuL1rZSfpvKAb1wKJXVGs37IXfg",
-	"uyf7VpcoC3yg73zT6RfHt4b3e7/1pz+mHlUwqyTTm2tzGtj5KZB3bAbPZ3hvCv4L/mjIAtRGHN1AS63L",
-	"yf09elhzkfKcmFaZw/XLbCNB5jOaLrKUhaBNRrBPHReKTehGmWF7jcJr0m1z04eLl0c/8+dFgZ0PiPPm",
-	"0d6jLhyLWGXVP7G3yVjoLQRmRldj24M7I3j/jHn3Z16lrrYhz/FyAONTu6CKL7Q5IxR/eoq4dIqAr8A6",
-	"+pm/wIYPZZRcTii5bhCY4PapgxrGswI+A/LLSsIRhhaPjVONPvUvRz+bnVawGbg7pqyGmDwv6WwJT78+",
-	"OnEKzzJHnR4fr9frI4o/Hwm5OHbvquM3Fy/O312f4zs1Dsnk7dU5eV+CpFrIyJuPLs4+ndx95ctjaMkm",
-	"p5Nvjk6OvrEAOUuUoWN7Hfxv5u8FaAuH7Bq3LnIEm9QOKAtDjHhlFr759clJCsoWN/WRPVsQbbPLrAmD",
-	"HYc71CMxn5z+9DGbqGq1osZBnfy4BL10JyNKgmuxscW2dKHcDdr55KMZ5hjPzd5VXQHNGbe3ke9e2PfC",
-	"nLqfbVUBDtGVfmClNwAnCOZV3zVzRv528g2puGaF+UfeQY27r47tlQqqkyLGfH3hnsHWeboCvJP99Cfb",
-	"CT/5tQK58afH6QSr0yaxDrOa0Zqr/b5Wspkj/Zn4Lrd48MCHk+wxF8l9TDPfmO3ucKNlWTDb2X78LxeW",
-	"qqfRX0loyIl+Aare1CWdluAPlqtIkqi/NsNfoEKJgl8r1FD2ZDoiP2KOt11Qhl2TRmMuGddnXrg0/orR",
-	"W1k5k9NJFs1XjNeihV2f6vh33/15b/njYWSacvYS//3cAcUPkLNSFGy26RW0/gbnAszHL+0wnXJWVtKl",
-	"eru+smVxHFJ2/LRdicW2+Lx2V+BgKNc9jIYWRpYeL1CWTyoc2URpKM3hbv6/cVuhhBJodDOoU0e/5MIc",
-	"g+QmxGDxxwLonRmWaLGaKi04ZD9zj3VeGKkzj6nGTX5PlEWBW4Amz746OSI/mjP4F2TZL/ZyUPzdmBIL",
-	"weFLIsXa6lBrQeEtiVoIeyi3xTjrPCO8mB6MzfiBTh7f+J24B356eQn89LKSODK29mXqg/UjdhUfLl5O",
-	"7j92qYTjWcCW7jl+HGrquK+/YSsMjOx88IWPxRxY61f8tkvpO1A14xSgSn4wYz8bx45/x/+/7+Tc+aey",
-	"oIy/qMsrD0hXV1vVeZyaOTx+r4R7j42aMSemu8aF5/Yyi3CjK9OZBeMIT2LBU12Zi016rq5qrxttgLSb",
-	"JbxzUtbDZX8nSve2dDet/LV3ZcHKzk2Jzqw52qx/m/kyRWuF+2Tun3Wf5mLNC0Hzp5W0ZQUP/kQ2KYVK",
-	"SMFbxvVL95UPV2+clQRKfy8sNuleWBRuAL5vhkaMHXZ/QNGoOw861Ar+tAel0oz/YvsUdwbK1sXFaSdu",
-	"m/mQF32aWUh9/vLNMEM7VMBu+1hfjbzpZsBW1vBJH+PJ0eRUO06c5EjBlN4DS24iA7NuVDLG6Yu3/z/5",
-	"5tuTEwI508QD0uB3P5O95Er+dvB2H/ZpM9a4K6Kc5Ieb7B45Qhgn9vo2Ozax8/1MxI+vsu08F1/V99Qe",
-	"TDf5b3QdXd+HQ2tfMQQJdwzWNgvEOFo5aCJkRHAwfhUqrhiBLLNHpIsG27f3y6ds4kpHm0y4rJo82P+R",
-	"FIYfdCQ9S4BSYdD6aA/MwZGUtSppoLNlkrIAK3WDqA3PC27cbMMbDIfb8nPtUHZcKuYWoHSjYoyRstwB",
-	"TMQsxHxA3zFkC4MOYny8wqE7NF2C5O+E3g/Fz3lugxqu8TUE/l25Xp0lRSbbfjy8rFBFZzm5yGFVCo3N",
-	"nP46HIsZFTX42k/Y1t4xkbbjus6uK4Zx4QvDDqak7BeuS5h1nQ9rIW/3paDsijF84foea28r1Du6xHlM",
-	"SkepwxwYWMd1EPHH2vIb201zEKu7Ubv+eS1v9207ekp2nqOnjd1iF3lhu+JfCr6PeNgNvXW3sHL4ZO/P",
-	"q/36sH3xi/Xte673erBaLN1d2F17E+/KPiCBcfyOPYlz24/FtnWxd+sqWbyTNNSttIh3ELsgEHb/G6am",
-	"6efbKP1hYmtk7M/G0Lvvao/ONH/3qO3hxEOScoFpzSVVS6OUJcwr5fsBnp18N+qEc5hWx7/bP+5dxvox",
-	"ynZ3UMriPuB9f/1iFl0kdShx27qj6aHG6N4sI9c+6sD9brlYOws0IFG6W0Bs9ofD2pzYHlkTfQfXGo2F",
-	"FcpljJi2N0qh8KyZAoIXnmLyx4jRYqz6jVqiOr04j4UyLBfpu4Vr3u26/iyJuOkvUMbifGuin5ETs8aA",
-	"pjQsQjMSLzE5mXWAqlEtpBqmAmhpajpzKVahKLgn7f/geUwjnIK+iWix72kYXwjRgwnjrioqxvhxgpia",
-	"S0FdImv8ZP5aEfUIXzhxJl2GJrBmERl2H7FHZKg/Q/QHu70PYswjKu4Nqq3DnBYNGOXPbKTEkL8JifDw",
-	"vhG07z7MT8y32SIImpMCtMbyKTP8qa1jtNZo68rayGvEuIftFCRTmNEqYDquYkvnZ+4a5xzfnijC8iMS",
-	"2sOVu5JTVTNz9AmpbHmxrDhGCQqY64xQ1YTEWtEcjI4RMgeZLk/ollMHQrx/8/mqOpT1bEb+44Np4UJr",
-	"d7lgCDpjTMGwzcuHrc9jxkFUWh0RC3AcBX+0EHYo+x8NQONIekaZvHGbcqfhcu0f+otnZmNEz5RzE6HY",
-	"Wvz7P/HJYcN4Tx1u9t6Pj3Oeu3txD7M5a6y0P9zFSAEOnkU4eVifYQEpQ62s3cM2Atu190IUcBcP5xEg",
-	"zd5D2pQVB2WkR9P5M7GxRq8zG/Bs6/r2RlCBLbiN46InUm+rcay0DmKfEvW22F9agwYImFSkDy2g6Yaw",
-	"/M+sOJFTx7/bayruj2fRLZSHC/Lc2EsxuvepBz0/YPg9gsb5swXfgwsXI03WZb+2eQs+4YGc1CJhgH1o",
-	"Ej8Ylg5b7CzvUuLsMJzPtIrsbwQyExyIlpQrOjPTOiLPXcFync9D5HZs7vmZ49uQq1aq7izENG0TkF5S",
-	"C/qIiZ8nKhnldGXKhka/hA/9zKPZ2NdV47IZm48wSzzDRC/O1T2H4K8NJ2FnDKy1s+Yemu6P21XmcDrw",
-	"jvrTnH82YuvdhRpVw4GEkou2S1z38tTB1Ah98OgRrF8ClXoKVP/B/H/t53HorOYNtrs+VAYQAjzfUykB",
-	"jmVUF27kI6MeQhcsU6QQzbqysayV8OgE9B4Y6zBR/txs/YHdASdTOrvdB2PNaP5EwkHN/jW7OQtdVj7V",
-	"Ed13pLQoH8PuRpfyH8jw6zUtfTP1gTjeaPj/zBZSogs+GdcMMSLbpbmPUrxrMHYNmbUw2Qib+356bcsu",
-	"Ee/AtttnmDXhMwjmGt4SOYWZiODMEbeJuHvf4GfupLOJSor7mKzoJjJBbInZmpbubgNrKEHu/1JjDZMY",
-	"d23/IcybGqr+IFZGjZn/mGCmAxqUUFcs7aN1b1ZQn8gPt12SV1L8Bty21WujnASvzVoLMmamI13nZ1/S",
-	"frfrXXGmD9uQ8IEzfbhmBI9D9JlVjr9nPl2yU4Vb6PfXi5ARiyv/VBiVcPnhxhc6YdPTeKarAyXOFkxp",
-	"kIiBdDiOP3g3+/kdaEf74c2ZEICCWKMQB51dyjcuk4SFF+jYIoQVHgm2C/fy5rpRpfMzd+hcaR/WdSy2",
-	"bwHCXly9BCZdko3xyJeO/O3GoTBQhI4L1lPT+oYp3Px/+bhdQA1LbHdcIJluUuz7MwfyGqZpV9ljDcDz",
-	"Gaw3lSwsLQqf491zH1HbZFNH5KriymEz4BdD5IlJUsf/sNR0uvE4X08pz58q0HsumXSMs/cuqOPf7R/D",
-	"QBvslfV/DGrD/xtYC8SS+IkisipA2XsxIpylI3KhVcA0UJoadU8WwmP6WqrvyjtnPZg4jsMHLBIxX/gs",
-	"iAe+yNl6LvbDzaoPdztwblu599CzdOV3U391RU3lQ1QAmcGvqqD4PmcBUC9vD1GmjNskZnC7NtldOr0A",
-	"7pjgL2/FYJzAS9qbVaWhOqOJ27QNt/bTR8Nk91oKBG9FOV3YXjiPmYRjbxcemqddX8vfxbRRa12/7Iyn",
-	"7bfdpdtWSyB+5N/FVEVv2nNj+8XzO5Cbqcg3ZL0U9mpJIW6jF3Eb3H+8/78BAAD//w==",
+	"5L3tchs31id+Kyj+p8pJPW1Jjp08E+nDU44tx5rxi0qSJ//a2LsB2YckRk2gA6BFM1lV7dXshe2VbOHg",
+	"pdEkutlNkU5SO19GMbvRwDkHB+f1h99HE7EoBQeu1ej091FJJV2ABon/9WJe8dt31WIM0vwn46PTUUn1",
+	"fJSNOF3A6HQ0MU+MspGEXysmIR+dallBNlKTOSyoeWkq5ILq0emIcf3ds1E2WjDOFtVidHqSjfSqBPsT",
+	"zECO7u+z0QvBNeMVmHdzUBPJSs2E+fLNHMgvE/fzL0RMiZ4DKekMyBimQsLRKLNz/LUCuYom6YeM57Wg",
+	"n98An+n56PSbb78LU1FaMj7DmZzfAdcfLl62LB38z12rj77y3TNcu//PJ5kZT4M0I//3n58//m/08W8n",
+	"j79//Ok//jZKTecNWzAd5rK2xAJ/jL+cw5RWhR6dfntykjW48PQbwwX62XLhyYn5PTDlSZIpl0U1Y/wd",
+	"fitJjBIf6E2Kp+uk2FzuFZQFXbWTX4bfvxD9b6i6bZ2Ntj/uthFSNL83Q6lScAW4FS+lGBewMH8acQaO",
+	"okDLsmATajbIcWmf+I9/K7Nbfo++/DcJ09Hp6P87rvf6sf1VHftx8YvN/fbTnGqyBK7JUgo+I5TnZGn+",
+	"TQuSC/LV1asX5Ptn3/7n10dIHzei+eDzKmfiRtLJLeoUKUqQmtmFTOaUcyjUOklQKtfJkI0mIoeJeXaN",
+	"IdmooHxW0Rkkf1R0URZwRTX0/I7SEujigufwOa15DNUp4yAfKcLMY0bb9BhYezI0h3zyeEwV5ETcgUQ9",
+	"Rg3NiJ2G6jX2fSxtP7sPNVfi6dcgSFbz4FMYVYz/DRNtJvwDndwWYpagAlW3imgjAVQC4UITDXLBOC0y",
+	"Ml6RUojiiBhaLSinM5BEsd9A4er+IcaKTKVYEKbN4poyYd7EP2ieM/M1Wlw2HuiUYCEKP+dNGRbyFiRO",
+	"zU19Tu+AUGL27dEosXwJPLfH3YCPLoW8HfTKGu/w/fDtJFdWLytJ7arWt1TOjOCPK/8rcKNVfh79sLqe",
+	"CGkYfv5rRYto3Hqj5G7Ua5gInqd3ZZeiykZaFCApn0CvIU62yvH6jBJfyJpLTtHrxZxyqxuatLplPI9p",
+	"hIf8yB83SRJxd+wlf1AlnbSoIPg1qfY3KVixPDHCGlnMcJmdvn0j/r6bZDsh3jCl07p4Zv9kGhZbt5oj",
+	"6n34DJWSrpAU8Flvaoyf5iDBHBczQQRfV2pJaqyt2s/QfSG9QGOCbq6tEAry57rBg5xqeKzZAkYJPsNn",
+	"f6x206Dit+f20ftsNKWsgBxVY09uF+5QapLqQpMJXQChUw2SMKOncjIG4CSHSUEl5GTBlGJ8FmmtsRAF",
+	"UG5GLaWYgFIQS1L0s9Luq1uXdo1PGqnkTPdb0xrPHB39R92K/YDxVJvka2XuS9CUFSnxdZzfuigUWc+j",
+	"XqJupuS+mxD3QJteY33gTG+OsiHp1pPyVNLdNDkPwtqkCfD8LZtI0Vcap0wq/Uo6FdfnBfNs39F58B17",
+	"PKw0lXrA5NcI6L7VHCeLCNJYbFhIK4VbVGbknm5okCANPbWpl8wuubBDtc7yLeSMtlis5ndnrxFZccI4",
+	"obUdSwohbhWh+og8Hytj5k+FJOOKFfox4yojyzmbzIkEmhPFZpwWatNy678Fa5Vp9G/B+FZ1dOOfizfc",
+	"utZUBH8y9qcZ94zAotQrssSThwuyMPRB1YrRgb7b9QqmvXdsWI+fZiuzri0ZH6LJajKqerCE32aMbpRw",
+	"6QMlVhzKShNRoQ3++fFMPHYTNU7j0RVdvgWljE/Vtlb/0fYl+oPGG1iiBG5cDjyOzX40/EGLEE+zpMX1",
+	"omBlQrVJKWR63/FttHtLJW61QkyCEd2kmnp6enzsafX28tlRykRYUHn7L5DKjdDD/ROV7ju3Ugox3fqw",
+	"kedLfDI4K8PMHAWzBXBtQxmbv67z7xJ4bn4zJrL92CgbvcJjO8k7Pa8WY+7O6w4S/+Py/MckjYPD3IO6",
+	"d1Qy2sNmK1j5L/fopl3tyVEPlwVnOmZ4bdBgpMtwNrkNClZe8LJKHB795fTf5WyrmioLQfPdpHJRPus/",
+	"/AAR7pathmhs2qi7nAst0ZUTcwBwlDN08MicKnMaYJClZ+BmuI2XPDS+uJAG4UycTDEPrBS0SfDhrR+j",
+	"4x9g/ETUik8byWaMU7M6UWq2YL+1qKmXMGEqGU3pv0kHbAwJ1IVlNzUuxmh6msjd+4veAk/trQ5psu/4",
+	"WYSJpkj+Egow++tSFGyyiql+ZRwl/r7SZYVChk8CHhnmhxYG2NGCwbAW0xIc0mpCwoIybkZJWz5MkQKm",
+	"GncCWQqZq6PRKa+KInUWaiHpDKLgehczr5tPbwSuBLcU9PNLERHVUcuax3XktWsajWAnzd+A9vm61nit",
+	"dbPRwJ8JkWMof0I5GQPRkkFO6IyyfgGabAR58caZUc3tvimQa5oQPpdC6jeRDbZpYTkDtC3etkMgriwo",
+	"f03VvOXHasZ4gno25aXIci4UEBezILkAhZHvpZC3hCrCNFFzURU5hsD5ED/DfuE10ELPU9QqpZhJUKpH",
+	"Csc+19AzzdU8N36fja0T+wwKAyVo0lghYXZlc5zQKmmbKVHJCZzzfGucaY2Y1og8NWewOYnICozbOdHs",
+	"Dk7xmLYjGzdVHZGX0u6gUxsIU8RYnnlmie729xF5IRal0TMozdYixcSET0ocofe/bsXajxol5T4yykZ+",
+	"pG7L9mHKIhupSpXgSdekzztBNFW4tjk1j3gfbT9WUjrAnI3uaqOxOZ8rpkCRJdNzAncgV8TGYXeJ4LaE",
+	"qmtjOmzPSOKzoAubOi4mYj39lJ41fKxkQslGCiYuATh59vcEy+vt5AXpGuX0ndCvRIWhePsPH7gEOpnT",
+	"cQHh386dp2v/64WQsirNsfRO/IvlIEbZ6ILPQOlWkVujpJtMrSOT6waqKwlXVZFYO9U2aQIdqjD50xLY",
+	"bK7TmZ2okGBrHUG8nFAyUM8qfKhjZbLFt9olhJIDyhKfsAFJEKu2r0BVhVZJvR3o2D0M5XaozmDODysX",
+	"uLHhzQyVpaz4I0XEkrvfCqr0GaHuv+yJ5YI/7uR3StOrlf7xSR+ySqzzQf7a0Ox2kBbv9CSib56Ia4xN",
+	"CxPk42R9Qu02bFnW+5JxwyPjCHivo/8rEu4YLG1svFGKtK00ZqsTsCuFG16BI3KYZRcN067iMG8w8GN3",
+	"jxDj+vvUDqVZvagUpm8GuP8PCW//cQFqexZdl7baJkG9rvR+wklIGzo3wdR7hFYdEVZFVRKc/Qn5mdFx",
+	"4b/njM9sxdEe7SHO9KAs2XD+/BNWycShLNrS5K9eLUqYYb5FRSbxGSklGM3m/DcbRLW/qaPRNqPBfLCx",
+	"4KzJTc+pLtF4Q8dQtG6tP9EhajVY/1lc2xf2c7i1HljRAeUn2OOEegNUpU04WJS6b/WcV3ud2UFm3VlF",
+	"BDf7cUkVmdBKQU7GqzNygmLHBYee8QHm5WRbft0K1H0WinK2vfBP89x9NioMbYbpo4XPk249AGxG1RUM",
+	"2EO2x6INl0Wlh01Ki2bArmUPh+JSV/0T9LqwsTsvE2uE2ZiUZ02ruF3BrxWoruNzI6oQWZw2EYupRloU",
+	"IMlcFLk6I/ivGIsy3nkpYQpSQt5Tmswg1kxaV5rGZ74FDMF8hZXgIn+kMATz9RlRc2Mea0FKEGWBojvQ",
+	"zBK8WKFAJENrt+DWZNNZym0os4eK1ZlNP5g9435fYLhtIhZAKF+RhZCQEQmayWa8qAdBFvTzhX3clm6v",
+	"ay4hc2+LJnY9cuaRIqoQ+ohcF0IrQsfiDpBxS8o15M7XsMEUUeSGjPVcB9X2ZVjb2ac0Et1Myjp3UPA1",
+	"n54MKinEOQRRan6nYzPY8uvN3VB41dy1Jqu/bZbA8H2THy8FB4yIYegH5YQpLFUlS1YUTWk5izcW8Fwd",
+	"kStkyen6D8ZFFNVsToQxo1Rde+dDGEaTjrLRRY6xipc2am0H2x6E8KtpJduN12lNmvVVdfhYcvAoarzG",
+	"jtac/nPuzCX/iE8+YxR+XSekQkBr0wufSs0Qcz1pi1dTqc23qXXLM6Ioy4meSzB7bpUorJkOKMlaDDFl",
+	"NZukNNoHvpS0LCEn35+Q29e/kcub613CfVNXXWU/E+aWpFddypDO5BhDxFc4ZMRYJaJC/cRsanfKrGJf",
+	"s5CqnIlrLHfvS5PxSvd+1pcnD6uyG1I0N28Ptm0+fAurljyKnou8maQDPhE5JGPb9vGr9ixlyBv/s+WD",
+	"S5br+S5xB7OCQCE/TqCCZ84G4cMS1yafkrR3sLSuRkdItKP/wHbybIzaKLVsiu/550lRKXYHZwR+rWhh",
+	"TlAdFIHNvJSCcY2izBZ9TesHlki2V0ZGZEgR0AeuEs6fL82NNOmzk++/S8jYNIq5eaF8w27xEGKqsH89",
+	"3n4EhXEy//n0lF0cz6hllSyUfWF2Q3PqT06+eZYqDR9YVbu1xkrq/h9/KNOjuF67ANRzygJpusj6ZaMB",
+	"3CiDsahSaW7nxCvXBIrZQFtFj4ZRQdkCciI4uFw4tkqSuViSKZVkYaSDLKixsu765247Igd/vcjFPsPy",
+	"6WhHxL8eoQ9Dm7YmvEWJ+YxLKczpjzYVd+YcudB1ft4mLMlybp6q68Awv5yuYt69A2pSsFL1YfgLfNAY",
+	"EZIyfrM9ZND9XexA7vNd2+R0n41mtNz8apPMr8WSFNjuafx38LaWraNmihjfyYUi3YZjWDqQalMZuJ65",
+	"K9LobNpN9IFidDKRVKcLCF3iKKdOAZgXVEt972e3s3bnik8gDZiRfyU9qdYSlXNMzccDGfHOSLzBCPY8",
+	"DKhJidVSFGr45u/JApUJILMx93LVo8XoilrzKlJ6QwjlVUpHcUqfFdqMvFeWxii+Du82J/L26vyRwioy",
+	"lHjbVmBeIuYtdNFtX2tGVDWZGyfl3fub/3H+9ofzly/PXybn2cw+bCq5mWTmvHL9FzaqRiWQSaXPzGbL",
+	"2R3LXV8taq6k8dgtpFhEOi6gs+t2s1m0MdcXgmv4rEkYy/KoVrZoU9gykkSr7dpJMrclIOD6MR0zN7IV",
+	"jUzG5nZNqbi0uvVqO5bDeq+1HUsvvKrvSBpv5qji/HAig+VdK9WjdjNZ4NoYo3XqvvEnFcddVyLrvUJi",
+	"imFcseQZGYNiuT1U6czFUTb7uRM+ve3FxlZwH+3iZqNjb5L2rTtmn2kMKPvZ2BokmwmEQkFGtBBr0Zun",
+	"36Q0pxRaTOxcgsdBF+OcXlXc9Uecf4ZJS7kXlbr3aWnjEVLZCRt70hyUbjG1EhOEqlurSoS83eGMXFK5",
+	"SPdBTcRiYWxfpsgtR0Yp4bu/VFWCvGNKSL8pmbY1n7g7kdkK15hKsqajqYG4aVK1ieH5XbJvcdfaTmsH",
+	"tv02k3TR7oL175np1aHdWunmJ1JP10+gjUiXwYdYqxBGi+u6/eDEaKP/2UYcXYqGmv1rBM9wvnAhYhZZ",
+	"zNjoZx6S1g9Lp9uxP5C1mOe+ebDWI/Gmpn4XNHVL8oycFFSpeNv66q9RNrqO9HVwR0chTZ3czBPBp2wW",
+	"ISh0RXo2F2b58chYuYiq42ojzc52nsgjhVAe0pzMSVyJSax+tzoK4eFQpabe82HF1jPgIFsC4z+G37yV",
+	"dRkdAJgAdp5Wz8BUIcTtmE5u2xJmRk8uKF8RoLJgIF227JHvLHUdqhwgVz37cxb083Ob+ByUA77Bf64F",
+	"y9diImZNOjYqckgcZ8/zXIJSdXulUMDJW/Nw2rcwv3gIpXZzt984l9HJtknp9XHMmaBKcQvmBGqURRcU",
+	"vff3JfALPgUJfALDQDAEj0ptE0H8qSgKsVQ2I2q5PKdqvSPhiFzfsvI0alSdGb0k7PkkKk2YPsIib5Sw",
+	"UwtE5HaGecxoNZ7X7z9SkR401rO6ZWUJuR0ED6HTyFQ101ExZcx0XDn4C5duDy8mCSSw++VlTYCHmNZI",
+	"OTuiIgugPPOuR71VFV0pokRS2bhXhymMUgq/mfr7ivjOmq/43ebYEu5YutQ8ln2j9qQoCpBX7vm0Qtpc",
+	"yvDqi3X0AHtU23MnVhX1kbd+isSauSZ5ouoi1lTxhsk2zvMNRdpQ463WgmVCyqzHX4j5dkE1nBJqaDxl",
+	"s7e0dFUbt7BS5O5JRu6+ycj/+V//GzeLMQNcdb3KyMKl3bYb/hM/eKqstVWnrCHDdVtZnlHhS21UqV36",
+	"tcwqK+DD1Zvt9px/MP2BqHenq8egvyJVjE9gQBv3eqP2tbEoXS9BNnohqZrjX8Yuz99XentiZa0xw6/C",
+	"T20bHa6gFDJh2ndV8DglZlVxKfId6nQiYm8abqU33MQyNANmPRo/NqhrnFfbLPRwOoc6lHVKt1PY50Y2",
+	"iNvRtCHrd3rpc5ciTaUU2rqszfF9ZwyoXQDrNnIHfsJJMiRDCrY64Ayd6TPivOrjd8/fngcf20ccQjCh",
+	"dseD7YY1N/gWLVydY4QN+ZX9yv80o311/LOFifz01c+P3V+/n2RPT+79v3/9X1//19d/S+3YGABu07Mr",
+	"xOTWxo/6mNtAVe+HjWO32iVz6OfkhwjfTTKobotbPxNySJ1NStNxAXVs1XnJDSvsgt/RAt3qD5xWeg5c",
+	"swnVFoNCyDHLc6yAjPqxzPlWsIkeuXqkN0KZv3+0ZU43QryhEpXaB07vKCtcy9aFOX95G0heyHInFUXV",
+	"u96T6WSsYr0ICh8LY1sQxzaihxbRREpLOTXVT07sK7YPYOBLb5Jdn9aGsTsvAjfTc1i1w5udkoAPhmIx",
+	"tY6/yjBIgRXwURKg9wzfOriZIau6jDHV+rxVsHIgyc0bAVdlwDs/YaFmbwUAxdCv4DuDvuLZEppph71m",
+	"XNDBr0RR95412gXjsHstxdoW2RSUrLnx1qWvsV/W1p6gYGqpTQFYF6GmEG4sucnXdclIaZiQsEtUevDB",
+	"sMaICDccDHkD6A19r7RDdAVQtNSmDCqsG4bAMxBPx01v016VoESBqKYZ+eni5c3rz6/PL358fZNODFM5",
+	"yLyD4pLKlpqVDogEGSNxJ13vw5WbPKCuMAYIj3rMHfUThYaJEhZLYctfKxJtIndJpf5CWDLdxWWHaSWM",
+	"i8gigKH2njFDkxaYk3Yct6ILGWQneDS/m74A1tm25v0wFf/hNNmM0F5VLjOfqGy+GbB3xg3Q6E5MmfpJ",
+	"X1jUtuG9QTagt7eGJGgECr97ti1r0QdidLfEYc2PLVHSerrfb9kj0YUQiSRgtLAs5mRE0AbDmlNsl5U2",
+	"/CSHb5XEh1wRoJO5N6QxvIo4UMaDHgwTEJC0EufKTsXyndI3WD66YnGpMPm2IzTgIw86QxUUMBlgS6dh",
+	"dH6iTKOLFNfYsKJwsDnvxFuqJ/PTuG3axi6O7NNWlSGqDoc7kLbPaAyxy+2+EXTghj50X6k1owO16tCT",
+	"A9Ln0SZq7BgfKguETDQE1CH4WvrTG8f3AqxVEosFWMKFVPVUVDzPiIiwBB8p4i2ERPPJg9oJelsAvnph",
+	"+8OpDgBb4r296t/S6eBIgNdaSMjboo+98R+uQMvV0A7W97xY2UoknzXErs6+nc55KrCFES2fzXX9lrZ9",
+	"T9GFC3jZ2huHSgnTKUx0hgnMGbgeWsrVsgbvtaVFvlMk7hn45u9bI+R1jLht8SFMHlafABf03dBtg5gn",
+	"dmkZY3kXP9NtO4jw14r/h1eT1Lh2mbu6ZtU407bmQyXgGLvECfyrmZ1ocnlVor5n60UoPYy+ZNGdwkbf",
+	"KNy9eRvKGeFiLPKVIWCz69fWEWGQPAaKY9xd5tJyh4oDJRzYL+wAvtKlkjagr1prC3GZZ4T6yD9OfM5m",
+	"c/O37YveXN7gpuZ1nepmXE8vpkCK9757Y5/daAiw3dHAZwG4w2UZfQKNLgw1CF06pRLfl8DNqWoLOyii",
+	"vuT22iBfNH1i/vefj0+SqmcAvDcdQ9FyW9QYCt9ztQ9c7xL4MHI2aoSHNPnUsb+EkhqEQVsKqSG/bvaT",
+	"dRQQurwpGg1Z1O5hHAbFsV34lLy9Og/5NCznVaEha+UUxBCL19uhLiYaYqFbs6poPjYQulMLbnKuYQI1",
+	"K6qtKMWC0xSTjn39vLGLd93hG3xZEQxpTcCVRzttjkYFOpxJXdwVLeoI8mwxDd1K3/j9tj811rstMuz1",
+	"7Z2nO9JgYrnuJaEnSQ5uLre1/vW2lDf0Sldz7AO08ZCYZtwS245pl0B5d0VxoesKrzUxlp/evTLBR4Kj",
+	"SGff/lhH2w9lngzL7O+A93ryJWjvEL8N7TBuPwQkUoT4+rStsbm1h53a+2HqZkofOWKKGHWKrZcLuiIF",
+	"AzKGlXCVmLap37YjECXIlMoHeFY3yGbg4euu3cg4b4Y2KkzUVptzWPpHj0YH6KtunCr9lMNB0UvXIHxt",
+	"MQ2pSgs+4F1c10hnJm93iaFVaJeO6ftIObyCApQiT8iC8UpD1nyhoEpHLwDPm48PRMPu6AGftqMaOfDo",
+	"gBSNNiYXCJzj2xlqTJ2zxiqVgzkiY7BilKcbH+pes0HBTOHS2j01+i7N4x6ncshn3CvnHdufhyAG8th7",
+	"A55uZ6S+ZMODNfaGiNsful4C43KDU152Uuvu0Y5+jeCLrmS0uW0dnON2CMbkuF43J2pUA15MkymvrEJ1",
+	"fFlig7YV/p2xelrWvIF1vplD0NjxM7kFTSaUc6HNFqoUYvU0rgrOiL+JwSof9BJYfe+YPVcYDpPU1I0I",
+	"Ybvu7CF4W8slBxRJ7h3K2M0gxQ/E7GoDg2zptxFTDXG5o+u56NleM4SqEwl0YJwgr+B5IoL3g/Ux8bhi",
+	"9ZUEARM/cVFF952erbnmKeNMzYdNuq5kbol79KDVTliXg2ZZCKWgUyYQ2iEHSaZQFESxwplIB+m66txy",
+	"NF8NuruszzWmhnohS6cqu4e6Ah2orty1SmjeIMY6ZlczUhaU25gVZpceeGVZKmbhUD196MJrgw014ZeS",
+	"1ft+vbfEsb5Ng7RdpKqddtlGVbvWIcg+NzIJg4zdqK+EbAnhU+JKjy00YuhdrQ+SIZH8BJrqyK8jmkob",
+	"0QbeJNESgpCg5QprjdMYAEPgEePWjHrctvkHj2PdvaMTXawcuAvifTqzwhDokSJGLLFxEDT5Cg0oNLDr",
+	"rjoF+utEC5C7u3Hb3V8B/HfqO3v7lZHI+kUEfN/6WgQL30SL6UTvjCGv10FduiH+G/hYrpK2T2FBeKGB",
+	"i9LDoA/fum+RgH+u3XnuCBeRvgmCIaKmak+v2oZGBrtl+SudkrEF8+mDR8OCWtotFGZefx/qMddyjIgT",
+	"lEhnTAklji5DAcNswHQDxTcB49sLsLpZ7uYvYd8KS+uz5OtZic118jqw1nupa8h7fRYbtSolaO3FtPcM",
+	"arzHPh9Xqaj9WlI//FZj3MiK29t0o1CCmIYGd480NkQ6oin0AHqOQeMSVItgIKSrITA6vKRq8LxcNLMX",
+	"Mdsusnkf0G/l1suH28/DXshFqfxJB1iRYaQCfUrMA5kDv1Zo87kTWh0RzL8gfnk1LtBxqCEgfOFDN8BR",
+	"O7RxbbBGSrq1+SrzFw26jvZwi35aCUeRlrZq0v7a9nldt5i63i9954eLAjNlJfAMLYqxtTxyqima2JCO",
+	"um0JhCgMDLjQcsfA+0bdZdgBErPrhSgNj97Cb79Rbuj9KZnINq91JOktutPNNojmy5vrZmGQowNSq+d6",
+	"5UC0NkymvBC5vR9mf/C/8ZLdrBK1+Y7gayTMGkKc3FpylYQFdx6UVQI5y21zGYYEwn0Fyeq+AZdv4HYY",
+	"4t22Bys6Ag/D4wMRIH1A1/GVnK5b8go2Oj1bPJL67onQ1ezHj+ZWEyPFJH/B0lpH7BBQbqacTcn0qj97",
+	"hpUll2Iy36GgCXfoqwFw7vhC0AEPQxfvbsZiuXwV3h1yB8W65m9DIS/pqhA0v379/Jtvv+uG9vzuANDH",
+	"lmUNimYOb7wdCTniVwRLXpNqXdrWV+kRy9sk3QGoryXcHyJc/WVlO33aZn1wRw6VwO6OnG9kSsB9/IHb",
+	"rz9ef/JisMtw89eP5zfb7/qykm1v/GqIfEqkk0S0PYqb0vmZKZ28cRut+oozfRpdU/bj+Y0xTzABtKAr",
+	"MgZvoFQ8d3njW2NOF2jaZkQLTC8a83oNLDQ6AoHmrvRzR1Cl13YEh4kogbjpGkN/USlMX6lmsUBNmi18",
+	"688Yv44U/f/lnJPrpUXQWedCGXpINmPZd7SoINznhevB4l4ullEBB/Dwq7F4kLE93LEEUk+fwvMuL66o",
+	"WiBbOCztYrbOqyU46hqu7Ce2kbk1qVhJ6Up0t9HaVvFvUjkgK/alslqied/nBn/3ZNfqEsWHO/rON61+",
+	"cXznebf3W3/6U+pRBZNKMr26NqeBnZ8Ceccm8HyCt77gv+CPhixAbdTSDTTXuhzd36OHNRUpz4lplTnM",
+	"wcw2OWQ+K+piT1mI4mQEe+hxodggb5QZtv4ovOTdNl59uHh59JE/LwrsykAMOo9EH3UIWTQtq/6JvQvH",
+	"woIhaDS6Gpse3BnB23PMux95lbqYhzzHiwuMT+2CKr5Y54xQ/OkxYuYpAr6K6+gjf4HNKMoouZxQct0g",
+	"MMHtUwc1jGcFfALkl4WEI4xGHhunGn3qX44+mp1WsAm4G7Kshhg9L+lkDo+/OTpxCs8yR50eHy+XyyOK",
+	"Px8JOTt276rjNxcvzt9dn+M7NUbK6O3VOXlfgqRayMibj679Ph3dPfElNrRko9PR06OTo6cWvGeOMnRs",
+	"L7P/zfw9A22hml1T2UWOQJjagXhhEBIv/MI3vzk5ScHs4qY+smcLIoG2mTVhsONwA3wk5qPTnz9lI1Ut",
+	"FtQ4qKOf5qDn7mRESXDtP7akl86Uu/87H30ywxzjudm5qiugOeP2LvXtC/tBmFP3i60qQDW68hGsJwfg",
+	"BIHG6ptyzsi3J09JxTUrzD/yFmrcPTm21z2oVooY8/WFewbb+ukC8Eb5059tl/7o1wrkyp8epyOscBvF",
+	"OsxqRmuudvtayZaR9Gfim+jiwQMfTrKHXIP3Kc18Y7a7w42WZcFs1/3xv11Yqp5GdzWiISf6Bah6U1eM",
+	"WoLvLFeRJFF/pYe/3IUSBb9WqKHsyXREfsI88XpRGnZ0Go05Z1yfeeHS+CtGb2XlTE4nWTRfMF6LFnak",
+	"quPffWfqveWPh7hpytlL/PdzB2LfQ85KUbDJqlPQupuvCzAfv7TDtMpZWUmXLm77yobFcUjZ8dN2ZRqb",
+	"4vPaXc+DoVz3MBpaGFl6uEBZPqlwZBOloTSHu/n/xl2LEkqg0b2mTh39kgtzDJKbEIPFHwugd2ZYosVi",
+	"rLTgkH3kHoe9MFJnHlONewgfKYtQNwNNnj05OSI/mTP4F2TZL/ZqU/zdmBIzweFrIsXS6lBrQeEdj1oI",
+	"eyivi3HWekZ4MT0Ym/EDrTy+8TtxD/z08hL46WUl3thqThHm6H5jZ6Y+WT9i1/Hh4uXo/lObUjieBOTr",
+	"jgPIYboO+/obtsDQyNYHX/hozIH1fsVv29S+g3wzbgEq5Z1Z+wV5dvw7/v99K+/OP5cFZfxFXaZ5QMq6",
+	"Gq3WI9XM4eH7JdzcbFSNOTXdNTM8t5dthDtpmc4sWEh4Egun6gpfbAd09VkJ+2x3tvWQd7OEd07OOrjs",
+	"72xp35juJpi/9r4sWNm6LdGhNceb9XEzX+5oLXGf0P3z7tRcLHkhaP64kra4YOdPZKNSqIQcvGVcv3Rf",
+	"+XD1xtlKoPQPwqKn7oVJ4Rbj+2aAxFhj9wcUjrqHoUWx4E97UCvNKDA2YnFnpmxcvpx25TaZD3nRpZuF",
+	"1Ocv3/Qzt0Mt7aan9WTgXTw9NrOGz/oYz44mp9ajxUmOFEzpPbDkJjIz65YnY6K+ePv/k6ffnZwQyJkm",
+	"HjIHv7tXRd6+q13x4Bbe7sNKbUYct8WVk/xwk90jRwjjxF4wZ8cmdr5fiPjxdbytJ+Or+q7dg+km/422",
+	"w+uHcGztK5Ig4Y7B0uaCGEc7B42EjAgOxrtCxRVjpGX2kHQxYfv2vl2LbOTKUJtsuKyaXNj/oRSG73Uo",
+	"PUsAZ2Hw+mgP7MGRlLUsaaC0ZZOycC51s6kN0wtu3G3DHQyL21J2j1PjUjK3AKUbFWONlOUOzuKM/PL4",
+	"F0S/w4YjQ4aYr5gq6DqbbM3QQSySVzh0i/pLcOGd0PthwjnPbbzD9dWGnICr5KsTqMh32+6Hdyyq6IAn",
+	"FzksSqGxV9Tf4mOhrqL+YfsJ2zk8JAh3XJfgtYU3LnzN2ME0l/3CdQmTtkNjKeTtvrSWXTFGNlxbZe2E",
+	"hVJIl1OPSekodZhTBEu8DiL+WKl+Y5t1DmKKNyrhv6w57r5tR0/JznN0wLEZ7SIvbNP9S8H3ESq7QV2n",
+	"MdP+2V77V7v7YfviF+tLA11rd2+1WLorvNv2Jl7xfUAC4/gtexLnth8zbuM+8rUbcPEq1VDS8kVshUDZ",
+	"/e+Ymqhfbqd0h5Ct4bE/u0Nvv2M+OtT8nam2RxRPScoFpjznVM2NVpYwrZTvFXh28v2gI86hah3/bv+4",
+	"d9nsh2jb7cEqiyuB9xR2i1l0AdahxG3jbqldDdS9mUauPdXBC95ysXRWaUDQdLeX2MwQh6U5sj0iKHoU",
+	"rvUaiy6UyyYxbW/CQuFZMgVG+/rmd6D2baOHnzpYFTVIG0ftVa2enkde6Ze19L3JNSe3XeKWxA3110Bj",
+	"Gb814s/IiVl5wG7qF8UZiN+YnMwyAOOoNVwcpgL0amo6UykWoXy4o0Bg53mMI1SErolose9pGG8JMZAJ",
+	"465+KkYUcmZBai4FdQmv4ZP5a8XdI5TkxAl1GdrFmuVm2KfEHpDL/iJhd+wuP4h1j+i+N6i4DnN6NOCg",
+	"v7DREkMXJ2TCwxRHEMX7sEcxL2cLJmhOCtAaS63M8Ke25tGap2tX70ZuJMZGbFchGcOEVgFlchFbPh+5",
+	"a7JzfHukCMuPSGhHV+5qUVVNzFEopLKlyLLiGDYoYKozQlUTgmtBczBaRsgcZLqUoV1OHZjy/s3pq+pQ",
+	"1rQZ+Y8PuIWLud0liSE0jUEGwzYvH7aWjxmPUWl1RCzkchQN0kLYoex/NCCWI+kZZALHPc6tpsu1f+gv",
+	"nsGNEURTzk6Eq2tx/P/UZ4eN7D12WN57P0DOee5u+D3M9qzR2f5wpyMFcXgWIfNhJYeFwAyVtXYX26Bs",
+	"2+4LgcFtPJxGEDh7j3JTVhyUkR6/58/ExhovTwJ1vIwvom+EGdiM29AueiP1thrGSuskdqlRb439pXVo",
+	"AJ1JBf/QBhqvCMsfrDoPmJhFTh3/bi/cuD+eRPdpHi7sc2Ov92jfpx6I/YAR+QiM588Wjw9uXIxtWRcJ",
+	"21Yv+IxHclKLhAH2oUn8YFhobNG6vFuJs3PZTBVZ4AidJjgQLSlXdGKmdUSeu/LmOsWHaPLYCvSR49uQ",
+	"q7Xs3VmIctqWIT2nFmYSc0GPVDLu6YqaDY1+CR/6yKPZ2NdV49ocm6IwSzzDdDDO1T2HcLMNN2FrHGxt",
+	"Z009GN4ft6vM4XTgHfWnOf9sDNc7DDUGh4MlJRfrTnHd+VOHVyO8w6MHsH4OVOoxUP0H8/+1n8ehE503",
+	"2By7qwwg6Hi+p+oCHMuoLtzIR0Y9hJ5ZpkghmvVnQ1kr4cE56T0w1iGo/LnZ+iO7A+5qXh7OWDOaP5Fw",
+	"ULN/zW7OQk+WT35EdzApLcqHsLvR0/wHMvx6SUvfen0gjjfgAb6whZTomU9GNkOUyPZ07qNk7xqMXUMm",
+	"awhuhE1997225ZmIjmCb8zPMnPAJBHMN77scw0REAOqI8kTcDXbwkTvpbOKg4j4mC7qKzCUPjO8MHnsJ",
+	"wpKW7nIFazdB7v9SGaGFEmEbfORhEdin5Bobsft1qEkT47vtP/x5U8PqH8Q+qfH9HxIIdQiHEuryp320",
+	"CE4K6osCwo2f5JUUvwG37fva8FPw2iC2YGZmOtJ1mHYVAGx32ivO9GFbHj5wpg/X7uDxjr6wsvJ37afr",
+	"f6pwE//+uh0yYjHwHwujTC4/3PiqKWysGs50daCk24wpDRKxlg7H8Z13s5/fgXa0H96cJgGQiDWKetBN",
+	"pnzlslBYxIEuMUJl4WFiu30vb64bFT8fuUMBS3u/ri9y/cYi7PnVc2DSJegYj7zwyFNvHAo9Rei4YB0F",
+	"sm+Yws3/l4/4BXSyxHbHBZLxKsW+P3MIsGHUttVQ1kA/X8DuU8kq1aLw+eE9dyqtG3vqiFxV3JtK+MUQ",
+	"s2KS1JFDrFsdrzye2GPK88cK9IHawO0lEer4d/tHP3QIe2//HwMP8f8GqAOxJH6kiKwKUPYSjwjQ6Yhc",
+	"aBXAE5SmRt+TmfDgwZbq25LWWQf4juPwAStMzBe+CLSCL5m2dY72w82SEXfZcW77xffQvnbld1N3aUZN",
+	"5UOUD5nBr6qg+b5k9VAnbw9R84zbJGbweqGzu0N7Btwxwd9Fi3E8gTfVN1sEQmlHEyBqE9ft50+Gye61",
+	"FNregnI6s+12HpwJx96sWzRPuy6Zf4hxo3C7ftlZT5tvuzvErZZAoMp/iLGK3rTO+OaL53cgV3h1+nIu",
+	"7D2YQtxGL+I26PuezTBhOY7xISzwnDtmmSRiyU/t1vOXLlN168EX3PfcCXf/6f7/BgAA//8=",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,
