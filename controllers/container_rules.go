@@ -5,6 +5,7 @@ package controllers
 import (
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -28,6 +29,18 @@ func checkContainer(p *mrev1.Plugin) *Finding {
 		}
 		if e.Value != "" && e.ValueFrom != nil {
 			return stalled(mrev1.ReasonInvalidPod, "%s.env: %s has both value and valueFrom", path, e.Name)
+		}
+	}
+	for i, rule := range c.Egress {
+		for _, to := range rule.To {
+			if to.IPBlock == nil {
+				continue
+			}
+			for _, cidr := range append([]string{to.IPBlock.CIDR}, to.IPBlock.Except...) {
+				if _, err := netip.ParsePrefix(cidr); err != nil {
+					return stalled(mrev1.ReasonInvalidPod, "%s.egress[%d]: %q is no range of addresses, such as 192.0.2.0/24", path, i, cidr)
+				}
+			}
 		}
 	}
 	if c.Resources != nil {

@@ -90,11 +90,19 @@ func buildJob(e *mrev1.Event, j NewJob, n podNeeds, o Options) *batchv1.Job {
 			BackoffLimit:         ptr.To[int32](0),
 			PodReplacementPolicy: ptr.To(batchv1.Failed),
 			Template: corev1.PodTemplateSpec{
-				ObjectMeta: metav1.ObjectMeta{Labels: labels},
+				ObjectMeta: metav1.ObjectMeta{Labels: labels, Annotations: podAnnotations(n.of(j.Slot))},
 				Spec:       podSpec(e, j, n, o),
 			},
 		},
 	}
+}
+
+// podAnnotations let kubectl show the agent's log, and not that of the container which watches it.
+func podAnnotations(plugins []pluginContainer) map[string]string {
+	if len(plugins) == 0 {
+		return nil
+	}
+	return map[string]string{"kubectl.kubernetes.io/default-container": containerAgent}
 }
 
 // observeJob reads from a Job what the planner needs.

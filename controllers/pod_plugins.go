@@ -64,7 +64,7 @@ var (
 // agent says. The agent alone has the token, and its control socket is shared with the main container alone.
 func addPlugins(spec *corev1.PodSpec, plugins []pluginContainer) {
 	agent := spec.Containers[0]
-	install := helper(agent, containerInstall, "install", "--to="+supervisor)
+	install := helper(agent, containerInstall, "copy", supervisor)
 	follow := helper(agent, containerFollow, "follow", "--control-socket="+controlSocket)
 	install.VolumeMounts = []corev1.VolumeMount{{Name: "bin", MountPath: binFolder}}
 	follow.VolumeMounts = []corev1.VolumeMount{{Name: "run", MountPath: runFolder, ReadOnly: true}}

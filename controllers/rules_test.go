@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
@@ -141,6 +142,12 @@ func TestCheckPlugin(t *testing.T) {
 				c.Env = []corev1.EnvVar{{Name: "A", Value: "1", ValueFrom: &corev1.EnvVarSource{}}}
 			}),
 			want: wantFinding{mrev1.ReasonInvalidPod, Stall, []string{"spec.runtime.container.env", "A has both"}},
+		},
+		"egress to no address": {
+			plugin: makeContainer("p", mrev1.ClassFeaturer, func(c *mrev1.ContainerRuntime) {
+				c.Egress = []networkingv1.NetworkPolicyEgressRule{{}, {To: []networkingv1.NetworkPolicyPeer{{IPBlock: &networkingv1.IPBlock{CIDR: "example.com"}}}}}
+			}),
+			want: wantFinding{mrev1.ReasonInvalidPod, Stall, []string{"spec.runtime.container.egress[1]", "example.com"}},
 		},
 		"request above the limit": {
 			plugin: makeContainer("p", mrev1.ClassFeaturer, func(c *mrev1.ContainerRuntime) { c.Resources = resources("memory: 1Gi", "memory: 2Gi") }),
