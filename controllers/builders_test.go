@@ -57,6 +57,31 @@ func makeModel(name string, class mrev1.PluginClass) *mrev1.Model {
 	}
 }
 
+// makeContainer is a Plugin that runs in a container of its own.
+func makeContainer(name string, class mrev1.PluginClass, change ...func(*mrev1.ContainerRuntime)) *mrev1.Plugin {
+	p := makePlugin(name, class, "")
+	c := &mrev1.ContainerRuntime{Image: "registry.example.com/" + name + ":v1", Protocol: mrev1.ProtocolLambdaRuntime, StartTimeoutSeconds: 300}
+	for _, f := range change {
+		f(c)
+	}
+	p.Spec.Runtime = mrev1.PluginRuntime{Container: c}
+	return p
+}
+
+func inPool(name string) func(*mrev1.ContainerRuntime) {
+	return func(c *mrev1.ContainerRuntime) { c.Pool = name }
+}
+
+func commanded(command ...string) func(*mrev1.ContainerRuntime) {
+	return func(c *mrev1.ContainerRuntime) { c.Command = command }
+}
+
+func makeServer(name string, class mrev1.PluginClass, o mrev1.OpenInferenceModel) *mrev1.Model {
+	m := makeModel(name, class)
+	m.Spec.Endpoint, m.Spec.OpenInference = nil, &o
+	return m
+}
+
 // Names of the plugins of the usual Profile.
 const (
 	scenes = "detect-scenes"

@@ -172,7 +172,7 @@ var _ = Describe("Deletion", func() {
 
 		By("going on with what needs no bucket")
 		store.cut(true)
-		fail(ctx, e, Slot{RoleWorker, 0}, 1)
+		fail(ctx, e, Slot{RoleWorker, "", 0}, 1)
 		Eventually(jobsOf(ctx, e)).Should(ContainElement("worker-0-2"))
 		Expect(k8s.Delete(ctx, e)).To(Succeed())
 		Eventually(conditionOf(ctx, e, mrev1.ConditionReady)).WithTimeout(time.Minute).Should(
@@ -198,7 +198,7 @@ var _ = Describe("Deletion", func() {
 		Eventually(conditionOf(ctx, waits, mrev1.ConditionReady)).Should(is("True", mrev1.ReasonSuspended))
 		Expect(k8s.Delete(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: ns}})).To(Succeed())
 
-		fail(ctx, e, Slot{RoleWorker, 0}, 1)
+		fail(ctx, e, Slot{RoleWorker, "", 0}, 1)
 		Eventually(conditionOf(ctx, e, mrev1.ConditionReady)).Should(is("False", mrev1.ReasonNamespaceTerminating))
 		Eventually(conditionOf(ctx, e, mrev1.ConditionReconciling)).Should(is("True", mrev1.ReasonNamespaceTerminating))
 		Consistently(jobsOf(ctx, e), time.Second).Should(ConsistOf("ingest-0-1", "worker-0-1", "worker-1-1", "render-0-1"))
@@ -219,7 +219,7 @@ var _ = Describe("What vanishes in mid-event", func() {
 		e := startEvent(ctx, ns)
 		token(ns, "default")
 		for attempt := int32(1); attempt <= 3; attempt++ {
-			slot := Slot{RoleWorker, 0}
+			slot := Slot{RoleWorker, "", 0}
 			Eventually(jobsOf(ctx, e)).Should(ContainElement(jobLabel(slot, attempt)))
 			pod := &corev1.Pod{
 				ObjectMeta: metav1.ObjectMeta{Namespace: ns, GenerateName: "dead-", Labels: map[string]string{

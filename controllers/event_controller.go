@@ -55,8 +55,9 @@ type eventScope struct {
 	now    time.Time
 	// state is what the data plane knows; nil while it does not know the Event.
 	state *api.EventState
-	// bounds are what the Event took from its Profile when it started.
+	// bounds and pods are what the Event took from its Profile when it started.
 	bounds bounds
+	pods   podNeeds
 	// needs are the roles that there is work for.
 	needs needs
 	// finding keeps the Event from being Ready.
@@ -160,8 +161,8 @@ func (r *EventReconciler) run(ctx context.Context, s *eventScope) error {
 		}
 	}
 	setEventStatus(s)
-	s.needs = neededRoles(*s.state, suspended(s.event))
-	if s.needs.work || s.needs.render {
+	s.needs = neededRoles(*s.state, suspended(s.event), s.bounds)
+	if s.needs.any() {
 		s.again(r.Options.Resync)
 	}
 	if ok, err := r.size(ctx, s); err != nil || !ok {
@@ -259,7 +260,8 @@ func (r *EventReconciler) compile(ctx context.Context, s *eventScope) (*snapshot
 		setEventWaiting(s, *finding)
 		return nil, nil
 	}
-	snap := &snapshot{Processing: boundsOf(profile.Spec.Processing)}
+	pods := cat.podNeeds(profile)
+	snap := &snapshot{Processing: boundsOf(profile.Spec.Processing, pods.namedPools()), Pods: pods}
 	if snap.Plan, err = cat.compilePlan(s.event, profile); err != nil {
 		return nil, err
 	}
@@ -279,24 +281,28 @@ func (r *EventReconciler) adopt(ctx context.Context, s *eventScope) error {
 	if err != nil {
 		return err
 	}
-	if snap != nil {
-		s.bounds, s.event.Status.ProfileRevision = snap.Processing, snap.ProfileRevision
-		return nil
-	}
-	// The cache may not show the snapshot yet; or it is gone, and the Profile is the best that is left.
-	if snap, err = readSnapshot(ctx, r.Live, s.event); err != nil {
-		return err
+	if snap == nil {
+		// The cache may not show it yet.
+		if snap, err = readSnapshot(ctx, r.Live, s.event); err != nil {
+			return err
+		}
 	}
 	if snap != nil {
-		s.bounds, s.event.Status.ProfileRevision = snap.Processing, snap.ProfileRevision
+		s.bounds, s.pods, s.event.Status.ProfileRevision = snap.Processing, snap.Pods, snap.ProfileRevision
 		return nil
 	}
+	// It is gone, and the Profile is the best that is left.
 	var p mrev1.Profile
 	err = r.Client.Get(ctx, client.ObjectKey{Namespace: s.event.Namespace, Name: s.event.Spec.ProfileRef.Name}, &p)
 	if client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("reading Profile %s: %w", s.event.Spec.ProfileRef.Name, err)
 	}
-	s.bounds = boundsOf(p.Spec.Processing)
+	cat, err := loadCatalogue(ctx, r.Client, s.event.Namespace)
+	if err != nil {
+		return err
+	}
+	s.pods = cat.podNeeds(&p)
+	s.bounds = boundsOf(p.Spec.Processing, s.pods.namedPools())
 	return nil
 }
 
@@ -357,7 +363,11 @@ func (r *EventReconciler) reconcileJobs(ctx context.Context, s *eventScope) erro
 		if after > 0 {
 			s.again(after)
 		}
-		s.finding = firstOf(f, failing, s.finding)
+		sick, err := r.checkPluginHealth(ctx, s)
+		if err != nil {
+			return err
+		}
+		s.finding = firstOf(f, failing, sick, s.finding)
 	}
 	return nil
 }
@@ -405,7 +415,7 @@ func (r *EventReconciler) applyJobs(ctx context.Context, s *eventScope, plan Job
 			j.LastWords = lastWords[j.Replaces.Name]
 		}
 		j.RecycleAfterChunks = s.bounds.RecycleAfterChunks
-		job := buildJob(s.event, j, r.Options)
+		job := buildJob(s.event, j, s.pods, r.Options)
 		logger.Info("Creating a Job", "event", klog.KObj(s.event), "job", klog.KObj(job))
 		made, err := createJob(ctx, r.Client, job)
 		if err != nil {
@@ -447,7 +457,7 @@ func (r *EventReconciler) checkLateStarts(ctx context.Context, s *eventScope, jo
 	if err != nil {
 		return nil, err
 	}
-	return checkStarts(jobs, pods, r.Options.StartDeadline, s.now), nil
+	return checkStarts(jobs, pods, s.pods.images(), r.Options.StartDeadline, s.now), nil
 }
 
 // writeStatus patches the status when it changed. What only counts is held back, so that an Event costs

@@ -35,7 +35,7 @@ func checkFailing(jobs []ObservedJob, now time.Time) (*Finding, time.Duration) {
 		if after == 0 || left < after {
 			after = left
 		}
-		text := fmt.Sprintf("%s %d", j.Role, j.Ordinal)
+		text := fmt.Sprintf("%s %d", j.crew(), j.Ordinal)
 		if j.LastWords != "" {
 			text += ": " + j.LastWords
 		}
@@ -52,13 +52,36 @@ func checkFailing(jobs []ObservedJob, now time.Time) (*Finding, time.Duration) {
 func lastWordsOf(pods []corev1.Pod) map[string]string {
 	out := map[string]string{}
 	for i := range pods {
-		for _, s := range pods[i].Status.ContainerStatuses {
-			if t := s.State.Terminated; t != nil && t.ExitCode != 0 {
-				text := strings.TrimSpace(or(t.Message, t.Reason))
-				// The end of a log is what matters.
-				out[pods[i].Labels["batch.kubernetes.io/job-name"]] = text[max(0, len(text)-maxLastWords):]
-			}
+		if text, ok := podLastWords(&pods[i]); ok {
+			out[pods[i].Labels[jobNameLabel]] = text
 		}
 	}
 	return out
+}
+
+// podLastWords are those of the main container, or of the agent beside plugins, whose end is the reason for that
+// of the main container. Plugins say nothing here: they are started again by themselves.
+func podLastWords(p *corev1.Pod) (string, bool) {
+	for _, s := range slices.Concat(p.Status.InitContainerStatuses, p.Status.ContainerStatuses) {
+		if _, plugin := pluginOfContainer(s.Name); plugin {
+			continue
+		}
+		if text, ok := containerLastWords(s); ok {
+			return text, true
+		}
+	}
+	return "", false
+}
+
+// containerLastWords are what a container said when it ended in failure. One that was started again since is
+// ended by Kubernetes later, which says less than its first end.
+func containerLastWords(s corev1.ContainerStatus) (string, bool) {
+	for _, t := range []*corev1.ContainerStateTerminated{s.LastTerminationState.Terminated, s.State.Terminated} {
+		if t != nil && t.ExitCode != 0 {
+			text := strings.TrimSpace(or(t.Message, t.Reason))
+			// The end of a log is what matters.
+			return text[max(0, len(text)-maxLastWords):], true
+		}
+	}
+	return "", false
 }

@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/event"
 
 	mrev1 "github.com/mre-operator/mre-operator/api/v1alpha1"
+	"github.com/mre-operator/mre-operator/internal/dataplane/api"
 )
 
 // claim is what an Event asks for and has of the workers that all Events share.
@@ -73,6 +74,51 @@ func grant(bound int32, me claim, like int32, others []claim) int32 {
 	return max(0, min(like, max(shares[me.UID], spare), free))
 }
 
+// totals are the worker Jobs of an Event, and how many it asks for, over all its pools.
+func totals(s mrev1.SlotsStatus) (workers, wanted int32) {
+	workers, wanted = s.Workers, s.WorkersWanted
+	for _, p := range s.Pools {
+		workers, wanted = workers+p.Workers, wanted+p.WorkersWanted
+	}
+	return workers, wanted
+}
+
+// divide spreads what an Event was granted over its pools of workers. With fewer workers than pools, those pools
+// come first that can work now: the others wait for what they do, so that the Event goes on with a single worker.
+// running are the workers that each pool has; none is added before another has left.
+func divide(granted int32, slots mrev1.SlotsStatus, backlog api.Backlog, running map[string]int32) mrev1.SlotsStatus {
+	first, later := time.Unix(0, 0), time.Unix(1, 0)
+	claimOf := func(name string, like int32, b api.PoolBacklog) claim {
+		c := claim{UID: types.UID(name), Wanted: like, Created: later}
+		if doable(b) > 0 {
+			c.Created = first
+		}
+		return c
+	}
+	claims := []claim{claimOf("", slots.Workers, backlog.Work)}
+	for _, p := range slots.Pools {
+		claims = append(claims, claimOf(p.Name, p.Workers, backlog.Pools[p.Name]))
+	}
+	shares := fairShares(granted, claims)
+	free := granted
+	for _, n := range running {
+		free -= n
+	}
+	give := func(name string) int32 {
+		share := shares[types.UID(name)]
+		more := min(max(0, share-running[name]), max(0, free))
+		free -= more
+		return min(share, running[name]+more)
+	}
+	out := slots
+	out.Workers = give("")
+	out.Pools = slices.Clone(slots.Pools)
+	for i := range out.Pools {
+		out.Pools[i].Workers = give(out.Pools[i].Name)
+	}
+	return out
+}
+
 // workerPool shares the install's workers among Events. What it remembers is what the cache does not show yet;
 // after a change of the leader it is read from the Events again.
 type workerPool struct {
@@ -83,17 +129,22 @@ type workerPool struct {
 }
 
 // share settles how many workers an Event gets, and wakes the others up when that may concern them.
-func (p *workerPool) share(ctx context.Context, c client.Reader, bound int32, e *mrev1.Event, slots mrev1.SlotsStatus) (int32, error) {
+func (p *workerPool) share(ctx context.Context, c client.Reader, bound int32, e *mrev1.Event, slots mrev1.SlotsStatus, backlog api.Backlog) (mrev1.SlotsStatus, error) {
 	if bound <= 0 {
-		return slots.Workers, nil
+		return slots, nil
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	events, claims, err := p.observe(ctx, c)
+	running, err := runningWorkers(ctx, c)
 	if err != nil {
-		return 0, err
+		return slots, err
 	}
-	me := claim{UID: e.UID, Created: e.CreationTimestamp.Time, Wanted: slots.WorkersWanted}
+	events, claims, err := p.observe(ctx, c, running)
+	if err != nil {
+		return slots, err
+	}
+	like, wanted := totals(slots)
+	me := claim{UID: e.UID, Created: e.CreationTimestamp.Time, Wanted: wanted}
 	var others []claim
 	for _, other := range claims {
 		if other.UID == e.UID {
@@ -103,7 +154,7 @@ func (p *workerPool) share(ctx context.Context, c client.Reader, bound int32, e 
 		others = append(others, other)
 	}
 	was := p.claims[e.UID]
-	me.Held = grant(bound, me, slots.Workers, others)
+	me.Held = grant(bound, me, like, others)
 	if p.claims == nil {
 		p.claims = map[types.UID]claim{}
 	}
@@ -111,38 +162,50 @@ func (p *workerPool) share(ctx context.Context, c client.Reader, bound int32, e 
 	if me != was {
 		p.nudge(events, e.UID)
 	}
-	return me.Held, nil
+	return divide(me.Held, slots, backlog, running[e.UID]), nil
+}
+
+// runningWorkers counts the worker Jobs of each Event by pool.
+func runningWorkers(ctx context.Context, c client.Reader) (map[types.UID]map[string]int32, error) {
+	var jobs batchv1.JobList
+	if err := c.List(ctx, &jobs, client.MatchingLabels{mrev1.LabelRole: string(RoleWorker)}); err != nil {
+		return nil, fmt.Errorf("listing worker Jobs: %w", err)
+	}
+	out := map[types.UID]map[string]int32{}
+	for i := range jobs.Items {
+		uid := types.UID(jobs.Items[i].Labels[mrev1.LabelEventUID])
+		if j, ok := observeJob(&jobs.Items[i]); ok && j.State == JobRunning {
+			if out[uid] == nil {
+				out[uid] = map[string]int32{}
+			}
+			out[uid][j.Pool]++
+		}
+	}
+	return out, nil
 }
 
 // observe lists the claims of all Events that ask for workers or still have some.
-func (p *workerPool) observe(ctx context.Context, c client.Reader) ([]mrev1.Event, []claim, error) {
+func (p *workerPool) observe(ctx context.Context, c client.Reader, running map[types.UID]map[string]int32) ([]mrev1.Event, []claim, error) {
 	var list mrev1.EventList
 	if err := c.List(ctx, &list); err != nil {
 		return nil, nil, fmt.Errorf("listing Events to share workers: %w", err)
-	}
-	var jobs batchv1.JobList
-	if err := c.List(ctx, &jobs, client.MatchingLabels{mrev1.LabelRole: string(RoleWorker)}); err != nil {
-		return nil, nil, fmt.Errorf("listing worker Jobs: %w", err)
-	}
-	running := map[types.UID]int32{}
-	for i := range jobs.Items {
-		if j, ok := observeJob(&jobs.Items[i]); ok && j.State == JobRunning {
-			running[types.UID(jobs.Items[i].Labels[mrev1.LabelEventUID])]++
-		}
 	}
 	there := map[types.UID]bool{}
 	var claims []claim
 	for i := range list.Items {
 		e := &list.Items[i]
 		there[e.UID] = true
-		next := claim{UID: e.UID, Created: e.CreationTimestamp.Time, Wanted: e.Status.Slots.WorkersWanted, Held: e.Status.Slots.Workers}
+		held, wanted := totals(e.Status.Slots)
+		next := claim{UID: e.UID, Created: e.CreationTimestamp.Time, Wanted: wanted, Held: held}
 		if fresher, ok := p.claims[e.UID]; ok {
 			next = fresher
 		}
 		if !e.DeletionTimestamp.IsZero() {
 			next.Wanted, next.Held = 0, 0
 		}
-		next.Running = running[e.UID]
+		for _, n := range running[e.UID] {
+			next.Running += n
+		}
 		next.Held = max(next.Held, next.Running)
 		if next.Wanted > 0 || next.Held > 0 {
 			claims = append(claims, next)
@@ -161,7 +224,8 @@ func (p *workerPool) observe(ctx context.Context, c client.Reader) ([]mrev1.Even
 func (p *workerPool) nudge(events []mrev1.Event, but types.UID) {
 	for i := range events {
 		e := &events[i]
-		if e.UID == but || p.claims[e.UID].Wanted+e.Status.Slots.WorkersWanted == 0 {
+		_, wanted := totals(e.Status.Slots)
+		if e.UID == but || p.claims[e.UID].Wanted+wanted == 0 {
 			continue
 		}
 		about := &mrev1.Event{ObjectMeta: metav1.ObjectMeta{Namespace: e.Namespace, Name: e.Name, UID: e.UID}}

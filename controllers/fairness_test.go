@@ -12,6 +12,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/types"
+
+	mrev1 "github.com/mre-operator/mre-operator/api/v1alpha1"
+	"github.com/mre-operator/mre-operator/internal/dataplane/api"
 )
 
 // claimsOf makes claims in the order of creation.
@@ -142,5 +145,42 @@ func TestGrantKeepsIdleWorkersWhileNobodyElseAsks(t *testing.T) {
 	leaving.Wanted, leaving.Held = 0, 3
 	if got := grant(4, me, 4, []claim{leaving}); got != 1 {
 		t.Errorf("while another's workers leave: %d, want 1", got)
+	}
+}
+
+// With fewer workers than pools, those come first that can work; nobody is added before another has left.
+func TestDivide(t *testing.T) {
+	busy, blocked := api.PoolBacklog{Ready: 1}, api.PoolBacklog{Blocked: 9}
+	slots := func(workers, gpu, npu int32) mrev1.SlotsStatus {
+		return mrev1.SlotsStatus{Workers: workers, Pools: []mrev1.PoolSlotsStatus{{Name: "gpu", Workers: gpu}, {Name: "npu", Workers: npu}}}
+	}
+	for name, tc := range map[string]struct {
+		granted int32
+		like    mrev1.SlotsStatus
+		work    api.PoolBacklog
+		pools   map[string]api.PoolBacklog
+		running map[string]int32
+		want    mrev1.SlotsStatus
+	}{
+		"enough for all":                   {granted: 6, like: slots(3, 2, 1), want: slots(3, 2, 1)},
+		"one for each, then one more":      {granted: 4, like: slots(3, 2, 1), want: slots(2, 1, 1)},
+		"the pool that can work":           {granted: 1, like: slots(1, 1, 1), work: blocked, pools: map[string]api.PoolBacklog{"npu": busy}, want: slots(0, 0, 1)},
+		"nobody can":                       {granted: 1, like: slots(1, 1, 1), want: slots(1, 0, 0)},
+		"all can":                          {granted: 2, like: slots(2, 2, 2), work: busy, pools: map[string]api.PoolBacklog{"gpu": busy, "npu": busy}, want: slots(1, 1, 0)},
+		"after another has left":           {granted: 1, like: slots(1, 1, 0), work: blocked, pools: map[string]api.PoolBacklog{"gpu": busy}, running: map[string]int32{"": 1}, want: slots(0, 0, 0)},
+		"it has left":                      {granted: 1, like: slots(1, 1, 0), work: blocked, pools: map[string]api.PoolBacklog{"gpu": busy}, want: slots(0, 1, 0)},
+		"who is there stays":               {granted: 2, like: slots(1, 1, 0), running: map[string]int32{"": 1, "gpu": 1}, want: slots(1, 1, 0)},
+		"nothing":                          {granted: 0, like: slots(1, 1, 1), want: slots(0, 0, 0)},
+		"one that leaves makes room later": {granted: 3, like: slots(1, 2, 0), running: map[string]int32{"": 2, "gpu": 1}, want: slots(1, 1, 0)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := divide(tc.granted, tc.like, api.Backlog{Work: tc.work, Pools: tc.pools}, tc.running)
+			if d := cmp.Diff(tc.want, got); d != "" {
+				t.Errorf("divided (-want +got):\n%s", d)
+			}
+		})
+	}
+	if workers, wanted := totals(mrev1.SlotsStatus{Workers: 1, WorkersWanted: 2, Pools: []mrev1.PoolSlotsStatus{{Workers: 3, WorkersWanted: 4}}}); workers != 4 || wanted != 6 {
+		t.Errorf("totals %d and %d", workers, wanted)
 	}
 }

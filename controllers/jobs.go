@@ -29,17 +29,26 @@ const (
 	partOf         = "mre"
 )
 
+// maxJobName is the length of a label's value, as which Kubernetes puts the name on the pod.
+const maxJobName = 63
+
 // jobName is deterministic, so that two managers cannot make two Jobs for one attempt of a slot. It has at
-// most 63 characters for names of 40 characters and attempts of 5 digits.
+// most 63 characters for attempts of 5 digits: a long name of a pool shortens that of the Event.
 func jobName(e *mrev1.Event, slot Slot, attempt int32) string {
-	sum := sha256.Sum256([]byte(e.UID))
-	name := strings.TrimRight(e.Name[:min(len(e.Name), 40)], "-")
-	return fmt.Sprintf("%s-%s-%s-%d-%d", name, hex.EncodeToString(sum[:3]), slot.Role, slot.Ordinal, attempt)
+	what, of := string(slot.Role), string(e.UID)
+	if slot.Pool != "" {
+		// The pool is in the hash, too, so that no pool's name can be taken for a role.
+		what, of = slot.Pool, of+"/"+slot.Pool
+	}
+	sum := sha256.Sum256([]byte(of))
+	room := min(40, maxJobName-len("-123456-")-len(what)-len("-63-99999"))
+	name := strings.TrimRight(e.Name[:min(len(e.Name), room)], "-")
+	return fmt.Sprintf("%s-%s-%s-%d-%d", name, hex.EncodeToString(sum[:3]), what, slot.Ordinal, attempt)
 }
 
 // jobLabels are on the Job and its pod. The manager's cache holds only objects that have LabelEventUID.
 func jobLabels(e *mrev1.Event, j NewJob) map[string]string {
-	return map[string]string{
+	out := map[string]string{
 		labelManagedBy:      managedBy,
 		labelPartOf:         partOf,
 		mrev1.LabelEventUID: string(e.UID),
@@ -48,6 +57,10 @@ func jobLabels(e *mrev1.Event, j NewJob) map[string]string {
 		mrev1.LabelOrdinal:  strconv.Itoa(int(j.Ordinal)),
 		mrev1.LabelAttempt:  strconv.Itoa(int(j.Attempt)),
 	}
+	if j.Pool != "" {
+		out[mrev1.LabelPool] = j.Pool
+	}
+	return out
 }
 
 // jobAnnotations hand a slot's history on.
@@ -61,7 +74,7 @@ func jobAnnotations(j NewJob) map[string]string {
 
 // buildJob is the Job of a slot. Kubernetes never replaces its pod: the planner replaces the Job, which
 // starts at once and keeps every slot at one writer.
-func buildJob(e *mrev1.Event, j NewJob, o Options) *batchv1.Job {
+func buildJob(e *mrev1.Event, j NewJob, n podNeeds, o Options) *batchv1.Job {
 	labels := jobLabels(e, j)
 	return &batchv1.Job{
 		ObjectMeta: metav1.ObjectMeta{
@@ -77,11 +90,19 @@ func buildJob(e *mrev1.Event, j NewJob, o Options) *batchv1.Job {
 			BackoffLimit:         ptr.To[int32](0),
 			PodReplacementPolicy: ptr.To(batchv1.Failed),
 			Template: corev1.PodTemplateSpec{
-				ObjectMeta: metav1.ObjectMeta{Labels: labels},
-				Spec:       podSpec(e, j, o),
+				ObjectMeta: metav1.ObjectMeta{Labels: labels, Annotations: podAnnotations(n.of(j.Slot))},
+				Spec:       podSpec(e, j, n, o),
 			},
 		},
 	}
+}
+
+// podAnnotations let kubectl show the agent's log, and not that of the container which watches it.
+func podAnnotations(plugins []pluginContainer) map[string]string {
+	if len(plugins) == 0 {
+		return nil
+	}
+	return map[string]string{"kubectl.kubernetes.io/default-container": containerAgent}
 }
 
 // observeJob reads from a Job what the planner needs.
@@ -96,7 +117,7 @@ func observeJob(j *batchv1.Job) (ObservedJob, bool) {
 		quick = 0
 	}
 	out := ObservedJob{
-		Slot:          Slot{Role(j.Labels[mrev1.LabelRole]), int32(ordinal)},
+		Slot:          Slot{Role(j.Labels[mrev1.LabelRole]), j.Labels[mrev1.LabelPool], int32(ordinal)},
 		Name:          j.Name,
 		Attempt:       int32(attempt),
 		QuickFailures: int32(quick),

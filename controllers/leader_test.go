@@ -50,7 +50,7 @@ var _ = Describe("A change of the leader", func() {
 		By("killing the leader; a Job dies while nobody leads")
 		killFirst()
 		killed := time.Now()
-		fail(ctx, e, Slot{RoleWorker, 1}, 1)
+		fail(ctx, e, Slot{RoleWorker, "", 1}, 1)
 		Eventually(jobsOf(ctx, e)).Should(ConsistOf("ingest-0-1", "worker-0-1", "worker-1-2", "render-0-1"))
 		gap := time.Since(killed)
 		GinkgoWriter.Printf("the next leader replaced the Job %s after the first was killed\n", gap)
@@ -59,7 +59,7 @@ var _ = Describe("A change of the leader", func() {
 
 		By("leaving the other Jobs as they are")
 		after := jobsByName()
-		dead := jobName(e, Slot{RoleWorker, 1}, 1)
+		dead := jobName(e, Slot{RoleWorker, "", 1}, 1)
 		for name, uid := range before {
 			if name != dead {
 				Expect(after).To(HaveKeyWithValue(name, uid))
@@ -134,7 +134,7 @@ var _ = Describe("A bound on all workers", func() {
 		By("giving the worker of one that rests to the one that waits")
 		edit(ctx, first, func(e *mrev1.Event) { e.Spec.Suspend = new(true) })
 		Eventually(conditionOf(ctx, first, mrev1.ConditionSuspended)).Should(is("True", mrev1.ReasonSuspended))
-		succeed(ctx, first, Slot{RoleWorker, 0}, 1)
+		succeed(ctx, first, Slot{RoleWorker, "", 0}, 1)
 		Eventually(workers).Should(Equal([]string{"", "w", "w", "w"}))
 		Eventually(conditionOf(ctx, fourth, mrev1.ConditionReady)).Should(is("True", mrev1.ReasonProgressing))
 		for _, e := range all {

@@ -151,7 +151,7 @@ var _ = Describe("An Event", func() {
 		Expect(k8s.Patch(ctx, profile, client.MergeFrom(before))).To(Succeed())
 
 		By("replacing a Job that dies")
-		fail(ctx, e, Slot{RoleWorker, 1}, 1)
+		fail(ctx, e, Slot{RoleWorker, "", 1}, 1)
 		Eventually(jobsOf(ctx, e)).Should(ConsistOf("ingest-0-1", "worker-0-1", "worker-1-2", "render-0-1"))
 		Eventually(reasonsTold(ctx, e)).Should(tells(mrev1.ReasonJobReplaced))
 
@@ -186,10 +186,10 @@ var _ = Describe("An Event", func() {
 		Expect(e.Status.Artifacts.EDL).To(HaveLen(1))
 
 		By("rendering the reel and letting finished Jobs go")
-		for _, slot := range []Slot{{RoleIngest, 0}, {RoleWorker, 0}} {
+		for _, slot := range []Slot{{RoleIngest, "", 0}, {RoleWorker, "", 0}} {
 			succeed(ctx, e, slot, 1)
 		}
-		succeed(ctx, e, Slot{RoleWorker, 1}, 2)
+		succeed(ctx, e, Slot{RoleWorker, "", 1}, 2)
 		a.work(ctx, api.PoolRender)
 		Eventually(conditionOf(ctx, replay, mrev1.ConditionRendered)).Should(is("True", mrev1.ReasonRendered))
 		Expect(conditionOf(ctx, replay, mrev1.ConditionReady)(Default)).To(is("True", mrev1.ReasonRendered))
@@ -197,7 +197,7 @@ var _ = Describe("An Event", func() {
 		Expect(replay.Status.Outputs).To(HaveLen(1))
 		Expect(replay.Status.Outputs[0].MP4).To(HavePrefix("s3://"))
 		Expect(replay.Status.Outputs[0].Frames).To(HaveValue(BeNumerically(">", 0)))
-		succeed(ctx, e, Slot{RoleRender, 0}, 1)
+		succeed(ctx, e, Slot{RoleRender, "", 0}, 1)
 		Eventually(jobsOf(ctx, e)).Should(BeEmpty())
 
 		By("rendering again when the rules change")
@@ -211,7 +211,7 @@ var _ = Describe("An Event", func() {
 			g.Expect(k8s.Get(ctx, client.ObjectKeyFromObject(replay), replay)).To(Succeed())
 			return replay.Status.Outputs
 		}).Should(HaveLen(2))
-		succeed(ctx, e, Slot{RoleRender, 0}, 1)
+		succeed(ctx, e, Slot{RoleRender, "", 0}, 1)
 		Eventually(jobsOf(ctx, e)).Should(BeEmpty())
 		Expect(conditionOf(ctx, e, mrev1.ConditionComplete)(Default)).To(is("True", mrev1.ReasonCompleted))
 
@@ -240,8 +240,8 @@ var _ = Describe("An Event", func() {
 		Expect(conditionOf(ctx, e, mrev1.ConditionReady)(Default)).To(is("False", mrev1.ReasonNoVideo))
 		Expect(conditionOf(ctx, e, mrev1.ConditionStalled)(Default)).To(is("True", mrev1.ReasonNoVideo))
 		Expect(conditionOf(ctx, e, mrev1.ConditionSourceReady)(Default)).To(is("False", mrev1.ReasonNoVideo))
-		succeed(ctx, e, Slot{RoleWorker, 0}, 1)
-		fail(ctx, e, Slot{RoleIngest, 0}, 1)
+		succeed(ctx, e, Slot{RoleWorker, "", 0}, 1)
+		fail(ctx, e, Slot{RoleIngest, "", 0}, 1)
 		Eventually(jobsOf(ctx, e)).Should(ConsistOf("worker-1-1", "render-0-1"))
 
 		replay := in(ns, makeReplay())
@@ -253,7 +253,7 @@ var _ = Describe("An Event", func() {
 		e := startEvent(ctx, ns)
 		plane.cut.Store(true)
 		DeferCleanup(func() { plane.cut.Store(false) })
-		fail(ctx, e, Slot{RoleWorker, 0}, 1)
+		fail(ctx, e, Slot{RoleWorker, "", 0}, 1)
 		Eventually(conditionOf(ctx, e, mrev1.ConditionReady)).Should(is("False", mrev1.ReasonDataPlaneUnavailable))
 		plane.cut.Store(false)
 		Eventually(jobsOf(ctx, e)).Should(ContainElement("worker-0-2"))
@@ -283,9 +283,9 @@ var _ = Describe("An Event", func() {
 		e := startEvent(ctx, ns)
 		jobs, err := listJobs(ctx, k8s, e)
 		Expect(err).NotTo(HaveOccurred())
-		late := checkStarts(observeJobs(jobs), nil, 5*time.Minute, time.Now().Add(10*time.Minute))
+		late := checkStarts(observeJobs(jobs), nil, nil, 5*time.Minute, time.Now().Add(10*time.Minute))
 		Expect(late).NotTo(BeNil())
-		Expect(late.Message).To(ContainSubstring(jobName(e, Slot{RoleIngest, 0}, 1)))
+		Expect(late.Message).To(ContainSubstring(jobName(e, Slot{RoleIngest, "", 0}, 1)))
 	})
 })
 

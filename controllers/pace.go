@@ -39,6 +39,9 @@ func withoutCounts(s *mrev1.EventStatus) *mrev1.EventStatus {
 	out.Progress = nil
 	out.DeadLetters = nil
 	out.Slots.WorkersWanted, out.Slots.WorkersLowSince, out.Slots.RenderersLowSince = 0, nil, nil
+	for i := range out.Slots.Pools {
+		out.Slots.Pools[i].WorkersWanted, out.Slots.Pools[i].WorkersLowSince = 0, nil
+	}
 	for i := range out.Conditions {
 		out.Conditions[i].Message = ""
 		out.Conditions[i].LastTransitionTime = metav1.Time{}

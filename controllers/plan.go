@@ -9,6 +9,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
+
+	"k8s.io/utils/ptr"
 
 	mrev1 "github.com/mre-operator/mre-operator/api/v1alpha1"
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
@@ -16,8 +20,15 @@ import (
 	"github.com/mre-operator/mre-operator/plugin-runtime/builtin"
 )
 
-// defaultGapTimeout stands in where a Profile was stored before the field was there.
-const defaultGapTimeout = 60
+// Defaults that stand in where an object was stored before the field was there.
+const (
+	defaultGapTimeout          = 60
+	defaultProcessingFrameRate = "5"
+	defaultStartTimeout        = 300
+)
+
+// timecodeNotEmbedded is MRE's word for time code that counts from the first frame.
+const timecodeNotEmbedded = "NOT_EMBEDDED"
 
 // compilePlan copies an Event, its Profile and every Plugin that will run into one plan, which the Event
 // keeps whatever is edited later. The Profile must have passed checkProfile. It is deterministic: the
@@ -43,8 +54,15 @@ func (c *Catalogue) compilePlan(e *mrev1.Event, p *mrev1.Profile) (api.Plan, err
 			Optimized:  e.Spec.Clips.Optimized != mrev1.Skip && p.Spec.Optimizer != nil,
 			Thumbnails: e.Spec.Clips.Thumbnails != mrev1.Skip,
 		},
-		Segmenter: p.Spec.Segmenter.Plugin.Name,
+		Segmenter:      p.Spec.Segmenter.Plugin.Name,
+		Variables:      variablesOf(p, e),
+		TimecodeSource: new(timecodeNotEmbedded),
 	}
+	rate, err := rationalOf(cmp.Or(p.Spec.ProcessingFrameRate, defaultProcessingFrameRate))
+	if err != nil {
+		return api.Plan{}, fmt.Errorf("compiling the plan: spec.processingFrameRate of Profile %s: %w", p.Name, err)
+	}
+	plan.ProcessingFrameRate = &rate
 	if p.Spec.Optimizer != nil {
 		plan.Optimizer = &p.Spec.Optimizer.Plugin.Name
 	}
@@ -68,7 +86,6 @@ func (c *Catalogue) compilePlan(e *mrev1.Event, p *mrev1.Profile) (api.Plan, err
 		compiled.BeforeSegmenter = before[name]
 		plan.Plugins = append(plan.Plugins, compiled)
 	}
-	var err error
 	plan.Hash, err = planHash(plan)
 	return plan, err
 }
@@ -78,10 +95,6 @@ func (c *Catalogue) compilePlugin(name string, use *mrev1.PluginUse, chunkSecond
 	p, ok := c.Plugins[name]
 	if !ok {
 		return api.PlanPlugin{}, fmt.Errorf("compiling the plan: Plugin %s not found", name)
-	}
-	b, ok := builtin.Lookup(p.Spec.Runtime.Builtin.Name)
-	if !ok {
-		return api.PlanPlugin{}, fmt.Errorf("compiling the plan: there is no built-in plugin %q", p.Spec.Runtime.Builtin.Name)
 	}
 	if use == nil {
 		use = &mrev1.PluginUse{}
@@ -98,30 +111,94 @@ func (c *Catalogue) compilePlugin(name string, use *mrev1.PluginUse, chunkSecond
 		Name:           name,
 		Class:          api.PlanPluginClass(p.Spec.Class),
 		MediaType:      api.PlanPluginMediaType(p.Spec.MediaType),
-		Builtin:        p.Spec.Runtime.Builtin.Name,
 		Configuration:  configuration,
 		DependsOn:      c.dependencies(name),
-		Outputs:        outputNames(p, b),
 		TimeoutSeconds: p.Spec.Policy.TimeoutSeconds,
 		MaxAttempts:    p.Spec.Policy.MaxAttempts,
 		OnFailure:      api.PlanPluginOnFailure(cmp.Or(p.Spec.Policy.OnFailure, mrev1.FailureSkip)),
-		LookbackChunks: b.LookbackChunks(configuration, chunkSeconds),
 		Generation:     p.Generation,
 		Revision:       new(revision.Name),
 	}
+	for _, o := range p.Spec.Outputs {
+		if o.Description != "" {
+			if out.OutputDescriptions == nil {
+				out.OutputDescriptions = map[string]string{}
+			}
+			out.OutputDescriptions[o.Name] = o.Description
+		}
+	}
+	for _, prompt := range p.Spec.Prompts {
+		out.Prompts = append(out.Prompts, api.PlanPrompt{Name: prompt.Name, ConfigMap: prompt.ConfigMap})
+	}
 	if use.Model != nil {
 		m, ok := c.Models[use.Model.Name]
-		if !ok || m.Spec.Endpoint == nil {
+		if !ok {
 			return api.PlanPlugin{}, fmt.Errorf("compiling the plan: Model %s not found", use.Model.Name)
 		}
-		out.Model = &m.Spec.Endpoint.Value
+		name, protocol, address := modelEndpoint(m)
+		out.ModelName, out.ModelProtocol, out.Model = &name, &protocol, &address
 	}
+	if container := p.Spec.Runtime.Container; container != nil {
+		out.Container = compileContainer(container)
+		out.Outputs = outputNames(p, nil)
+		return out, nil
+	}
+	b, ok := builtin.Lookup(p.Spec.Runtime.Builtin.Name)
+	if !ok {
+		return api.PlanPlugin{}, fmt.Errorf("compiling the plan: there is no built-in plugin %q", p.Spec.Runtime.Builtin.Name)
+	}
+	out.Builtin = p.Spec.Runtime.Builtin.Name
+	out.Outputs = outputNames(p, b.Outputs())
+	out.LookbackChunks = b.LookbackChunks(configuration, chunkSeconds)
 	return out, nil
 }
 
-// outputNames are the attributes of a plugin's results: what it declares and what the built-in puts out.
-func outputNames(p *mrev1.Plugin, b builtin.Builtin) []string {
-	names := slices.Clone(b.Outputs())
+// compileContainer is what the data plane and the agent need to know of a plugin's container. Its image and all else
+// that makes it concerns nobody but Kubernetes.
+func compileContainer(c *mrev1.ContainerRuntime) *api.PlanContainer {
+	out := &api.PlanContainer{
+		Pool:                c.Pool,
+		Protocol:            api.PlanContainerProtocol(cmp.Or(c.Protocol, mrev1.ProtocolLambdaRuntime)),
+		StartTimeoutSeconds: cmp.Or(c.StartTimeoutSeconds, defaultStartTimeout),
+	}
+	if len(c.Command) > 0 {
+		out.Warm = new(true)
+	}
+	return out
+}
+
+// variablesOf are the context variables that an Event starts with: its Profile's, and its own in their place.
+func variablesOf(p *mrev1.Profile, e *mrev1.Event) map[string]string {
+	var out map[string]string
+	for _, v := range slices.Concat(p.Spec.Variables, e.Spec.Variables) {
+		if out == nil {
+			out = map[string]string{}
+		}
+		out[v.Name] = ptr.Deref(v.Value, "")
+	}
+	return out
+}
+
+// rationalOf reads a number or a fraction.
+func rationalOf(text string) (api.Rational, error) {
+	above, below, fraction := strings.Cut(text, "/")
+	if !fraction {
+		below = "1"
+	}
+	num, err := strconv.ParseInt(above, 10, 64)
+	if err != nil {
+		return api.Rational{}, err
+	}
+	den, err := strconv.ParseInt(below, 10, 64)
+	if err != nil {
+		return api.Rational{}, err
+	}
+	return api.Rational{Num: num, Den: den}, nil
+}
+
+// outputNames are the attributes of a plugin's results: what it declares and what a built-in puts out.
+func outputNames(p *mrev1.Plugin, builtin []string) []string {
+	names := slices.Clone(builtin)
 	for _, o := range p.Spec.Outputs {
 		names = append(names, o.Name)
 	}

@@ -70,6 +70,88 @@ func TestCompilePlan(t *testing.T) {
 	}
 }
 
+func TestCompileContainers(t *testing.T) {
+	crowd := makeContainer("crowd", mrev1.ClassFeaturer, inPool("gpu"), commanded("crowd"))
+	withModels("triton")(crowd)
+	crowd.Spec.Prompts = []mrev1.PromptReference{{Name: "describe", ConfigMap: "prompts"}}
+	crowd.Spec.Outputs = []mrev1.PluginOutput{{Name: "Peak", Description: "true on a peak"}, {Name: "Level"}}
+	plugins := append(usualPlugins(), crowd,
+		makeContainer("faces", mrev1.ClassFeaturer, func(c *mrev1.ContainerRuntime) { c.Protocol, c.StartTimeoutSeconds = "", 0 }))
+	server := makeServer("triton", mrev1.ClassFeaturer, mrev1.OpenInferenceModel{Service: &mrev1.ModelService{Name: "triton", Port: 8000}, ModelName: "crowd-v3"})
+	profile := makeProfile(func(p *mrev1.Profile) {
+		p.Spec.Featurers = featurers(use("crowd"), use("faces"))
+		p.Spec.Featurers[0].Model = &mrev1.LocalReference{Name: "triton"}
+		p.Spec.ProcessingFrameRate = "30000/1001"
+		p.Spec.Variables = []mrev1.Variable{{Name: "Score", Value: new("0")}, {Name: "Team"}, {Name: "Place", Value: new("Here")}}
+	})
+	event := makeEvent(func(e *mrev1.Event) {
+		e.Spec.Variables = []mrev1.Variable{{Name: "Team", Value: new("Home")}, {Name: "Cup", Value: new("Open")}}
+	})
+	cat := catalogueOf([]*mrev1.Model{server}, plugins...)
+	if f := cat.checkProfile(profile); f != nil {
+		t.Fatalf("refused: %+v", *f)
+	}
+	plan, err := cat.compilePlan(event, profile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(&api.Rational{Num: 30000, Den: 1001}, plan.ProcessingFrameRate); d != "" {
+		t.Errorf("frame rate (-want +got):\n%s", d)
+	}
+	if d := cmp.Diff(map[string]string{"Score": "0", "Team": "Home", "Place": "Here", "Cup": "Open"}, plan.Variables); d != "" {
+		t.Errorf("variables (-want +got):\n%s", d)
+	}
+	if ptr.Deref(plan.TimecodeSource, "") != "NOT_EMBEDDED" {
+		t.Errorf("time code from %v", plan.TimecodeSource)
+	}
+	revision, err := revisionOf(kindPlugin, crowd, crowd.Spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := api.PlanPlugin{
+		Name: "crowd", Class: "Featurer", MediaType: "Video", Configuration: map[string]any{}, DependsOn: []string{},
+		Container: &api.PlanContainer{Pool: "gpu", Protocol: "LambdaRuntime", StartTimeoutSeconds: 300, Warm: new(true)},
+		Outputs:   []string{"Level", "Peak"}, OutputDescriptions: map[string]string{"Peak": "true on a peak"},
+		Model: new("http://triton.default.svc:8000"), ModelName: new("crowd-v3"), ModelProtocol: new(api.PlanPluginModelProtocolOpenInference),
+		Prompts:        []api.PlanPrompt{{Name: "describe", ConfigMap: "prompts"}},
+		TimeoutSeconds: 60, MaxAttempts: 3, OnFailure: "Skip", Generation: 1, Revision: &revision.Name,
+	}
+	if d := cmp.Diff(want, plan.Plugins[0]); d != "" {
+		t.Errorf("crowd (-want +got):\n%s", d)
+	}
+	faces := &api.PlanContainer{Protocol: "LambdaRuntime", StartTimeoutSeconds: 300}
+	if d := cmp.Diff(faces, plan.Plugins[1].Container); d != "" {
+		t.Errorf("faces (-want +got):\n%s", d)
+	}
+	if plan.Plugins[1].Outputs == nil || plan.Plugins[1].Model != nil {
+		t.Errorf("faces compiled to %+v", plan.Plugins[1])
+	}
+	if plan.Plugins[2].Container != nil || plan.Plugins[2].Builtin == "" {
+		t.Errorf("a built-in compiled to %+v", plan.Plugins[2])
+	}
+	if none, err := cat.compilePlan(makeEvent(), makeProfile()); err != nil || none.Variables != nil || none.ProcessingFrameRate.Num != 5 {
+		t.Errorf("a Profile that says nothing: %v, %v, %v", none.Variables, none.ProcessingFrameRate, err)
+	}
+}
+
+func TestModelEndpoint(t *testing.T) {
+	for name, tc := range map[string]struct {
+		model    *mrev1.Model
+		server   string
+		protocol api.PlanPluginModelProtocol
+		address  string
+	}{
+		"as it stands":   {makeModel("m", mrev1.ClassFeaturer), "m", api.PlanPluginModelProtocolPlain, "https://model.example.com/m"},
+		"a URL":          {makeServer("m", mrev1.ClassFeaturer, mrev1.OpenInferenceModel{URL: "https://kserve.example.com/crowd/"}), "m", api.PlanPluginModelProtocolOpenInference, "https://kserve.example.com/crowd"},
+		"a Service":      {makeServer("m", mrev1.ClassFeaturer, mrev1.OpenInferenceModel{Service: &mrev1.ModelService{Name: "s", Port: 8000}}), "m", api.PlanPluginModelProtocolOpenInference, "http://s.default.svc:8000"},
+		"the usual port": {makeServer("m", mrev1.ClassFeaturer, mrev1.OpenInferenceModel{Service: &mrev1.ModelService{Name: "s"}, ModelName: "x"}), "x", api.PlanPluginModelProtocolOpenInference, "http://s.default.svc:80"},
+	} {
+		if server, protocol, address := modelEndpoint(tc.model); server != tc.server || protocol != tc.protocol || address != tc.address {
+			t.Errorf("%s: %s by %s at %s, want %s by %s at %s", name, server, protocol, address, tc.server, tc.protocol, tc.address)
+		}
+	}
+}
+
 func TestPlanHash(t *testing.T) {
 	compile := func(e *mrev1.Event, p *mrev1.Profile, plugins []*mrev1.Plugin) string {
 		t.Helper()
@@ -94,10 +176,12 @@ func TestPlanHash(t *testing.T) {
 		t.Error("the order of keys changes the hash")
 	}
 	for name, other := range map[string]string{
-		"start": compile(makeEvent(func(e *mrev1.Event) { e.Spec.Start = new(metav1.NewTime(now0.Add(time.Hour))) }), makeProfile(), usualPlugins()),
-		"chunk": compile(makeEvent(), makeProfile(func(p *mrev1.Profile) { p.Spec.ChunkSeconds = 6 }), usualPlugins()),
-		"clips": compile(makeEvent(func(e *mrev1.Event) { e.Spec.Clips.Original = mrev1.Skip }), makeProfile(), usualPlugins()),
-		"event": compile(makeEvent(func(e *mrev1.Event) { e.UID = "other" }), makeProfile(), usualPlugins()),
+		"start":     compile(makeEvent(func(e *mrev1.Event) { e.Spec.Start = new(metav1.NewTime(now0.Add(time.Hour))) }), makeProfile(), usualPlugins()),
+		"chunk":     compile(makeEvent(), makeProfile(func(p *mrev1.Profile) { p.Spec.ChunkSeconds = 6 }), usualPlugins()),
+		"clips":     compile(makeEvent(func(e *mrev1.Event) { e.Spec.Clips.Original = mrev1.Skip }), makeProfile(), usualPlugins()),
+		"frames":    compile(makeEvent(), makeProfile(func(p *mrev1.Profile) { p.Spec.ProcessingFrameRate = "25" }), usualPlugins()),
+		"variables": compile(makeEvent(func(e *mrev1.Event) { e.Spec.Variables = []mrev1.Variable{{Name: "A"}} }), makeProfile(), usualPlugins()),
+		"event":     compile(makeEvent(func(e *mrev1.Event) { e.UID = "other" }), makeProfile(), usualPlugins()),
 	} {
 		if other == base {
 			t.Errorf("%s does not change the hash", name)

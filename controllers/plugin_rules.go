@@ -14,7 +14,7 @@ import (
 // checkPlugin is the verdict on one Plugin: its runtime, its configuration, its references.
 func (c *Catalogue) checkPlugin(p *mrev1.Plugin) *Finding {
 	for _, rule := range []func(*mrev1.Plugin) *Finding{
-		c.checkBuiltin, c.checkDependencies, c.checkModels,
+		c.checkRuntime, c.checkDependencies, c.checkModels,
 	} {
 		if f := rule(p); f != nil {
 			return f
@@ -23,12 +23,20 @@ func (c *Catalogue) checkPlugin(p *mrev1.Plugin) *Finding {
 	return nil
 }
 
+// checkRuntime: the plugin can be run.
+func (c *Catalogue) checkRuntime(p *mrev1.Plugin) *Finding {
+	switch {
+	case p.Spec.Runtime.Builtin != nil:
+		return checkBuiltin(p)
+	case p.Spec.Runtime.Container != nil:
+		return checkContainer(p)
+	}
+	return stalled(mrev1.ReasonUnknownBuiltin, "spec.runtime: neither builtin nor container is set")
+}
+
 // checkBuiltin: the built-in exists, is of the class and media type that the Plugin says, and takes
 // the configuration.
-func (c *Catalogue) checkBuiltin(p *mrev1.Plugin) *Finding {
-	if p.Spec.Runtime.Builtin == nil {
-		return stalled(mrev1.ReasonUnknownBuiltin, "spec.runtime.builtin: is not set")
-	}
+func checkBuiltin(p *mrev1.Plugin) *Finding {
 	name := p.Spec.Runtime.Builtin.Name
 	b, ok := builtin.Lookup(name)
 	if !ok {

@@ -30,7 +30,33 @@ const (
 
 // podSpec is the pod of a Job. It satisfies the restricted Pod Security Standard and holds one
 // credential: a token for the data plane.
-func podSpec(e *mrev1.Event, j NewJob, o Options) corev1.PodSpec {
+func podSpec(e *mrev1.Event, j NewJob, n podNeeds, o Options) corev1.PodSpec {
+	spec := agentPod(e, j, o)
+	if t := n.templateOf(j.Slot); t != nil {
+		applyTemplate(&spec, *t)
+	}
+	if plugins := n.of(j.Slot); len(plugins) > 0 {
+		addPlugins(&spec, plugins)
+	}
+	return spec
+}
+
+// applyTemplate places and sizes a pod as the Profile says.
+func applyTemplate(spec *corev1.PodSpec, t mrev1.PodTemplate) {
+	spec.NodeSelector = t.NodeSelector
+	spec.Tolerations = append(spec.Tolerations, t.Tolerations...)
+	spec.PriorityClassName = t.PriorityClassName
+	if t.RuntimeClassName != "" {
+		spec.RuntimeClassName = &t.RuntimeClassName
+	}
+	spec.ImagePullSecrets = t.ImagePullSecrets
+	if t.Resources != nil {
+		spec.Containers[0].Resources = *t.Resources
+	}
+}
+
+// agentPod is a pod with the agent alone.
+func agentPod(e *mrev1.Event, j NewJob, o Options) corev1.PodSpec {
 	return corev1.PodSpec{
 		RestartPolicy:                 corev1.RestartPolicyNever,
 		ServiceAccountName:            o.AgentServiceAccount,
@@ -91,6 +117,9 @@ func podArgs(e *mrev1.Event, j NewJob, o Options) []string {
 	}
 	if j.Role != RoleIngest {
 		args = append(args, fmt.Sprintf("--ordinal=%d", j.Ordinal))
+	}
+	if j.Pool != "" {
+		args = append(args, "--pool="+j.Pool)
 	}
 	if j.Role == RoleWorker && j.RecycleAfterChunks > 0 {
 		args = append(args, fmt.Sprintf("--recycle-after-chunks=%d", j.RecycleAfterChunks))

@@ -4,6 +4,7 @@ package controllers
 
 import (
 	"context"
+	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -62,7 +63,11 @@ func setProfileStatus(p *mrev1.Profile, cat *Catalogue, c conditions) {
 	} else {
 		c.set(mrev1.ConditionReferencesResolved, metav1.ConditionTrue, mrev1.ReasonResolved, "Every Plugin and Model was found and fits")
 	}
-	c.verdict(finding, "The Profile can be used by Events")
+	accepted := "The Profile can be used by Events"
+	if unused := cat.unusedPools(p); len(unused) > 0 {
+		accepted += "; no Plugin of it names these of spec.processing.pools: " + strings.Join(unused, ", ")
+	}
+	c.verdict(finding, accepted)
 	if finding == nil {
 		cat, _ = cat.pinned(p)
 		for _, step := range cat.steps(p) {

@@ -67,7 +67,7 @@ func beforeSegmenter(p *mrev1.Profile) map[string]bool {
 func (c *Catalogue) checkProfile(p *mrev1.Profile) *Finding {
 	c, unpinned := c.pinned(p)
 	for _, rule := range []func(*mrev1.Profile) *Finding{
-		c.checkRoles, c.checkPickedModels, c.checkMergedConfigurations, c.checkCycles, c.checkFound,
+		c.checkRoles, c.checkPickedModels, c.checkMergedConfigurations, c.checkPodTemplates, c.checkCycles, c.checkFound,
 		func(*mrev1.Profile) *Finding { return unpinned }, c.checkPluginsReady,
 	} {
 		if f := rule(p); f != nil {

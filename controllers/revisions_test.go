@@ -230,7 +230,7 @@ var _ = Describe("Revisions", func() {
 		for _, p := range usualPlugins() {
 			Expect(k8s.Delete(ctx, in(ns, p))).To(Succeed())
 		}
-		fail(ctx, e, Slot{RoleWorker, 1}, 1)
+		fail(ctx, e, Slot{RoleWorker, "", 1}, 1)
 		Eventually(jobsOf(ctx, e)).Should(ConsistOf("ingest-0-1", "worker-0-1", "worker-1-2", "render-0-1"))
 		play(ctx, e)
 		Eventually(conditionOf(ctx, e, mrev1.ConditionComplete)).Should(is("True", mrev1.ReasonCompleted))

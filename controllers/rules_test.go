@@ -6,6 +6,12 @@ import (
 	"strings"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
+
 	mrev1 "github.com/mre-operator/mre-operator/api/v1alpha1"
 )
 
@@ -39,6 +45,65 @@ func (w wantFinding) check(t *testing.T, got *Finding) {
 	}
 }
 
+// resources are written as in a manifest.
+func resources(limits, requests string) *corev1.ResourceRequirements {
+	out := &corev1.ResourceRequirements{}
+	if err := yaml.Unmarshal([]byte("limits: {"+limits+"}\nrequests: {"+requests+"}"), out); err != nil {
+		panic(err)
+	}
+	return out
+}
+
+func withConfiguration(p *mrev1.Plugin, json string) *mrev1.Plugin {
+	configured(json)(p)
+	return p
+}
+
+func TestCheckPodTemplate(t *testing.T) {
+	const path = "spec.processing.podTemplate"
+	toleration := func(change corev1.Toleration) mrev1.PodTemplate {
+		return mrev1.PodTemplate{Tolerations: []corev1.Toleration{{Key: "a", Operator: "Exists"}, change}}
+	}
+	invalid := func(says ...string) wantFinding { return wantFinding{mrev1.ReasonInvalidPod, Stall, says} }
+	for name, tc := range map[string]struct {
+		template mrev1.PodTemplate
+		want     wantFinding
+	}{
+		"all of it": {template: mrev1.PodTemplate{
+			NodeSelector: map[string]string{"example.com/disk": "fast"}, Resources: resources("memory: 2Gi", "memory: 1Gi"),
+			Tolerations: []corev1.Toleration{{Key: "a", Value: "b", Effect: "NoSchedule"}, {Operator: "Exists"},
+				{Key: "c", Operator: "Exists", Effect: "NoExecute", TolerationSeconds: new(int64(3))}}}},
+		"label with a space":       {mrev1.PodTemplate{NodeSelector: map[string]string{"fast disk": "yes"}}, invalid(path + ".nodeSelector[fast disk]")},
+		"label with a bad value":   {mrev1.PodTemplate{NodeSelector: map[string]string{"disk": "very fast"}}, invalid(path + ".nodeSelector[disk]")},
+		"toleration without a key": {toleration(corev1.Toleration{Value: "x"}), invalid(path+".tolerations[1]", "key is missing")},
+		"toleration of any value":  {toleration(corev1.Toleration{Key: "b", Operator: "Exists", Value: "x"}), invalid(path+".tolerations[1]", "value must be empty")},
+		"toleration for a while":   {toleration(corev1.Toleration{Key: "b", Effect: "NoSchedule", TolerationSeconds: new(int64(3))}), invalid("tolerationSeconds")},
+		"unknown effect":           {toleration(corev1.Toleration{Key: "b", Effect: "NoWay"}), invalid("NoWay")},
+		"key with a space":         {toleration(corev1.Toleration{Key: "b c"}), invalid("b c")},
+		"request above the limit":  {mrev1.PodTemplate{Resources: resources("cpu: 1", "cpu: 2")}, invalid(path + ".resources.requests[cpu]")},
+	} {
+		t.Run(name, func(t *testing.T) { tc.want.check(t, checkPodTemplate(path, tc.template)) })
+	}
+	pool := makeProfile(func(p *mrev1.Profile) {
+		p.Spec.Processing.Pools = []mrev1.WorkerPool{{Name: "a"}, {Name: "b", PodTemplate: &mrev1.PodTemplate{NodeSelector: map[string]string{"x y": ""}}}}
+	})
+	invalid("spec.processing.pools[1].podTemplate.nodeSelector").check(t, catalogueOf(nil, usualPlugins()...).checkProfile(pool))
+}
+
+// A pool that no plugin names does no harm, and is told.
+func TestUnusedPools(t *testing.T) {
+	profile := makeProfile(func(p *mrev1.Profile) {
+		p.Spec.Featurers = featurers(use("crowd"))
+		p.Spec.Processing.Pools = []mrev1.WorkerPool{{Name: "gpu"}, {Name: "npu"}}
+	})
+	cat := catalogueOf(nil, append(usualPlugins(), makeContainer("crowd", mrev1.ClassFeaturer, inPool("gpu")))...)
+	setProfileStatus(profile, cat, conditions{list: &profile.Status.Conditions, now: now0})
+	ready := meta.FindStatusCondition(profile.Status.Conditions, mrev1.ConditionReady)
+	if ready.Status != metav1.ConditionTrue || !strings.HasSuffix(ready.Message, "spec.processing.pools: npu") {
+		t.Errorf("Ready %s: %s", ready.Status, ready.Message)
+	}
+}
+
 func TestCheckPlugin(t *testing.T) {
 	for name, tc := range map[string]struct {
 		plugin *mrev1.Plugin
@@ -47,6 +112,63 @@ func TestCheckPlugin(t *testing.T) {
 		want   wantFinding
 	}{
 		"accepted": {plugin: makePlugin("p", mrev1.ClassFeaturer, "scene-change")},
+		"no runtime": {
+			plugin: makePlugin("p", mrev1.ClassFeaturer, "", func(p *mrev1.Plugin) { p.Spec.Runtime.Builtin = nil }),
+			want:   wantFinding{mrev1.ReasonUnknownBuiltin, Stall, []string{"spec.runtime"}},
+		},
+		"container": {plugin: makeContainer("p", mrev1.ClassSegmenter, func(c *mrev1.ContainerRuntime) {
+			c.Env = []corev1.EnvVar{{Name: "LOG.LEVEL", Value: "1"}, {Name: "TOKEN", ValueFrom: &corev1.EnvVarSource{}}}
+			c.Resources = resources("memory: 1Gi", "cpu: 250m, memory: 1Gi")
+		})},
+		"container whose settings nobody knows": {plugin: withConfiguration(makeContainer("p", mrev1.ClassFeaturer), `{"colour": "red"}`)},
+		"container with a list of settings": {
+			plugin: withConfiguration(makeContainer("p", mrev1.ClassFeaturer), `["red"]`),
+			want:   wantFinding{mrev1.ReasonInvalidConfiguration, Stall, []string{"spec.configuration"}},
+		},
+		"container with a dependency that is missing": {
+			plugin: func() *mrev1.Plugin {
+				p := makeContainer("p", mrev1.ClassFeaturer)
+				dependsOn("a")(p)
+				return p
+			}(),
+			want: wantFinding{mrev1.ReasonReferenceNotFound, Wait, []string{"spec.dependsOn"}},
+		},
+		"variable that no process can have": {
+			plugin: makeContainer("p", mrev1.ClassFeaturer, func(c *mrev1.ContainerRuntime) { c.Env = []corev1.EnvVar{{Name: "A=B"}} }),
+			want:   wantFinding{mrev1.ReasonInvalidPod, Stall, []string{"spec.runtime.container.env", "A=B"}},
+		},
+		"variable with two values": {
+			plugin: makeContainer("p", mrev1.ClassFeaturer, func(c *mrev1.ContainerRuntime) {
+				c.Env = []corev1.EnvVar{{Name: "A", Value: "1", ValueFrom: &corev1.EnvVarSource{}}}
+			}),
+			want: wantFinding{mrev1.ReasonInvalidPod, Stall, []string{"spec.runtime.container.env", "A has both"}},
+		},
+		"egress to no address": {
+			plugin: makeContainer("p", mrev1.ClassFeaturer, func(c *mrev1.ContainerRuntime) {
+				c.Egress = []networkingv1.NetworkPolicyEgressRule{{}, {To: []networkingv1.NetworkPolicyPeer{{IPBlock: &networkingv1.IPBlock{CIDR: "example.com"}}}}}
+			}),
+			want: wantFinding{mrev1.ReasonInvalidPod, Stall, []string{"spec.runtime.container.egress[1]", "example.com"}},
+		},
+		"request above the limit": {
+			plugin: makeContainer("p", mrev1.ClassFeaturer, func(c *mrev1.ContainerRuntime) { c.Resources = resources("memory: 1Gi", "memory: 2Gi") }),
+			want:   wantFinding{mrev1.ReasonInvalidPod, Stall, []string{"spec.runtime.container.resources.requests[memory]", "2Gi", "1Gi"}},
+		},
+		"negative memory": {
+			plugin: makeContainer("p", mrev1.ClassFeaturer, func(c *mrev1.ContainerRuntime) { c.Resources = resources("memory: -1", "") }),
+			want:   wantFinding{mrev1.ReasonInvalidPod, Stall, []string{"spec.runtime.container.resources.limits[memory]"}},
+		},
+		"half a GPU": {
+			plugin: makeContainer("p", mrev1.ClassFeaturer, func(c *mrev1.ContainerRuntime) { c.Resources = resources("nvidia.com/gpu: 500m", "") }),
+			want:   wantFinding{mrev1.ReasonInvalidPod, Stall, []string{"spec.runtime.container.resources.limits[nvidia.com/gpu]", "whole"}},
+		},
+		"GPU without a limit": {
+			plugin: makeContainer("p", mrev1.ClassFeaturer, func(c *mrev1.ContainerRuntime) { c.Resources = resources("", "nvidia.com/gpu: 1") }),
+			want:   wantFinding{mrev1.ReasonInvalidPod, Stall, []string{"spec.runtime.container.resources.requests[nvidia.com/gpu]"}},
+		},
+		"resource with a space": {
+			plugin: makeContainer("p", mrev1.ClassFeaturer, func(c *mrev1.ContainerRuntime) { c.Resources = resources("big gpu: 1", "") }),
+			want:   wantFinding{mrev1.ReasonInvalidPod, Stall, []string{"spec.runtime.container.resources.limits[big gpu]"}},
+		},
 		"unknown builtin": {
 			plugin: makePlugin("p", mrev1.ClassFeaturer, "crystal-ball"),
 			want:   wantFinding{mrev1.ReasonUnknownBuiltin, Stall, []string{"spec.runtime.builtin.name", "crystal-ball", "scene-change"}},

@@ -33,12 +33,11 @@ func (r *EventReconciler) size(ctx context.Context, s *eventScope) (bool, error)
 	if again > 0 {
 		s.again(again)
 	}
-	granted, err := r.pool.share(ctx, r.Client, r.Options.MaxWorkers, s.event, slots)
+	slots, err := r.pool.share(ctx, r.Client, r.Options.MaxWorkers, s.event, slots, s.state.Backlog)
 	if err != nil {
 		return false, err
 	}
-	slots.Workers = granted
-	if slots.WorkersWanted > 0 && granted == 0 {
+	if granted, wanted := totals(slots); wanted > 0 && granted == 0 {
 		s.finding = waiting(mrev1.ReasonWaitingForWorkers,
 			"other Events have all the %d workers that the install allows (--max-workers); this Event has its turn when one is free", r.Options.MaxWorkers)
 	}
@@ -46,12 +45,12 @@ func (r *EventReconciler) size(ctx context.Context, s *eventScope) (bool, error)
 	if s.state.State == api.EventStateStateFailed {
 		return true, nil
 	}
-	run := api.Run{Suspend: suspended(s.event), Workers: slots.Workers, Renderers: slots.Renderers}
+	run := api.Run{Suspend: suspended(s.event), Workers: slots.Workers, Renderers: slots.Renderers, Pools: poolsToTell(slots, s.bounds)}
 	if told, ok := r.runs.get(s.event.UID); ok && reflect.DeepEqual(told, run) && s.state.Suspended == run.Suspend {
 		return true, nil
 	}
 	log.FromContext(ctx).Info("Telling the data plane how the Event runs", "event", klog.KObj(s.event),
-		"suspend", run.Suspend, "workers", run.Workers, "renderers", run.Renderers)
+		"suspend", run.Suspend, "workers", run.Workers, "pools", run.Pools, "renderers", run.Renderers)
 	call, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	if err := r.DataPlane.PutRun(call, string(s.event.UID), run); err != nil {
@@ -61,6 +60,18 @@ func (r *EventReconciler) size(ctx context.Context, s *eventScope) (bool, error)
 	r.runs.put(s.event.UID, run)
 	s.state.Suspended = run.Suspend
 	return true, nil
+}
+
+// poolsToTell are the workers of each named pool, those without work too.
+func poolsToTell(slots mrev1.SlotsStatus, b bounds) map[string]int32 {
+	if len(b.Pools) == 0 {
+		return nil
+	}
+	out := make(map[string]int32, len(b.Pools))
+	for name := range b.Pools {
+		out[name] = poolSlots(slots, name).Workers
+	}
+	return out
 }
 
 // finish ends the source when the spec says so. It returns false when there is nothing to act on.

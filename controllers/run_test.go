@@ -127,9 +127,9 @@ var _ = Describe("A refusal", func() {
 		quota.Status = corev1.ResourceQuotaStatus{Hard: quota.Spec.Hard, Used: quota.Spec.Hard}
 		Expect(k8s.Status().Update(ctx, quota)).To(Succeed())
 		Eventually(func(g Gomega) { // the admission plugin learns of a quota by a watch
-			g.Expect(k8s.Create(ctx, buildJob(e, NewJob{Slot: Slot{RoleWorker, 60}, Attempt: 1}, DefaultOptions()), client.DryRunAll)).NotTo(Succeed())
+			g.Expect(k8s.Create(ctx, buildJob(e, NewJob{Slot: Slot{RoleWorker, "", 60}, Attempt: 1}, podNeeds{}, DefaultOptions()), client.DryRunAll)).NotTo(Succeed())
 		}).Should(Succeed())
-		fail(ctx, e, Slot{RoleWorker, 1}, 1)
+		fail(ctx, e, Slot{RoleWorker, "", 1}, 1)
 		Eventually(conditionOf(ctx, e, mrev1.ConditionReady)).Should(is("False", mrev1.ReasonJobNotCreated, "quota"))
 		Expect(k8s.Delete(ctx, quota)).To(Succeed())
 		Eventually(jobsOf(ctx, e)).Should(ContainElement("worker-1-2"))
@@ -155,7 +155,7 @@ var _ = Describe("Running an Event", func() {
 		answer, err := a.data.Lease(ctx, a.uid, api.LeaseRequest{Pool: api.PoolWork, Holder: "agent"})
 		Expect(err).NotTo(HaveOccurred())
 		Expect(answer.Outcome).To(Equal(api.LeaseResponseOutcomeRetire))
-		for _, slot := range []Slot{{RoleWorker, 0}, {RoleWorker, 1}, {RoleRender, 0}} {
+		for _, slot := range []Slot{{RoleWorker, "", 0}, {RoleWorker, "", 1}, {RoleRender, "", 0}} {
 			succeed(ctx, e, slot, 1)
 		}
 		Eventually(jobsOf(ctx, e)).Should(BeEmpty())
@@ -303,7 +303,7 @@ var _ = Describe("Running an Event", func() {
 
 func TestCheckFailing(t *testing.T) {
 	job := func(failures int32, age time.Duration, change ...func(*ObservedJob)) ObservedJob {
-		j := ObservedJob{Slot: Slot{RoleWorker, 2}, Name: "w", QuickFailures: failures, Created: now0.Add(-age), LastWords: "NoSuchBucket: mre"}
+		j := ObservedJob{Slot: Slot{RoleWorker, "", 2}, Name: "w", QuickFailures: failures, Created: now0.Add(-age), LastWords: "NoSuchBucket: mre"}
 		for _, f := range change {
 			f(&j)
 		}

@@ -3,6 +3,8 @@
 package controllers
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -29,36 +31,68 @@ type bounds struct {
 	MinRenderers       int32 `json:"minRenderers"`
 	MaxRenderers       int32 `json:"maxRenderers"`
 	RecycleAfterChunks int32 `json:"recycleAfterChunks"`
+	// Pools are those that plugins name.
+	Pools map[string]poolBounds `json:"pools,omitempty"`
 }
 
-func boundsOf(p mrev1.ProcessingSpec) bounds {
+// poolBounds are how many worker Jobs a named pool may have.
+type poolBounds struct {
+	MinWorkers int32 `json:"minWorkers"`
+	MaxWorkers int32 `json:"maxWorkers"`
+}
+
+// boundsOf reads the bounds of a Profile whose plugins name these pools.
+func boundsOf(p mrev1.ProcessingSpec, pools []string) bounds {
 	b := bounds{
 		MinWorkers: max(p.MinWorkers, 1), MinRenderers: max(p.MinRenderers, 1),
 		RecycleAfterChunks: ptr.Deref(p.RecycleAfterChunks, 0),
 	}
 	b.MaxWorkers, b.MaxRenderers = max(p.MaxWorkers, b.MinWorkers), max(p.MaxRenderers, b.MinRenderers)
+	for _, name := range pools {
+		one := poolBounds{1, 1}
+		if i := slices.IndexFunc(p.Pools, func(w mrev1.WorkerPool) bool { return w.Name == name }); i >= 0 {
+			one.MinWorkers = max(p.Pools[i].MinWorkers, 1)
+			one.MaxWorkers = max(p.Pools[i].MaxWorkers, one.MinWorkers)
+		}
+		if b.Pools == nil {
+			b.Pools = map[string]poolBounds{}
+		}
+		b.Pools[name] = one
+	}
 	return b
 }
 
-// needs are the roles that an Event has work for.
-type needs struct{ ingest, work, render bool }
+// needs are the roles, and the named pools of workers, that an Event has work for.
+type needs struct {
+	ingest, work, render bool
+	pools                []string
+}
 
-// neededRoles starts all three together, as a pod takes seconds to start and the first clip is due soon after
+func (n needs) any() bool { return n.work || n.render || len(n.pools) > 0 }
+
+// neededRoles starts all together, as a pod takes seconds to start and the first clip is due soon after
 // the first chunk. What was asked for again after the end needs Jobs again.
-func neededRoles(s api.EventState, suspended bool) needs {
+func neededRoles(s api.EventState, suspended bool, b bounds) needs {
 	if suspended || s.State == api.EventStateStateFailed {
 		return needs{}
 	}
 	ended := s.State == api.EventStateStateComplete || ptr.Deref(s.SourceEnded, false)
-	work, render := open(s.Backlog.Work) > 0, open(s.Backlog.Render) > 0
-	return needs{ingest: !ended, work: !ended || work, render: !ended || work || render}
+	out := needs{ingest: !ended, work: !ended || open(s.Backlog.Work) > 0}
+	for _, name := range slices.Sorted(maps.Keys(b.Pools)) {
+		if !ended || open(s.Backlog.Pools[name]) > 0 {
+			out.pools = append(out.pools, name)
+		}
+	}
+	// What workers do may make clips.
+	out.render = out.work || len(out.pools) > 0 || open(s.Backlog.Render) > 0
+	return out
 }
 
 // workersWanted is how many workers the waiting chunks ask for. Chunks whose tasks wait for each other ask for
 // no more than can work on them.
-func workersWanted(s api.EventState, b bounds) int32 {
+func workersWanted(s api.EventState, backlog api.PoolBacklog, b poolBounds) int32 {
 	waiting := max(s.Progress.ChunksIngested-s.Progress.ChunksProcessed, 1)
-	return within(b.MinWorkers, perJob(min(waiting, doable(s.Backlog.Work)), chunksPerWorker), b.MaxWorkers)
+	return within(b.MinWorkers, perJob(min(waiting, doable(backlog)), chunksPerWorker), b.MaxWorkers)
 }
 
 func renderersWanted(s api.EventState, b bounds) int32 {
@@ -94,31 +128,54 @@ func follow(n int32, lowSince *metav1.Time, wanted int32, now time.Time) (int32,
 // when to look again.
 func sizeSlots(was mrev1.SlotsStatus, s api.EventState, n needs, b bounds, now time.Time) (mrev1.SlotsStatus, time.Duration) {
 	var out mrev1.SlotsStatus
-	var again, after time.Duration
+	var again time.Duration
+	sooner := func(after time.Duration) {
+		if again == 0 || (after > 0 && after < again) {
+			again = after
+		}
+	}
+	var after time.Duration
 	if n.work {
-		out.WorkersWanted = workersWanted(s, b)
-		out.Workers, out.WorkersLowSince, again = follow(was.Workers, was.WorkersLowSince, out.WorkersWanted, now)
+		out.WorkersWanted = workersWanted(s, s.Backlog.Work, poolBounds{b.MinWorkers, b.MaxWorkers})
+		out.Workers, out.WorkersLowSince, after = follow(was.Workers, was.WorkersLowSince, out.WorkersWanted, now)
+		sooner(after)
+	}
+	for _, name := range n.pools {
+		next := mrev1.PoolSlotsStatus{Name: name, WorkersWanted: workersWanted(s, s.Backlog.Pools[name], b.Pools[name])}
+		before := poolSlots(was, name)
+		next.Workers, next.WorkersLowSince, after = follow(before.Workers, before.WorkersLowSince, next.WorkersWanted, now)
+		out.Pools = append(out.Pools, next)
+		sooner(after)
 	}
 	if n.render {
 		out.Renderers, out.RenderersLowSince, after = follow(was.Renderers, was.RenderersLowSince, renderersWanted(s, b), now)
-	}
-	if again == 0 || (after > 0 && after < again) {
-		again = after
+		sooner(after)
 	}
 	return out, again
 }
 
-// wantedJobs is how many Jobs of each role there should be. A role that is absent has no work.
-func wantedJobs(n needs, slots mrev1.SlotsStatus) map[Role]int32 {
-	want := map[Role]int32{}
+// poolSlots are those of a named pool; none when it has no work.
+func poolSlots(s mrev1.SlotsStatus, name string) mrev1.PoolSlotsStatus {
+	if i := slices.IndexFunc(s.Pools, func(p mrev1.PoolSlotsStatus) bool { return p.Name == name }); i >= 0 {
+		return s.Pools[i]
+	}
+	return mrev1.PoolSlotsStatus{}
+}
+
+// wantedJobs is how many Jobs of each crew there should be. A crew that is absent has no work.
+func wantedJobs(n needs, slots mrev1.SlotsStatus) map[Crew]int32 {
+	want := map[Crew]int32{}
 	if n.ingest {
-		want[RoleIngest] = 1
+		want[Crew{Role: RoleIngest}] = 1
 	}
 	if n.work {
-		want[RoleWorker] = slots.Workers
+		want[Crew{Role: RoleWorker}] = slots.Workers
+	}
+	for _, name := range n.pools {
+		want[Crew{RoleWorker, name}] = poolSlots(slots, name).Workers
 	}
 	if n.render {
-		want[RoleRender] = slots.Renderers
+		want[Crew{Role: RoleRender}] = slots.Renderers
 	}
 	return want
 }

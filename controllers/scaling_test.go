@@ -3,6 +3,7 @@
 package controllers
 
 import (
+	"reflect"
 	"testing"
 	"time"
 
@@ -19,11 +20,17 @@ func TestBounds(t *testing.T) {
 		spec mrev1.ProcessingSpec
 		want bounds
 	}{
-		"nothing said": {mrev1.ProcessingSpec{}, bounds{1, 1, 1, 1, 0}},
-		"fixed":        {mrev1.ProcessingSpec{MinWorkers: 3, MinRenderers: 2}, bounds{3, 3, 2, 2, 0}},
-		"by backlog":   {mrev1.ProcessingSpec{MinWorkers: 1, MaxWorkers: 4, MaxRenderers: 8, RecycleAfterChunks: ptr.To[int32](5)}, bounds{1, 4, 1, 8, 5}},
+		"nothing said": {mrev1.ProcessingSpec{}, bounds{1, 1, 1, 1, 0, nil}},
+		"fixed":        {mrev1.ProcessingSpec{MinWorkers: 3, MinRenderers: 2}, bounds{3, 3, 2, 2, 0, nil}},
+		"by backlog":   {mrev1.ProcessingSpec{MinWorkers: 1, MaxWorkers: 4, MaxRenderers: 8, RecycleAfterChunks: ptr.To[int32](5)}, bounds{1, 4, 1, 8, 5, nil}},
+		"pools": {mrev1.ProcessingSpec{Pools: []mrev1.WorkerPool{{Name: "gpu", MinWorkers: 2, MaxWorkers: 3}, {Name: "fixed", MinWorkers: 2}, {Name: "idle"}}},
+			bounds{1, 1, 1, 1, 0, map[string]poolBounds{"gpu": {2, 3}, "fixed": {2, 2}, "unsized": {1, 1}}}},
 	} {
-		if got := boundsOf(tc.spec); got != tc.want {
+		var pools []string
+		for pool := range tc.want.Pools {
+			pools = append(pools, pool)
+		}
+		if got := boundsOf(tc.spec, pools); !reflect.DeepEqual(got, tc.want) {
 			t.Errorf("%s: %+v, want %+v", name, got, tc.want)
 		}
 	}
@@ -48,7 +55,7 @@ func TestWanted(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := api.EventState{Progress: api.Progress{ChunksIngested: tc.ingested, ChunksProcessed: tc.processed}, Backlog: api.Backlog{Work: tc.work, Render: tc.render}}
-			if got := workersWanted(s, b); got != tc.workers {
+			if got := workersWanted(s, s.Backlog.Work, poolBounds{b.MinWorkers, b.MaxWorkers}); got != tc.workers {
 				t.Errorf("%d workers, want %d", got, tc.workers)
 			}
 			if got := renderersWanted(s, b); got != tc.renderers {
@@ -90,7 +97,7 @@ func TestSizeSlotsOverTime(t *testing.T) {
 	state := func(waiting int64) api.EventState {
 		return api.EventState{State: api.EventStateStateActive, Progress: api.Progress{ChunksIngested: waiting}, Backlog: api.Backlog{Work: api.PoolBacklog{Ready: waiting}}}
 	}
-	all := needs{true, true, true}
+	all := needs{ingest: true, work: true, render: true}
 	var slots mrev1.SlotsStatus
 	for second := range int64(200) {
 		waiting := int64(1)
@@ -111,7 +118,43 @@ func TestSizeSlotsOverTime(t *testing.T) {
 			t.Fatalf("second %d: look again after %s", second, again)
 		}
 	}
-	if gone, _ := sizeSlots(slots, state(8), needs{}, b, now0); gone != (mrev1.SlotsStatus{}) {
+	if gone, _ := sizeSlots(slots, state(8), needs{}, b, now0); !reflect.DeepEqual(gone, mrev1.SlotsStatus{}) {
 		t.Errorf("slots of an Event without work: %+v", gone)
+	}
+}
+
+// Each pool follows its own backlog.
+func TestSizeSlotsOfPools(t *testing.T) {
+	b := bounds{MinWorkers: 1, MaxWorkers: 4, MinRenderers: 1, MaxRenderers: 1, Pools: map[string]poolBounds{"gpu": {1, 2}, "npu": {1, 8}}}
+	state := api.EventState{State: api.EventStateStateActive, Progress: api.Progress{ChunksIngested: 9},
+		Backlog: api.Backlog{Work: api.PoolBacklog{Ready: 1}, Pools: map[string]api.PoolBacklog{"gpu": {Ready: 9}, "npu": {Ready: 4, Blocked: 90}}}}
+	slots, again := sizeSlots(mrev1.SlotsStatus{}, state, neededRoles(state, false, b), b, now0)
+	want := mrev1.SlotsStatus{Workers: 1, WorkersWanted: 1, Renderers: 1, Pools: []mrev1.PoolSlotsStatus{
+		{Name: "gpu", Workers: 2, WorkersWanted: 2}, {Name: "npu", Workers: 2, WorkersWanted: 2}}}
+	if d := cmp.Diff(want, slots); d != "" || again != 0 {
+		t.Errorf("at first, again after %s (-want +got):\n%s", again, d)
+	}
+	if d := cmp.Diff(map[string]int32{"gpu": 2, "npu": 2}, poolsToTell(slots, b)); d != "" {
+		t.Errorf("told (-want +got):\n%s", d)
+	}
+
+	state.Backlog.Pools = map[string]api.PoolBacklog{"npu": {Ready: 4}}
+	slots, again = sizeSlots(slots, state, neededRoles(state, false, b), b, now0)
+	low := metav1.NewTime(now0)
+	want.Pools[0] = mrev1.PoolSlotsStatus{Name: "gpu", Workers: 2, WorkersWanted: 1, WorkersLowSince: &low}
+	if d := cmp.Diff(want, slots); d != "" || again != scaleDownAfter {
+		t.Errorf("when one is idle, again after %s (-want +got):\n%s", again, d)
+	}
+
+	state.State, state.SourceEnded = api.EventStateStateDraining, new(true)
+	slots, _ = sizeSlots(slots, state, neededRoles(state, false, b), b, now0.Add(scaleDownAfter))
+	if d := cmp.Diff([]mrev1.PoolSlotsStatus{{Name: "npu", Workers: 2, WorkersWanted: 2}}, slots.Pools); d != "" {
+		t.Errorf("a pool without work (-want +got):\n%s", d)
+	}
+	if d := cmp.Diff(map[string]int32{"gpu": 0, "npu": 2}, poolsToTell(slots, b)); d != "" {
+		t.Errorf("told (-want +got):\n%s", d)
+	}
+	if told := poolsToTell(slots, bounds{}); told != nil {
+		t.Errorf("told %v of an Event without pools", told)
 	}
 }

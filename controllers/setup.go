@@ -62,7 +62,7 @@ func SetupWithManager(ctx context.Context, mgr ctrl.Manager, d DataPlane, o Opti
 	c, now := mgr.GetClient(), clock.RealClock{}
 	for _, r := range []interface{ SetupWithManager(ctrl.Manager) error }{
 		&PluginReconciler{Client: c, Recorder: mgr.GetEventRecorder("plugin"), Clock: now},
-		&ModelReconciler{Client: c, Recorder: mgr.GetEventRecorder("model"), Clock: now},
+		&ModelReconciler{Client: c, Recorder: mgr.GetEventRecorder("model"), Clock: now, HTTP: NewModelClient()},
 		&ProfileReconciler{Client: c, Recorder: mgr.GetEventRecorder("profile"), Clock: now},
 		&EventReconciler{Client: c, Live: mgr.GetAPIReader(), DataPlane: d,
 			Recorder: mgr.GetEventRecorder("event"), Clock: now, Options: o, Feed: feed.Events()},

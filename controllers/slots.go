@@ -45,8 +45,25 @@ const (
 
 // Slot is a place for one Job at a time.
 type Slot struct {
-	Role    Role
+	Role Role
+	// Pool is the named pool whose plugins a worker runs; empty for all else.
+	Pool    string
 	Ordinal int32
+}
+
+// Crew is all slots that do the same work.
+type Crew struct {
+	Role Role
+	Pool string
+}
+
+func (s Slot) crew() Crew { return Crew{s.Role, s.Pool} }
+
+func (c Crew) String() string {
+	if c.Pool != "" {
+		return string(c.Role) + " of pool " + c.Pool
+	}
+	return string(c.Role)
 }
 
 // ObservedJob is what the planner needs to know of a Job.
@@ -88,8 +105,8 @@ type JobsPlan struct {
 
 // JobsWanted is what an Event's Jobs are compared with.
 type JobsWanted struct {
-	// Slots is how many Jobs of each role there should be. A role that is absent has no work.
-	Slots map[Role]int32
+	// Slots is how many Jobs of each crew there should be. A crew that is absent has no work.
+	Slots map[Crew]int32
 	// Leaving is for how long the Jobs of a role that has no work have known that they have to leave; negative
 	// while they do not.
 	Leaving map[Role]time.Duration
@@ -107,9 +124,9 @@ func planJobs(want JobsWanted, observed []ObservedJob, now time.Time) JobsPlan {
 	for _, j := range observed {
 		bySlot[j.Slot] = append(bySlot[j.Slot], j)
 	}
-	for role, n := range want.Slots {
+	for crew, n := range want.Slots {
 		for i := range n {
-			slot := Slot{role, i}
+			slot := Slot{crew.Role, crew.Pool, i}
 			if _, ok := bySlot[slot]; !ok {
 				bySlot[slot] = nil
 			}
@@ -126,14 +143,14 @@ func planJobs(want JobsWanted, observed []ObservedJob, now time.Time) JobsPlan {
 	}
 	slices.Sort(plan.Delete)
 	slices.SortFunc(plan.Create, func(a, b NewJob) int {
-		return cmp.Or(cmp.Compare(a.Role, b.Role), cmp.Compare(a.Ordinal, b.Ordinal))
+		return cmp.Or(cmp.Compare(a.Role, b.Role), cmp.Compare(a.Pool, b.Pool), cmp.Compare(a.Ordinal, b.Ordinal))
 	})
 	return plan
 }
 
 // planSlot decides about one slot; jobs are its Jobs, the newest first.
 func planSlot(plan *JobsPlan, want JobsWanted, slot Slot, jobs []ObservedJob, now time.Time) {
-	n, work := want.Slots[slot.Role]
+	n, work := want.Slots[slot.crew()]
 	switch {
 	case len(jobs) == 0:
 		if slot.Ordinal < n {

@@ -27,6 +27,7 @@ import (
 type snapshot struct {
 	Plan            api.Plan `json:"plan"`
 	Processing      bounds   `json:"processing"`
+	Pods            podNeeds `json:"pods,omitzero"`
 	ProfileRevision string   `json:"profileRevision"`
 }
 

@@ -27,6 +27,47 @@ kind: Model
 spec:
   pluginClass: Featurer
   endpoint: {value: "https://model.example.com"}`
+	goodInference = `
+kind: Model
+spec:
+  pluginClass: Featurer
+  openInference:
+    service: {name: triton, port: 8000}
+    modelName: crowd`
+	goodContainer = `
+kind: Plugin
+spec:
+  class: Featurer
+  runtime:
+    container:
+      image: registry.example.com/crowd@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef
+      command: [python3, -m, crowd]
+      pool: gpu
+      resources: {limits: {nvidia.com/gpu: 1, memory: 4Gi}}
+      env:
+      - {name: LOG_LEVEL, value: debug}
+      - {name: TOKEN, valueFrom: {secretKeyRef: {name: crowd, key: token}}}
+      sharedMemory: 1Gi
+      temporary: 4Gi
+      weights:
+      - {name: base, mountPath: /weights/base, persistentVolumeClaim: {name: weights}}
+      - {name: tuned, mountPath: /weights/tuned, image: {reference: registry.example.com/tuned:v3}}
+      egress:
+      - {to: [{ipBlock: {cidr: 192.0.2.0/24}}], ports: [{port: 443}]}
+  prompts: [{name: describe, configMap: prompts.describe}]
+  models: [{name: crowd}]`
+	goodPools = goodProfile + `
+  processingFrameRate: 30000/1001
+  variables: [{name: Score, value: "0"}, {name: Last_Team}]
+  processing:
+    pools:
+    - {name: gpu, minWorkers: 1, maxWorkers: 2, podTemplate: {runtimeClassName: nvidia}}
+    podTemplate:
+      nodeSelector: {disk: fast}
+      tolerations: [{key: gpu, operator: Exists}]
+      priorityClassName: media
+      imagePullSecrets: [{name: registry}]
+      resources: {requests: {cpu: "1"}}`
 	goodProfile = `
 kind: Profile
 spec:
@@ -39,6 +80,8 @@ spec:
   source: {file: {url: "https://example.com/match.mp4"}}`
 	finishedEvent = goodEvent + `
   finish: true`
+	goodVariables = goodEvent + `
+  variables: [{name: Team, value: Home}]`
 	goodReplay = `
 kind: Replay
 spec:
@@ -96,7 +139,17 @@ var _ = Describe("the API server", func() {
 	},
 		Entry("a Plugin", goodPlugin), Entry("a Model", goodModel), Entry("a Profile", goodProfile),
 		Entry("an Event", goodEvent), Entry("a Replay", goodReplay),
+		Entry("a Plugin in a container", goodContainer), Entry("a Model behind the Open Inference Protocol", goodInference),
+		Entry("a Profile with pools", goodPools), Entry("an Event with variables", goodVariables),
 	)
+
+	variable := func(name, value string) map[string]any { return map[string]any{"name": name, "value": value} }
+	weights := func(path string) map[string]any {
+		return map[string]any{"name": "w" + fmt.Sprint(len(path)), "mountPath": path, "persistentVolumeClaim": named("weights")}
+	}
+	prompt := func(name, configMap string) map[string]any {
+		return map[string]any{"name": name, "configMap": configMap}
+	}
 
 	feature := func(plugin, attribute string, weight int64) map[string]any {
 		return map[string]any{"plugin": plugin, "attribute": attribute, "weight": weight}
@@ -129,6 +182,82 @@ var _ = Describe("the API server", func() {
 		Entry("a configuration that is a list", "spec.configuration", goodPlugin, "spec.configuration", list("a")),
 		Entry("a field that does not exist", "spec.colour", goodPlugin, "spec.colour", "red"),
 		Entry("a Plugin's name of 41 characters", "metadata.name", goodPlugin, "metadata.name", strings.Repeat("a", 41), "metadata.generateName", nil),
+		Entry("a container without an image", "spec.runtime.container.image", goodContainer, "spec.runtime.container.image", nil),
+		Entry("an image that is empty", "spec.runtime.container.image", goodContainer, "spec.runtime.container.image", ""),
+		Entry("a protocol that nobody speaks", "spec.runtime.container.protocol", goodContainer, "spec.runtime.container.protocol", "gRPC"),
+		Entry("Exec without a command", "spec.runtime.container.command", goodContainer,
+			"spec.runtime.container.protocol", "Exec", "spec.runtime.container.command", nil),
+		Entry("a command of nothing", "spec.runtime.container.command", goodContainer, "spec.runtime.container.command", []any{}),
+		Entry("a pull policy in other words", "spec.runtime.container.imagePullPolicy", goodContainer, "spec.runtime.container.imagePullPolicy", "Sometimes"),
+		Entry("a pool with a capital", "spec.runtime.container.pool", goodContainer, "spec.runtime.container.pool", "GPU"),
+		Entry("a pool's name of 33 characters", "spec.runtime.container.pool", goodContainer, "spec.runtime.container.pool", strings.Repeat("p", 33)),
+		Entry("a start of two hours", "spec.runtime.container.startTimeoutSeconds", goodContainer, "spec.runtime.container.startTimeoutSeconds", int64(7200)),
+		Entry("memory in words", "spec.runtime.container.resources", goodContainer,
+			"spec.runtime.container.resources", map[string]any{"limits": map[string]any{"memory": "much"}}),
+		Entry("devices by claims", "spec.runtime.container.resources", goodContainer,
+			"spec.runtime.container.resources", map[string]any{"claims": list(named("gpu"))}),
+		Entry("a variable of Lambda's", "spec.runtime.container.env", goodContainer,
+			"spec.runtime.container.env", list(variable("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:1"))),
+		Entry("an endpoint of AWS", "spec.runtime.container.env", goodContainer,
+			"spec.runtime.container.env", list(variable("AWS_ENDPOINT_URL_S3", "http://elsewhere"))),
+		Entry("a key of AWS", "spec.runtime.container.env", goodContainer,
+			"spec.runtime.container.env", list(variable("LOG_LEVEL", "info"), variable("AWS_SECRET_ACCESS_KEY", "secret"))),
+		Entry("a region of AWS", "spec.runtime.container.env", goodContainer, "spec.runtime.container.env", list(variable("AWS_REGION", "eu-west-1"))),
+		Entry("a variable of the operator's", "spec.runtime.container.env", goodContainer, "spec.runtime.container.env", list(variable("MRE_API", "x"))),
+		Entry("another home", "spec.runtime.container.env", goodContainer, "spec.runtime.container.env", list(variable("HOME", "/root"))),
+		Entry("a variable set twice", "spec.runtime.container.env[1]", goodContainer, "spec.runtime.container.env", list(variable("A", "1"), variable("A", "2"))),
+		Entry("shared memory of nothing", "spec.runtime.container.sharedMemory", goodContainer, "spec.runtime.container.sharedMemory", "0"),
+		Entry("a /tmp of less than nothing", "spec.runtime.container.temporary", goodContainer, "spec.runtime.container.temporary", int64(-1)),
+		Entry("weights of two kinds", "spec.runtime.container.weights[0]", goodContainer, "spec.runtime.container.weights", list(map[string]any{
+			"name": "w", "mountPath": "/w", "persistentVolumeClaim": named("w"), "image": map[string]any{"reference": "w"}})),
+		Entry("weights of no kind", "spec.runtime.container.weights[0]", goodContainer, "spec.runtime.container.weights",
+			list(map[string]any{"name": "w", "mountPath": "/w"})),
+		Entry("weights that are nowhere", "spec.runtime.container.weights[0].mountPath", goodContainer, "spec.runtime.container.weights",
+			list(map[string]any{"name": "w", "persistentVolumeClaim": named("w")})),
+		Entry("weights at a relative path", "spec.runtime.container.weights[0].mountPath", goodContainer, "spec.runtime.container.weights", list(weights("weights"))),
+		Entry("weights at a path that climbs", "spec.runtime.container.weights[0].mountPath", goodContainer, "spec.runtime.container.weights", list(weights("/w/../mre"))),
+		Entry("weights in place of the root", "spec.runtime.container.weights[0].mountPath", goodContainer, "spec.runtime.container.weights", list(weights("/"))),
+		Entry("weights in place of the supervisor", "spec.runtime.container.weights[0].mountPath", goodContainer, "spec.runtime.container.weights", list(weights("/mre/bin"))),
+		Entry("weights in /tmp", "spec.runtime.container.weights[0].mountPath", goodContainer, "spec.runtime.container.weights", list(weights("/tmp/w"))),
+		Entry("weights in place of secrets", "spec.runtime.container.weights[0].mountPath", goodContainer, "spec.runtime.container.weights", list(weights("/var/run/secrets"))),
+		Entry("two weights at one path", "spec.runtime.container.weights", goodContainer, "spec.runtime.container.weights",
+			list(weights("/w"), map[string]any{"name": "v", "mountPath": "/w", "persistentVolumeClaim": named("v")})),
+		Entry("weights below others", "spec.runtime.container.weights", goodContainer, "spec.runtime.container.weights", list(weights("/w"), weights("/w/fine"))),
+		Entry("nine weights", "spec.runtime.container.weights", goodContainer, "spec.runtime.container.weights", func() (all []any) {
+			for i := range 9 {
+				all = append(all, map[string]any{"name": fmt.Sprint("w", i), "mountPath": fmt.Sprint("/w", i), "persistentVolumeClaim": named("w")})
+			}
+			return all
+		}()),
+		Entry("a prompt named twice", "spec.prompts[1]", goodContainer, "spec.prompts", list(prompt("p", "a"), prompt("p", "b"))),
+		Entry("a prompt without a ConfigMap", "spec.prompts[0].configMap", goodContainer, "spec.prompts", list(named("p"))),
+		Entry("a ConfigMap whose name no object has", "spec.prompts[0].configMap", goodContainer, "spec.prompts", list(prompt("p", "My Prompts"))),
+		Entry("a Model of two kinds", "spec", goodInference, "spec.endpoint", map[string]any{"value": "x"}),
+		Entry("a server without an address", "spec.openInference", goodInference, "spec.openInference.service", nil),
+		Entry("a server with two addresses", "spec.openInference", goodInference, "spec.openInference.url", "http://triton:8000"),
+		Entry("a server over gRPC", "spec.openInference.url", goodInference, "spec.openInference", map[string]any{"url": "grpc://triton:8001"}),
+		Entry("a server with a password", "spec.openInference.url", goodInference, "spec.openInference", map[string]any{"url": "http://me:secret@triton:8000"}),
+		Entry("a server with a query", "spec.openInference.url", goodInference, "spec.openInference", map[string]any{"url": "http://triton:8000/?key=1"}),
+		Entry("a Service without a name", "spec.openInference.service.name", goodInference, "spec.openInference.service", map[string]any{"port": int64(80)}),
+		Entry("a port that does not exist", "spec.openInference.service.port", goodInference, "spec.openInference.service.port", int64(65536)),
+		Entry("frames in words", "spec.processingFrameRate", goodPools, "spec.processingFrameRate", "all"),
+		Entry("no frames", "spec.processingFrameRate", goodPools, "spec.processingFrameRate", "0"),
+		Entry("frames over nothing", "spec.processingFrameRate", goodPools, "spec.processingFrameRate", "25/0"),
+		Entry("a variable named twice in a Profile", "spec.variables[1]", goodPools, "spec.variables", list(variable("A", "1"), variable("A", "2"))),
+		Entry("a variable with a space", "spec.variables[0].name", goodPools, "spec.variables", list(variable("Last Team", ""))),
+		Entry("a variable of 4097 characters", "spec.variables[0].value", goodPools, "spec.variables", list(variable("A", strings.Repeat("v", 4097)))),
+		Entry("a pool named twice", "spec.processing.pools[1]", goodPools, "spec.processing.pools", list(named("a"), named("a"))),
+		Entry("a pool without a name", "spec.processing.pools[0].name", goodPools, "spec.processing.pools", list(map[string]any{"minWorkers": int64(1)})),
+		Entry("a pool with fewer workers at most than at least", "spec.processing.pools[0].maxWorkers", goodPools,
+			"spec.processing.pools", list(map[string]any{"name": "a", "minWorkers": int64(3), "maxWorkers": int64(2)})),
+		Entry("nine pools", "spec.processing.pools", goodPools, "spec.processing.pools", many(9)),
+		Entry("a priority class whose name no object has", "spec.processing.podTemplate.priorityClassName", goodPools,
+			"spec.processing.podTemplate.priorityClassName", "Very High"),
+		Entry("a runtime class whose name no object has", "spec.processing.podTemplate.runtimeClassName", goodPools,
+			"spec.processing.podTemplate.runtimeClassName", "gVisor!"),
+		Entry("a toleration of the API's own kind, wrongly spelled", "spec.processing.podTemplate.tolerations", goodPools,
+			"spec.processing.podTemplate.tolerations", list(map[string]any{"key": "gpu", "opertor": "Exists"})),
+		Entry("an Event's variable named twice", "spec.variables[1]", goodVariables, "spec.variables", list(variable("A", "1"), variable("A", "2"))),
 		Entry("a Model without an endpoint", "endpoint", goodModel, "spec.endpoint", nil),
 		Entry("a Model with an empty endpoint", "spec.endpoint.value", goodModel, "spec.endpoint.value", ""),
 		Entry("a Model without a class", "spec.pluginClass", goodModel, "spec.pluginClass", nil),
@@ -208,6 +337,9 @@ var _ = Describe("the API server", func() {
 		Entry("an Event's clips", "spec.clips", goodEvent, "spec.clips.original", "Skip"),
 		Entry("an Event's end", "spec.finish", finishedEvent, "spec.finish", false),
 		Entry("an Event's end, by leaving it out", "spec.finish", finishedEvent, "spec.finish", nil),
+		Entry("an Event's variables", "spec.variables", goodVariables, "spec.variables", list(map[string]any{"name": "Team", "value": "Away"})),
+		Entry("an Event's variables, once it is without any", "spec.variables", goodEvent, "spec.variables", list(named("Team"))),
+		Entry("an Event's variables, by leaving them out", "spec.variables", goodVariables, "spec.variables", nil),
 		Entry("a Replay's Event", "spec.eventRef", goodReplay, "spec.eventRef.name", "other"),
 	)
 

@@ -50,6 +50,21 @@ const (
 	ReasonUnknownBuiltin = "UnknownBuiltin"
 	// ReasonInvalidConfiguration says a plugin refuses its configuration; the message names the field.
 	ReasonInvalidConfiguration = "InvalidConfiguration"
+	// ReasonInvalidPod says a plugin's container or a pod template makes no valid pod; the message names the field.
+	ReasonInvalidPod = "InvalidPod"
+	// ReasonModelNotReady says the Model's server answers that the model is not ready.
+	ReasonModelNotReady = "ModelNotReady"
+	// ReasonModelUnreachable says the Model's server does not answer.
+	ReasonModelUnreachable = "ModelUnreachable"
+	// ReasonPluginStartFailed says a plugin's process does not come to ask for work; the message names the
+	// plugin and what it said.
+	ReasonPluginStartFailed = "PluginStartFailed"
+	// ReasonPluginCrashing says a plugin's process ended while it had work, and is started again; the message
+	// names the plugin and what it said.
+	ReasonPluginCrashing = "PluginCrashing"
+	// ReasonPluginTimingOut says a plugin took longer than its timeoutSeconds and was started again; the
+	// message names it.
+	ReasonPluginTimingOut = "PluginTimingOut"
 	// ReasonWaitingForReferences says the work has not begun because a reference is missing.
 	ReasonWaitingForReferences = "WaitingForReferences"
 	// ReasonProgressing says the pipeline is running.
@@ -139,6 +154,8 @@ const (
 	LabelEvent = "mre.media/event"
 	// LabelRole says what a Job does: ingest, worker or render.
 	LabelRole = "mre.media/role"
+	// LabelPool is the named pool whose plugins a worker Job runs. Jobs that run everything else do not have it.
+	LabelPool = "mre.media/pool"
 	// LabelOrdinal is the slot number of a worker or render Job.
 	LabelOrdinal = "mre.media/ordinal"
 	// LabelAttempt counts the Jobs that a slot has had.

@@ -80,26 +80,33 @@ type ContainerRuntime struct {
 	// +kubebuilder:validation:Maximum=3600
 	StartTimeoutSeconds int32 `json:"startTimeoutSeconds,omitempty"`
 
-	// resources of the plugin's container, GPUs among them.
+	// resources of the plugin's container, GPUs among them. Without requests it asks for a little CPU and memory.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="!has(self.claims)",message="resources.claims cannot be used here: ask for devices by limits"
 	Resources *corev1.ResourceRequirements `json:"resources,omitempty"`
 
-	// env are environment variables of the plugin. Those that the operator sets itself, such as
-	// AWS_LAMBDA_RUNTIME_API and the AWS credentials that open nothing, cannot be replaced.
+	// env are environment variables of the plugin, such as from a Secret. Those that the operator sets itself
+	// cannot be replaced: AWS_LAMBDA_…, AWS_ENDPOINT_URL…, MRE_…, _HANDLER, the AWS region and credentials
+	// (which open nothing), FRAMEWORK_VERSION, TMPDIR and HOME.
 	// +optional
 	// +listType=map
 	// +listMapKey=name
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:XValidation:rule="self.all(e, !e.name.startsWith('AWS_LAMBDA_') && !e.name.startsWith('AWS_ENDPOINT_URL') && !e.name.startsWith('MRE_'))",message="env: the operator itself sets variables that begin with AWS_LAMBDA_, AWS_ENDPOINT_URL or MRE_"
+	// +kubebuilder:validation:XValidation:rule="self.all(e, !(e.name in ['AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY', 'AWS_SESSION_TOKEN', 'AWS_REGION', 'AWS_DEFAULT_REGION', '_HANDLER', 'FRAMEWORK_VERSION', 'TMPDIR', 'HOME']))",message="env: the operator itself sets AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_REGION, AWS_DEFAULT_REGION, _HANDLER, FRAMEWORK_VERSION, TMPDIR and HOME"
 	Env []corev1.EnvVar `json:"env,omitempty"`
 
 	// sharedMemory is the size of /dev/shm, for frameworks that hand tensors between processes. It counts as
-	// memory of the container.
+	// memory of the container. Without it, /dev/shm has the 64 MiB that Kubernetes gives every container.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="type(self) == string ? quantity(self).isGreaterThan(quantity('0')) : type(self) == int && self > 0",message="sharedMemory must be more than 0"
 	SharedMemory *resource.Quantity `json:"sharedMemory,omitempty"`
 
-	// temporary is the size of the plugin's own /tmp. A plugin that writes more loses its pod.
+	// temporary is the size of the plugin's own /tmp, the only place that it can write to; 2Gi when not set. A
+	// plugin that writes more loses its pod.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="type(self) == string ? quantity(self).isGreaterThan(quantity('0')) : type(self) == int && self > 0",message="temporary must be more than 0"
 	Temporary *resource.Quantity `json:"temporary,omitempty"`
 
 	// weights are read-only volumes that hold what is too large for an image, such as model weights.
@@ -108,6 +115,7 @@ type ContainerRuntime struct {
 	// +listMapKey=name
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=8
+	// +kubebuilder:validation:XValidation:rule="self.all(w, self.exists_one(v, (w.mountPath + '/').startsWith(v.mountPath + '/')))",message="weights: no mountPath may be the same as another's or lie below it"
 	Weights []WeightsVolume `json:"weights,omitempty"`
 
 	// egress is where the plugin's pods may connect to besides the operator's own services, as in a
@@ -130,11 +138,13 @@ type WeightsVolume struct {
 	// +kubebuilder:validation:XValidation:rule="!format.dns1123Label().validate(self).hasValue()",message="name must be a lower-case DNS label"
 	Name string `json:"name,omitempty"`
 
-	// mountPath in the plugin's container.
+	// mountPath in the plugin's container. Paths at or below /tmp, /mre, /dev, /proc, /sys, /run and /var/run are
+	// the operator's or the container's own.
 	// +required
 	// +kubebuilder:validation:MinLength=2
 	// +kubebuilder:validation:MaxLength=256
-	// +kubebuilder:validation:XValidation:rule="self.startsWith('/') && !self.contains('..') && !(self in ['/tmp', '/mre', '/dev', '/proc', '/sys'])",message="mountPath must be absolute and not one that the operator uses"
+	// +kubebuilder:validation:Pattern=`^(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+$`
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^/(tmp|mre|dev|proc|sys|run|var/run)(/|$)')",message="mountPath must not be at or below /tmp, /mre, /dev, /proc, /sys, /run or /var/run"
 	MountPath string `json:"mountPath,omitempty"`
 
 	// persistentVolumeClaim is a claim of the Event's namespace.
@@ -191,12 +201,14 @@ type PodTemplate struct {
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="priorityClassName must be the name of an object"
 	PriorityClassName string `json:"priorityClassName,omitempty"`
 
 	// runtimeClassName of the pods, such as that of a GPU's container runtime or of a sandbox.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="runtimeClassName must be the name of an object"
 	RuntimeClassName string `json:"runtimeClassName,omitempty"`
 
 	// imagePullSecrets are Secrets of the Event's namespace that open the registries of plugin images.
@@ -209,6 +221,7 @@ type PodTemplate struct {
 
 	// resources of the agent's container; the install's when not set. Plugins have resources of their own.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="!has(self.claims)",message="resources.claims cannot be used here"
 	Resources *corev1.ResourceRequirements `json:"resources,omitempty"`
 }
 

@@ -8,6 +8,7 @@ import (
 
 // EventSpec is a recorded broadcast and what is made of it. An Event runs once; a re-run is a new Event.
 // +kubebuilder:validation:XValidation:rule="has(self.start) == has(oldSelf.start)",message="start is immutable: it can be neither added nor removed",fieldPath=".start"
+// +kubebuilder:validation:XValidation:rule="has(self.variables) == has(oldSelf.variables)",message="variables is immutable: it can be neither added nor removed",fieldPath=".variables"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.finish) || !oldSelf.finish || (has(self.finish) && self.finish)",message="finish cannot be taken back: a source that was ended stays ended; make a new Event",fieldPath=".finish"
 type EventSpec struct {
 	// program is the name of the show or competition that the Event belongs to. Exports carry it.
@@ -169,7 +170,8 @@ type EventStatus struct {
 
 // SlotsStatus is how many Jobs an Event has while it has work, and how the number comes about.
 type SlotsStatus struct {
-	// workers is the number of worker Jobs. It is 0 while other Events have all that the install allows.
+	// workers is the number of worker Jobs of no named pool. It is 0 while other Events have all that the
+	// install allows.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=64
@@ -195,6 +197,38 @@ type SlotsStatus struct {
 	// renderersLowSince is since when fewer renderers would do.
 	// +optional
 	RenderersLowSince *metav1.Time `json:"renderersLowSince,omitempty"`
+
+	// pools are the worker Jobs of pools that have a name.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=128
+	Pools []PoolSlotsStatus `json:"pools,omitempty"`
+}
+
+// PoolSlotsStatus is how many worker Jobs an Event has for the plugins of one named pool.
+type PoolSlotsStatus struct {
+	// name of the pool, as Plugins name it in runtime.container.pool.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=32
+	Name string `json:"name,omitempty"`
+
+	// workers is the number of the pool's worker Jobs.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=64
+	Workers int32 `json:"workers"`
+
+	// workersWanted is the number that the tasks that wait for the pool ask for.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=64
+	WorkersWanted int32 `json:"workersWanted"`
+
+	// workersLowSince is since when fewer workers would do.
+	// +optional
+	WorkersLowSince *metav1.Time `json:"workersLowSince,omitempty"`
 }
 
 // RetryStatus is what came of a retry.

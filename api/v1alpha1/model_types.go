@@ -47,6 +47,7 @@ type OpenInferenceModel struct {
 	// +kubebuilder:validation:MaxLength=2048
 	// +kubebuilder:validation:XValidation:rule="isURL(self) && url(self).getScheme() in ['http', 'https'] && url(self).getHost() != ''",message="url must be http:// or https:// and name a host"
 	// +kubebuilder:validation:XValidation:rule="!self.matches('^https?://[^/?#]*@')",message="url must not hold a user name or password"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('[?#]')",message="url must not hold a query or a fragment"
 	URL string `json:"url,omitempty"`
 
 	// service of the same namespace that the server is behind.
