@@ -354,3 +354,32 @@ func TestPace(t *testing.T) {
 		}
 	}
 }
+
+func TestProbe(t *testing.T) {
+	s := lambda.New(lambda.Config{Plugin: "ball", StartTimeout: time.Minute, Other: http.NotFoundHandler(), Log: slog.New(slog.DiscardHandler),
+		Health: func(api.PluginHealthReportState, string) {}})
+	var lc net.ListenConfig
+	l, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { _ = s.Serve(t.Context(), l) }()
+	if err := Probe(t.Context(), l.Addr().String()); err != nil {
+		t.Errorf("before anything: %v", err)
+	}
+	go func() {
+		if resp, err := http.Get("http://" + l.Addr().String() + "/2018-06-01/runtime/invocation/next"); err == nil { //nolint:noctx // It ends with the server.
+			_ = resp.Body.Close()
+		}
+	}()
+	if _, err := s.Invoke(t.Context(), lambda.Invocation{Timeout: 100 * time.Millisecond, Event: func(time.Time) ([]byte, error) { return []byte("1"), nil }}); err == nil {
+		t.Fatal("no time-out")
+	}
+	if err := Probe(t.Context(), l.Addr().String()); err == nil || !strings.Contains(err.Error(), "did not answer") {
+		t.Errorf("after a time-out: %v", err)
+	}
+	_ = l.Close()
+	if err := Probe(t.Context(), "127.0.0.1:1"); err != nil {
+		t.Errorf("without an agent: %v", err)
+	}
+}
