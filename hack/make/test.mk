@@ -12,7 +12,7 @@ test: test-tools ## Run unit tests, and envtest with a real API server
 
 .PHONY: test-tools
 test-tools:
-	hack/tools/packages ffmpeg:ffmpeg ffprobe:ffmpeg /usr/lib/postgresql/15/bin/postgres:postgresql-15
+	hack/tools/packages ffmpeg:ffmpeg ffprobe:ffmpeg python3:python3 f2py3:python3-numpy /usr/lib/postgresql/15/bin/postgres:postgresql-15
 
 .PHONY: faults
 faults: ## Let every single call of an Event's life fail, one after the other (RUN=... repeats one of them)
