@@ -52,7 +52,7 @@ type eventBlock struct {
 	AudioTracksFound       []int32
 	AllOutputAttributes    []string
 	EmbeddedTimecodeSource string
-	Profile                profile
+	Profile                Profile
 	SourceVideoMetadata    struct{}
 }
 
@@ -88,7 +88,7 @@ func EventJSON(e Event) ([]byte, error) {
 			AudioTracksFound:       slices.Sorted(slices.Values(e.audioTracks())),
 			AllOutputAttributes:    attributes,
 			EmbeddedTimecodeSource: "NOT_EMBEDDED",
-			Profile:                shortProfile(e.Plan),
+			Profile:                ShortProfile(e.Plan),
 		},
 		Segments: []segmentBlock{},
 	}

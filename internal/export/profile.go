@@ -8,8 +8,8 @@ import (
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
 )
 
-// profile is MRE's shortened profile, as far as a plan holds it.
-type profile struct {
+// Profile is MRE's shortened profile, as far as a plan holds it.
+type Profile struct {
 	Name                    string
 	ChunkSize               int32
 	MaxSegmentLengthSeconds int32
@@ -35,9 +35,9 @@ type dependentPlugin struct {
 	SupportedMediaType string
 }
 
-// shortProfile writes a plan as MRE's shortened profile. Featurers are those
+// ShortProfile writes a plan as MRE's shortened profile. Featurers are those
 // that no other plugin depends on; the others stand below their dependants.
-func shortProfile(plan api.Plan) profile {
+func ShortProfile(plan api.Plan) Profile {
 	plugins := map[string]api.PlanPlugin{}
 	depended := map[string]bool{}
 	for _, p := range plan.Plugins {
@@ -53,7 +53,7 @@ func shortProfile(plan api.Plan) profile {
 		p := withDependencies(plugins, *name)
 		return &p
 	}
-	short := profile{
+	short := Profile{
 		Name:                    plan.Event.Profile,
 		ChunkSize:               plan.ChunkSeconds,
 		MaxSegmentLengthSeconds: plan.MaxSegmentSeconds,

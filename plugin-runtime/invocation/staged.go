@@ -2,9 +2,112 @@
 
 package invocation
 
-import "sync"
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"sync"
+)
+
+// Reported is one result as an MRE plugin reports it: where it starts and ends, and everything else.
+type Reported struct {
+	Span
+	// Fields are the members of the result except Start and End.
+	Fields map[string]any
+}
 
 // staged is what a run has written so far.
 type staged struct {
 	mu sync.Mutex
+	// results by start: as in MRE, a second one with the same start takes the place of the first.
+	results   map[int64]Reported
+	variables map[string]any
+	// attributes of segments of earlier runs, by segment.
+	attributes map[string]map[string]any
+}
+
+// Save holds results back until the task is completed.
+func (r *Run) Save(results []Reported) {
+	r.staged.mu.Lock()
+	defer r.staged.mu.Unlock()
+	if r.staged.results == nil {
+		r.staged.results = map[int64]Reported{}
+	}
+	for _, one := range results {
+		r.staged.results[one.StartMillis] = one
+	}
+}
+
+// Saved is what the run has saved, by start.
+func (r *Run) Saved() []Reported {
+	r.staged.mu.Lock()
+	defer r.staged.mu.Unlock()
+	return byStart(r.staged.results)
+}
+
+func byStart(results map[int64]Reported) []Reported {
+	return slices.SortedFunc(maps.Values(results), func(a, b Reported) int { return cmp.Compare(a.StartMillis, b.StartMillis) })
+}
+
+// Annotate holds attributes of a segment back until the task is completed. For a segment that this very run
+// saved, it changes what was saved.
+func (r *Run) Annotate(segmentID string, attributes map[string]any) {
+	r.staged.mu.Lock()
+	defer r.staged.mu.Unlock()
+	if r.staged.attributes == nil {
+		r.staged.attributes = map[string]map[string]any{}
+	}
+	if r.staged.attributes[segmentID] == nil {
+		r.staged.attributes[segmentID] = map[string]any{}
+	}
+	maps.Copy(r.staged.attributes[segmentID], attributes)
+}
+
+// AnnotateSaved sets an attribute of a result that this run saved; false when it saved none that starts there.
+func (r *Run) AnnotateSaved(startMillis int64, name string, value any) bool {
+	r.staged.mu.Lock()
+	defer r.staged.mu.Unlock()
+	one, ok := r.staged.results[startMillis]
+	if !ok {
+		return false
+	}
+	one.Fields = maps.Clone(one.Fields)
+	one.Fields[name] = value
+	r.staged.results[startMillis] = one
+	return true
+}
+
+// Annotations are the attributes held back, by segment.
+func (r *Run) Annotations() map[string]map[string]any {
+	r.staged.mu.Lock()
+	defer r.staged.mu.Unlock()
+	out := make(map[string]map[string]any, len(r.staged.attributes))
+	for id, attributes := range r.staged.attributes {
+		out[id] = maps.Clone(attributes)
+	}
+	return out
+}
+
+// SetVariables holds context variables back until the task is completed.
+func (r *Run) SetVariables(values map[string]any) {
+	r.staged.mu.Lock()
+	defer r.staged.mu.Unlock()
+	if r.staged.variables == nil {
+		r.staged.variables = map[string]any{}
+	}
+	maps.Copy(r.staged.variables, values)
+}
+
+// ForgetVariable drops what was held back of a variable, because it was set at once instead.
+func (r *Run) ForgetVariable(name string) {
+	r.staged.mu.Lock()
+	defer r.staged.mu.Unlock()
+	delete(r.staged.variables, name)
+}
+
+// Variables are the context variables held back.
+func (r *Run) Variables() map[string]any {
+	r.staged.mu.Lock()
+	defer r.staged.mu.Unlock()
+	return maps.Clone(r.staged.variables)
 }
