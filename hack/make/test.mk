@@ -13,7 +13,7 @@ test: test-tools ## Run unit tests, and envtest with a real API server
 
 .PHONY: test-tools
 test-tools:
-	hack/tools/packages ffmpeg:ffmpeg ffprobe:ffmpeg /usr/lib/postgresql/15/bin/postgres:postgresql-15
+	hack/tools/packages ffmpeg:ffmpeg ffprobe:ffmpeg python3:python3 f2py3:python3-numpy /usr/lib/postgresql/15/bin/postgres:postgresql-15
 
 # A cluster that is not ours pulls them from a registry, as it does the operator's image.
 .PHONY: plugin-images
