@@ -135,7 +135,8 @@ func TestAnEventFromItsStartToItsFiles(t *testing.T) {
 	}
 	w.want(0, []string{"There are no Events in namespace football."}, "status")
 	w.create(event, replay)
-	m := &match{world: w, uid: string(event.UID), broken: true, brokenChunk: 1}
+	m := w.newMatch(event)
+	m.broken, m.brokenChunk = true, 1
 
 	// Before the manager has looked at it.
 	w.want(0, []string{"final", "New"}, "status")
