@@ -5,11 +5,13 @@ package controllers
 import (
 	"context"
 	"net/http"
+	"strings"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	k8sclient "sigs.k8s.io/controller-runtime/pkg/client"
@@ -82,6 +84,24 @@ var _ = Describe("Who calls the data plane", func() {
 		late := podToken(short)
 		Expect(k8s.Delete(ctx, short, k8sclient.GracePeriodSeconds(0))).To(Succeed())
 		Expect(dataclient.Is(lease(ctx, late, string(e.UID)), api.ProblemCodeUnauthenticated)).To(BeTrue())
+	})
+
+	It("closes the pods of an Event before the first one is made", func(ctx SpecContext) {
+		ns := newNamespace(ctx)
+		e := startEvent(ctx, ns)
+		var list networkingv1.NetworkPolicyList
+		Expect(k8s.List(ctx, &list, k8sclient.InNamespace(ns))).To(Succeed())
+		jobs, err := listJobs(ctx, k8s, e)
+		Expect(err).NotTo(HaveOccurred())
+		var names []string
+		for _, p := range list.Items {
+			names = append(names, p.Name[strings.LastIndex(p.Name, "-")+1:])
+			Expect(metav1.IsControlledBy(&p, e)).To(BeTrue())
+			for i := range jobs {
+				Expect(p.CreationTimestamp.After(jobs[i].CreationTimestamp.Time)).To(BeFalse())
+			}
+		}
+		Expect(names).To(ConsistOf("jobs", "ingest"))
 	})
 
 	It("lets people read what the cluster lets them", func(ctx SpecContext) {

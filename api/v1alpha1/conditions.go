@@ -137,6 +137,8 @@ const (
 	LabelEvent = "mre.media/event"
 	// LabelRole says what a Job does: ingest, worker or render.
 	LabelRole = "mre.media/role"
+	// LabelPool names the pool of a worker Job; Jobs of the pool that every Event has lack it.
+	LabelPool = "mre.media/pool"
 	// LabelOrdinal is the slot number of a worker or render Job.
 	LabelOrdinal = "mre.media/ordinal"
 	// LabelAttempt counts the Jobs that a slot has had.
