@@ -166,10 +166,23 @@ func (w *world) bind(role, namespace, who string) {
 		kind = "Role"
 	}
 	w.create(&rbacv1.RoleBinding{
-		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, GenerateName: who + "-"},
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, GenerateName: strings.ReplaceAll(who, ":", "-") + "-"},
 		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: kind, Name: role},
 		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: who}},
 	})
+}
+
+// admit lets somebody make tokens of an account of theirs, and reach the data plane.
+func (w *world) admit(who, account string) {
+	w.t.Helper()
+	tokens := &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Namespace: "football", Name: "tokens-of-" + account}, Rules: []rbacv1.PolicyRule{{
+		APIGroups: []string{""}, Resources: []string{"serviceaccounts/token"}, ResourceNames: []string{account}, Verbs: []string{"create"}}}}
+	w.create(tokens, &rbacv1.RoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "football", GenerateName: who + "-"},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: tokens.Name},
+		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: who}},
+	})
+	w.bind("mre-visitor", install, who)
 }
 
 func (w *world) startDataPlane() {
