@@ -30,7 +30,7 @@ type agent struct {
 }
 
 func newAgent(namespace, uid string) agent {
-	return agent{data: plane.as(namespace, "mre-agent", nil), uid: uid}
+	return agent{data: plane.asAgentOf(namespace, uid), uid: uid}
 }
 
 // open declares the timeline and stores the first units.

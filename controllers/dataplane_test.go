@@ -17,16 +17,21 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/metadata"
+	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 	"k8s.io/utils/ptr"
 	k8sclient "sigs.k8s.io/controller-runtime/pkg/client"
 
+	mrev1 "github.com/mre-operator/mre-operator/api/v1alpha1"
 	"github.com/mre-operator/mre-operator/internal/dataplane/auth"
 	"github.com/mre-operator/mre-operator/internal/dataplane/client"
 	"github.com/mre-operator/mre-operator/internal/dataplane/server"
 	"github.com/mre-operator/mre-operator/internal/dataplane/store"
 	"github.com/mre-operator/mre-operator/internal/objects"
+	"github.com/mre-operator/mre-operator/test/support/jobpod"
 )
 
 // dataPlane is the real data plane: SQLite, an S3 store, and tokens that the API server reviews.
@@ -42,13 +47,17 @@ func startDataPlane(bucket *objects.Bucket) *dataPlane {
 	rows, err := store.Open(context.Background(), filepath.Join(suite.TempDir(), "dataplane.db"),
 		store.Options{Clock: clock.RealClock{}, Location: bucket.Location})
 	Expect(err).NotTo(HaveOccurred())
-	cluster, err := kubernetes.NewForConfig(restConfig)
+	account := rest.AnonymousClientConfig(restConfig)
+	account.BearerToken, account.QPS = token("mre-system", "mre-dataplane"), -1
+	cluster, err := kubernetes.NewForConfig(account)
+	Expect(err).NotTo(HaveOccurred())
+	objects, err := metadata.NewForConfig(account)
 	Expect(err).NotTo(HaveOccurred())
 	accounts := auth.Accounts{
 		Manager:   auth.ServiceAccount{Namespace: "mre-system", Name: "mre-manager"},
 		AgentName: "mre-agent",
 	}
-	s := server.New(rows, bucket, auth.NewAuthenticator(cluster, accounts, clock.RealClock{}), clock.RealClock{}, server.Options{
+	s := server.New(rows, bucket, auth.NewAuthenticator(cluster, objects, accounts, clock.RealClock{}), clock.RealClock{}, server.Options{
 		URLLifetime: 15 * time.Minute, SourceURLLifetime: time.Hour, SweepAge: time.Hour, SweepInterval: time.Hour,
 	})
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -71,10 +80,21 @@ func token(namespace, account string, audiences ...string) string {
 	GinkgoHelper()
 	ctx := context.Background()
 	ensureNamespace(ctx, namespace)
+	return requestToken(ensureAccount(ctx, namespace, account), nil, audiences...)
+}
+
+func ensureAccount(ctx context.Context, namespace, account string) *corev1.ServiceAccount {
+	GinkgoHelper()
 	sa := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: account}}
 	Expect(k8sclient.IgnoreAlreadyExists(k8s.Create(ctx, sa))).To(Succeed())
+	return sa
+}
+
+func requestToken(sa *corev1.ServiceAccount, boundTo *authenticationv1.BoundObjectReference, audiences ...string) string {
+	GinkgoHelper()
 	request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{
-		Audiences: audiences, ExpirationSeconds: ptr.To[int64](tokenSeconds)}}
+		Audiences: audiences, ExpirationSeconds: ptr.To[int64](tokenSeconds), BoundObjectRef: boundTo}}
+	ctx := context.Background()
 	Expect(k8s.SubResource("token").Create(ctx, sa, request)).To(Succeed())
 	return request.Status.Token
 }
@@ -82,8 +102,32 @@ func token(namespace, account string, audiences ...string) string {
 // as is a client with a token of a ServiceAccount.
 func (d *dataPlane) as(namespace, account string, cut *atomic.Bool) *client.Client {
 	GinkgoHelper()
+	return d.with(token(namespace, account, tokenAudience), cut)
+}
+
+// asAgentOf is a client with the token of a pod of an Event's Job.
+func (d *dataPlane) asAgentOf(namespace, uid string) *client.Client {
+	GinkgoHelper()
+	ctx := context.Background()
+	ensureAccount(ctx, namespace, "mre-agent")
+	event := &mrev1.Event{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "played", UID: types.UID(uid)}}
+	pod, err := jobpod.ForEvent(ctx, k8s, event, "mre-agent")
+	Expect(err).NotTo(HaveOccurred())
+	return d.with(podToken(pod), nil)
+}
+
+// podToken is what the kubelet mounts into a pod.
+func podToken(pod *corev1.Pod) string {
+	GinkgoHelper()
+	sa := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: pod.Spec.ServiceAccountName}}
+	return requestToken(sa, &authenticationv1.BoundObjectReference{APIVersion: "v1", Kind: "Pod", Name: pod.Name, UID: pod.UID}, tokenAudience)
+}
+
+// with is a client with a token.
+func (d *dataPlane) with(token string, cut *atomic.Bool) *client.Client {
+	GinkgoHelper()
 	file := filepath.Join(suite.TempDir(), "token")
-	Expect(os.WriteFile(file, []byte(token(namespace, account, tokenAudience)), 0o600)).To(Succeed())
+	Expect(os.WriteFile(file, []byte(token), 0o600)).To(Succeed())
 	c, err := client.New(client.Options{
 		BaseURL: d.url, TokenFile: file, RetryFor: -1, HTTPClient: &http.Client{Transport: cable{cut}},
 	})

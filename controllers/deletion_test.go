@@ -153,7 +153,7 @@ var _ = Describe("Deletion", func() {
 		lost := startDataPlane(storetest.Bucket(suite, func(c *objects.Config) { c.Endpoint = "http://" + store.Addr().String() }))
 		startManager(testManager{only: ns, plane: lost})
 		e := startEvent(ctx, ns)
-		a := agent{data: lost.as(ns, "mre-agent", nil), uid: string(e.UID)}
+		a := agent{data: lost.asAgentOf(ns, string(e.UID)), uid: string(e.UID)}
 		a.open(ctx)
 		a.store(ctx, 0)
 		replay := in(ns, makeReplay())

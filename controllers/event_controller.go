@@ -41,8 +41,8 @@ type EventReconciler struct {
 	// Feed brings Events that changed in the data plane.
 	Feed <-chan event.TypedGenericEvent[*mrev1.Event]
 
-	accounts agentAccounts
-	pace     pace
+	surroundings surroundings
+	pace         pace
 	// runs is what the data plane was told last; forgetting it costs a call.
 	runs memory[api.Run]
 	pool workerPool
@@ -107,6 +107,7 @@ func hasEnded(e *mrev1.Event) bool { return ending(e) != nil }
 // +kubebuilder:rbac:groups=batch,resources=jobs,verbs=create;delete;get;list;watch
 // +kubebuilder:rbac:groups="",resources=pods,verbs=list
 // +kubebuilder:rbac:groups="",resources=serviceaccounts,resourceNames=mre-agent,verbs=create;patch
+// +kubebuilder:rbac:groups=networking.k8s.io,resources=networkpolicies,verbs=create;patch
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
 // Reconcile is one pass: observe, decide, apply, write the status once.
@@ -402,7 +403,8 @@ func firstOf(findings ...*Finding) *Finding {
 func (r *EventReconciler) applyJobs(ctx context.Context, s *eventScope, plan JobsPlan) error {
 	logger := log.FromContext(ctx)
 	if len(plan.Create) > 0 {
-		if err := r.accounts.ensure(ctx, r.Client, s.event, r.Options.AgentServiceAccount, s.now); err != nil {
+		// No plugin of an Event runs in a container of its own yet, so that no pool reaches further than the others.
+		if err := r.surroundings.ensure(ctx, r.Client, s.event, r.Options, nil, s.now); err != nil {
 			return err
 		}
 	}

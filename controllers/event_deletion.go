@@ -63,7 +63,7 @@ func (r *EventReconciler) letGo(ctx context.Context, e *mrev1.Event) error {
 		return err
 	}
 	r.pace.forget(e.UID)
-	r.accounts.forget(e.UID)
+	r.surroundings.forget(e.UID)
 	r.runs.forget(e.UID)
 	r.pool.forget(e.UID)
 	return nil

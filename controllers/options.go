@@ -18,6 +18,10 @@ type Options struct {
 	AgentImagePullPolicy corev1.PullPolicy
 	// DataPlaneURL is where the Jobs' pods reach the data plane.
 	DataPlaneURL string
+	// ObjectStoreURL is where signed URLs lead the Jobs' pods; empty for AWS S3.
+	ObjectStoreURL string
+	// NetworkPolicies are made for the Jobs of each Event.
+	NetworkPolicies bool
 	// AgentServiceAccount is the ServiceAccount that the Jobs' pods run as. The operator makes it in the
 	// namespace of each Event.
 	AgentServiceAccount string
@@ -39,6 +43,7 @@ type Options struct {
 func DefaultOptions() Options {
 	return Options{
 		AgentServiceAccount: "mre-agent",
+		NetworkPolicies:     true,
 		ScratchSize:         resource.MustParse("4Gi"),
 		StartDeadline:       5 * time.Minute,
 		StatusInterval:      5 * time.Second,

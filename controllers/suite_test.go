@@ -83,11 +83,12 @@ var _ = BeforeSuite(func() {
 	startManager(testManager{without: apart})
 })
 
-// installRoles applies what config/rbac allows the manager, so that the specs show that it is enough.
+// installRoles applies what config allows the manager, the data plane and people, so that the specs show that it is enough.
 func installRoles() {
 	GinkgoHelper()
-	for _, file := range []string{"service_account.yaml", "role.yaml", "role_binding.yaml", "leader_election.yaml"} {
-		text, err := os.ReadFile(filepath.Join("..", "config", "rbac", file))
+	for _, file := range []string{"rbac/service_account.yaml", "rbac/role.yaml", "rbac/role_binding.yaml", "rbac/leader_election.yaml",
+		"rbac/dataplane.yaml", "roles/event_roles.yaml"} {
+		text, err := os.ReadFile(filepath.Join("..", "config", file))
 		Expect(err).NotTo(HaveOccurred())
 		for document := range strings.SplitSeq(string(text), "\n---\n") {
 			u := &unstructured.Unstructured{}

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/utils/clock"
 
@@ -64,9 +65,9 @@ func newDataplaneCommand() *cobra.Command {
 	flags.StringVar(&f.bucket.Region, "object-store-region", "us-east-1", "Region of the bucket.")
 	flags.BoolVar(&f.bucket.PathStyle, "object-store-path-style", false, "Put the bucket's name into the path; most stores other than AWS S3 need it.")
 	flags.BoolVar(&f.bucket.ChecksumWhenRequired, "object-store-checksums-when-required", false, "Leave out checksums that S3 does not require; for stores that refuse them.")
-	flags.StringVar(&f.kubeconfig, "kubeconfig", "", "Kubeconfig for TokenReviews; empty inside a cluster.")
+	flags.StringVar(&f.kubeconfig, "kubeconfig", "", "Kubeconfig for the questions who a caller is and may do; empty inside a cluster.")
 	flags.StringVar(&f.manager, "manager-service-account", "mre-system/mre-manager", "NAMESPACE/NAME of the manager, which may do everything.")
-	flags.StringVar(&f.agent, "agent-service-account", "mre-agent", "Name of the Jobs' account; in each namespace it works for that namespace's Events.")
+	flags.StringVar(&f.agent, "agent-service-account", "mre-agent", "Name of the Jobs' account in each namespace; a pod of it works for the Event whose Job it belongs to.")
 	flags.StringSliceVar(&f.viewers, "viewer-service-account", []string{"mre-system/mre-viewer"}, "NAMESPACE/NAME of an account that may read everything; can be repeated.")
 	flags.DurationVar(&f.server.URLLifetime, "url-lifetime", 15*time.Minute, "How long signed URLs work; a task's URLs live at least as long as its time-out.")
 	flags.DurationVar(&f.server.SourceURLLifetime, "source-url-lifetime", 12*time.Hour, "How long the signed URL of an s3:// source works; it must last for the whole ingest.")
@@ -176,7 +177,14 @@ func runDataplane(ctx context.Context, f dataplaneFlags) (err error) {
 	if err != nil {
 		return fmt.Errorf("find the cluster (set --kubeconfig outside of one): %w", err)
 	}
+	// Who calls is asked once in a while for each token. A caller must not wait for others in a queue of ours: the API
+	// server has one that is fair.
+	config.QPS = -1
 	cluster, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return fmt.Errorf("make a client of the cluster: %w", err)
+	}
+	pods, err := metadata.NewForConfig(config)
 	if err != nil {
 		return fmt.Errorf("make a client of the cluster: %w", err)
 	}
@@ -204,6 +212,6 @@ func runDataplane(ctx context.Context, f dataplaneFlags) (err error) {
 		return fmt.Errorf("--metrics-listen: %w", err)
 	}
 	defer metrics.Close()
-	authenticator := auth.NewAuthenticator(cluster, accounts, clock.RealClock{})
+	authenticator := auth.NewAuthenticator(cluster, pods, accounts, clock.RealClock{})
 	return server.New(rows, bucket, authenticator, clock.RealClock{}, f.server).Run(ctx, listener, metrics)
 }

@@ -53,6 +53,8 @@ func newManagerCommand() *cobra.Command {
 	flags.BoolVar(&f.leaderElect, "leader-elect", true, "Let one of several managers work at a time.")
 	flags.StringVar(&f.leaderNamespace, "leader-election-namespace", "", "Namespace of the Lease; empty for the manager's own.")
 	flags.StringVar(&f.dataPlaneURL, "dataplane-url", "http://mre-dataplane.mre-system.svc:8080", "Where the manager and the Jobs reach the data plane.")
+	flags.StringVar(&f.options.ObjectStoreURL, "object-store-endpoint", "", "URL of the object store, as the data plane has it; empty for AWS S3. The Jobs' NetworkPolicies open the way to it.")
+	flags.BoolVar(&f.options.NetworkPolicies, "network-policies", f.options.NetworkPolicies, "Make NetworkPolicies for the Jobs of each Event, which close them to everything that they do not need.")
 	flags.StringVar(&f.tokenFile, "token-file", "/var/run/secrets/mre/token", "File of the manager's token for the data plane.")
 	flags.StringVar(&f.options.AgentImage, "agent-image", "", "Image of the Jobs; the manager's own, as a rule.")
 	flags.StringVar(&f.pullPolicy, "agent-image-pull-policy", "", "Always, IfNotPresent or Never; empty leaves it to Kubernetes.")

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
+	"github.com/mre-operator/mre-operator/internal/dataplane/auth/authtest"
 	"github.com/mre-operator/mre-operator/internal/dataplane/keys"
 	"github.com/mre-operator/mre-operator/internal/media/timeline"
 )
@@ -154,7 +155,7 @@ func (p *plane) fill(ctx context.Context, uid string, chunks int) error {
 // worker does tasks until there are none, and says when it did the last.
 func (p *plane) worker(ctx context.Context, uid, name string) (waits []float64, last time.Time, err error) {
 	client, err := api.NewClientWithResponses(p.url, api.WithRequestEditorFn(func(_ context.Context, r *http.Request) error {
-		r.Header.Set("Authorization", "Bearer bench:mre-agent/"+name)
+		r.Header.Set("Authorization", "Bearer "+authtest.AgentToken("bench", uid)+"/"+name)
 		return nil
 	}), api.WithHTTPClient(&http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 4}}))
 	if err != nil {

@@ -11,17 +11,14 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
 
-	authenticationv1 "k8s.io/api/authentication/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/client-go/kubernetes/fake"
 	k8stesting "k8s.io/client-go/testing"
 	"k8s.io/utils/clock"
 
-	"github.com/mre-operator/mre-operator/internal/dataplane/auth"
+	"github.com/mre-operator/mre-operator/internal/dataplane/auth/authtest"
 	"github.com/mre-operator/mre-operator/internal/dataplane/server"
 	"github.com/mre-operator/mre-operator/internal/dataplane/store"
 	"github.com/mre-operator/mre-operator/internal/dataplane/store/pgtest"
@@ -61,8 +58,7 @@ func startPlane(ctx context.Context, engine string) (p *plane, err error) {
 		return nil, err
 	}
 	p.stops = append(p.stops, p.store.Close)
-	accounts := auth.Accounts{Manager: auth.ServiceAccount{Namespace: "mre-system", Name: "mre-manager"}, AgentName: "mre-agent"}
-	s := server.New(p.store, bucket, auth.NewAuthenticator(p.tokenReviews(), accounts, clock.RealClock{}), clock.RealClock{}, server.Options{
+	s := server.New(p.store, bucket, p.cluster().Authenticator(clock.RealClock{}), clock.RealClock{}, server.Options{
 		URLLifetime: 15 * time.Minute, SourceURLLifetime: 12 * time.Hour, SweepAge: time.Hour, SweepInterval: time.Hour,
 	})
 	handler, err := s.Handler()
@@ -108,18 +104,14 @@ func (p *plane) stop() error {
 	return errors.Join(failed...)
 }
 
-func (p *plane) tokenReviews() *fake.Clientset {
-	client := fake.NewClientset()
-	client.PrependReactor("create", "tokenreviews", func(action k8stesting.Action) (bool, runtime.Object, error) {
+// cluster counts how often it is asked who holds a token.
+func (p *plane) cluster() *authtest.Cluster {
+	c := authtest.New()
+	c.Kube.PrependReactor("create", "tokenreviews", func(k8stesting.Action) (bool, runtime.Object, error) {
 		p.reviews.Add(1)
-		review := action.(k8stesting.CreateAction).GetObject().(*authenticationv1.TokenReview).DeepCopy()
-		account, _, _ := strings.Cut(review.Spec.Token, "/")
-		review.Status = authenticationv1.TokenReviewStatus{
-			Authenticated: true, Audiences: []string{auth.Audience}, User: authenticationv1.UserInfo{Username: "system:serviceaccount:" + account},
-		}
-		return true, review, nil
+		return false, nil, nil
 	})
-	return client
+	return c
 }
 
 // uidOf names the n-th Event of a run.

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -54,12 +55,8 @@ func (s *scale) makeEvents(ctx context.Context) error {
 		if err := s.cluster.ApplyTo(ctx, namespace, objects...); err != nil {
 			return err
 		}
-		ingest, err := s.cluster.DataPlaneAs(namespace, "mre-agent")
-		if err != nil {
-			return err
-		}
 		for j := range scaleEvents / scaleNamespaces {
-			s.events = append(s.events, &simulated{ingest: ingest, event: &mrev1.Event{
+			s.events = append(s.events, &simulated{event: &mrev1.Event{
 				ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: fmt.Sprintf("match-%03d", j)},
 				Spec: mrev1.EventSpec{
 					Program:    "Benchmark",
@@ -87,6 +84,9 @@ func (s *scale) awaitPlans(ctx context.Context) error {
 // openSources declares the timelines and registers the first units.
 func (s *scale) openSources(ctx context.Context) error {
 	return s.each(ctx, func(ctx context.Context, e *simulated) error {
+		if err := s.connect(ctx, e); err != nil {
+			return err
+		}
 		err := e.ingest.PutTimeline(ctx, string(e.event.UID), api.Timeline{
 			OriginTicks: scaleOrigin, Rate: api.Rational{Num: 25, Den: 1}, Width: 1920, Height: 1080,
 			Ingest: api.TimelineIngestCopy, IngestReason: "simulated",
@@ -102,6 +102,27 @@ func (s *scale) openSources(ctx context.Context) error {
 		}
 		return nil
 	})
+}
+
+// connect waits for the pod of an Event's ingest Job and takes its place.
+func (s *scale) connect(ctx context.Context, e *simulated) error {
+	for {
+		var pods corev1.PodList
+		if err := s.cluster.List(ctx, &pods, client.InNamespace(e.event.Namespace),
+			client.MatchingLabels{mrev1.LabelEventUID: string(e.event.UID), mrev1.LabelRole: "ingest"}); err != nil {
+			return err
+		}
+		if len(pods.Items) > 0 {
+			var err error
+			e.ingest, err = s.cluster.DataPlaneAsPod(&pods.Items[0])
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the ingest pod of Event %s/%s: %w", e.event.Namespace, e.event.Name, ctx.Err())
+		case <-time.After(time.Second):
+		}
+	}
 }
 
 // register adds an Event's next unit.

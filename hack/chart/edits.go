@@ -76,11 +76,14 @@ var edits = concat(
 	[]edit{
 		{"Deployment/mre-manager", "spec.replicas", value("{{ .Values.manager.replicas }}")},
 		{"Deployment/mre-manager", container + "manager].env.[name=IMAGE].value", value(imageExpression)},
-		{"Deployment/mre-manager", container + "manager].args", arguments(nil, logLevel,
+		{"Deployment/mre-manager", container + "manager].args", arguments(map[string]string{
+			"--object-store-endpoint": `{{ include "mre.s3Endpoint" . }}`,
+		}, logLevel,
 			"- --agent-cpu={{ .Values.agent.cpu }}",
 			"- --agent-memory={{ .Values.agent.memory }}",
 			"- --agent-memory-limit={{ .Values.agent.memoryLimit }}",
 			"- --scratch-size={{ .Values.agent.scratchSize }}",
+			"- --network-policies={{ .Values.agent.networkPolicies }}",
 			"- --max-workers={{ .Values.manager.maxWorkers }}",
 			"{{- with .Values.image.pullPolicy }}\n- --agent-image-pull-policy={{ . }}\n{{- end }}")},
 		{"Deployment/mre-dataplane", container + "dataplane].args", arguments(map[string]string{

@@ -32,7 +32,12 @@ func (p *program) adviceFor(err error) string {
 		return fmt.Sprintf("The data plane knows an Event from the moment the manager has started it: '%s status EVENT' says what it waits for.", p.Name)
 	case api.ProblemCodeGone:
 		return "The Event is being deleted, and its rows with it."
-	case api.ProblemCodeUnauthenticated, api.ProblemCodeForbidden:
+	case api.ProblemCodeForbidden:
+		if p.account != "" {
+			return fmt.Sprintf("Who may administer the Event's namespace can allow it: kubectl create rolebinding NAME --clusterrole mre-event-viewer --serviceaccount %s", strings.Replace(p.account, "/", ":", 1))
+		}
+		fallthrough
+	case api.ProblemCodeUnauthenticated:
 		return fmt.Sprintf("Is the data plane in namespace %s of the same install as the ServiceAccount mre-viewer there?", p.install)
 	case api.ProblemCodeUnavailable:
 		return fmt.Sprintf("The data plane cannot work at the moment: kubectl -n %s logs deployment/mre-dataplane", p.install)

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
@@ -51,14 +52,14 @@ func (s *safe) String() string {
 }
 
 // connect is what the program does with a kubeconfig, but for the port-forward.
-func (w *world) connect(person *rest.Config) func(*genericclioptions.ConfigFlags, string) (*Connection, error) {
-	return func(_ *genericclioptions.ConfigFlags, namespace string) (*Connection, error) {
-		cluster, err := clusterclient.New(rest.CopyConfig(person), namespace)
+func (w *world) connect(person *rest.Config) func(*genericclioptions.ConfigFlags, Install) (*Connection, error) {
+	return func(_ *genericclioptions.ConfigFlags, to Install) (*Connection, error) {
+		cluster, err := clusterclient.New(rest.CopyConfig(person), to.Namespace)
 		if err != nil {
 			return nil, err
 		}
 		cluster.Patience, cluster.HTTP = time.Second, w.web()
-		dataPlane, err := cluster.DataPlane()
+		dataPlane, err := to.dataPlane(cluster)
 		return &Connection{Objects: cluster.Client, DataPlane: dataPlane, Web: cluster.HTTP}, err
 	}
 }
@@ -135,7 +136,8 @@ func TestAnEventFromItsStartToItsFiles(t *testing.T) {
 	}
 	w.want(0, []string{"There are no Events in namespace football."}, "status")
 	w.create(event, replay)
-	m := &match{world: w, uid: string(event.UID), broken: true, brokenChunk: 1}
+	m := w.newMatch(event)
+	m.broken, m.brokenChunk = true, 1
 
 	// Before the manager has looked at it.
 	w.want(0, []string{"final", "New"}, "status")
@@ -313,5 +315,23 @@ func (w *world) testRefusals() {
 	a = w.runTo(w.t.Context(), &safe{}, stranger, "segments", "final")
 	if a.code != 1 || !strings.Contains(a.err, "kubectl -n mre-system create rolebinding") {
 		w.t.Errorf("without the Role mre-viewer: %+v", a)
+	}
+
+	// The same with an account of the namespace, which may and may not view its Events.
+	a = w.runTo(w.t.Context(), &safe{}, w.admin.Config, "segments", "final", "--as-service-account", "reporter")
+	if a.code != 1 || !strings.Contains(a.err, "is not NAMESPACE/NAME") {
+		w.t.Errorf("an account without a namespace: %+v", a)
+	}
+	reporter := []string{"segments", "final", "--as-service-account", "football/reporter"}
+	w.create(&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "football", Name: "reporter"}})
+	w.admit("luigi", "reporter")
+	if a = w.runTo(w.t.Context(), &safe{}, stranger, reporter...); a.code != 1 || !strings.Contains(a.err, "the right to get events/data") {
+		w.t.Errorf("an account that may not view Events: %+v", a)
+	}
+	w.create(&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "football", Name: "editor"}})
+	w.admit("luigi", "editor")
+	w.bind("mre-event-viewer", "football", "system:serviceaccount:football:editor")
+	if a = w.runTo(w.t.Context(), &safe{}, stranger, "segments", "final", "--as-service-account", "football/editor"); a.code != 0 {
+		w.t.Errorf("an account that may view Events: %+v", a)
 	}
 }

@@ -20,12 +20,14 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 	utilclock "k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 	"sigs.k8s.io/yaml"
 
+	mrev1 "github.com/mre-operator/mre-operator/api/v1alpha1"
 	"github.com/mre-operator/mre-operator/internal/clusterclient"
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
 	"github.com/mre-operator/mre-operator/internal/dataplane/auth"
@@ -33,6 +35,7 @@ import (
 	"github.com/mre-operator/mre-operator/internal/dataplane/server"
 	"github.com/mre-operator/mre-operator/internal/dataplane/store"
 	"github.com/mre-operator/mre-operator/internal/objectstore/storetest"
+	"github.com/mre-operator/mre-operator/test/support/jobpod"
 )
 
 func TestMain(m *testing.M) { os.Exit(storetest.Main(m)) }
@@ -57,9 +60,9 @@ type world struct {
 	person *rest.Config
 	mu     sync.Mutex
 	// ranges are the parts of objects that were asked for.
-	ranges         []string
-	address        string
-	manager, agent *dpclient.Client
+	ranges  []string
+	address string
+	manager *dpclient.Client
 }
 
 func newWorld(t *testing.T) *world {
@@ -163,10 +166,23 @@ func (w *world) bind(role, namespace, who string) {
 		kind = "Role"
 	}
 	w.create(&rbacv1.RoleBinding{
-		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, GenerateName: who + "-"},
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, GenerateName: strings.ReplaceAll(who, ":", "-") + "-"},
 		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: kind, Name: role},
 		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: who}},
 	})
+}
+
+// admit lets somebody make tokens of an account of theirs, and reach the data plane.
+func (w *world) admit(who, account string) {
+	w.t.Helper()
+	tokens := &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Namespace: "football", Name: "tokens-of-" + account}, Rules: []rbacv1.PolicyRule{{
+		APIGroups: []string{""}, Resources: []string{"serviceaccounts/token"}, ResourceNames: []string{account}, Verbs: []string{"create"}}}}
+	w.create(tokens, &rbacv1.RoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "football", GenerateName: who + "-"},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: tokens.Name},
+		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: who}},
+	})
+	w.bind("mre-visitor", install, who)
 }
 
 func (w *world) startDataPlane() {
@@ -176,7 +192,9 @@ func (w *world) startDataPlane() {
 	rows, err := store.Open(w.t.Context(), filepath.Join(w.t.TempDir(), "dataplane.db"), store.Options{Location: bucket.Location})
 	w.must(err)
 	w.t.Cleanup(func() { rows.Close() })
-	s := server.New(rows, bucket, auth.NewAuthenticator(w.admin.Kube, auth.Accounts{
+	objects, err := metadata.NewForConfig(w.admin.Config)
+	w.must(err)
+	s := server.New(rows, bucket, auth.NewAuthenticator(w.admin.Kube, objects, auth.Accounts{
 		Manager: auth.ServiceAccount{Namespace: install, Name: "mre-manager"}, AgentName: "mre-agent",
 		Viewers: []auth.ServiceAccount{{Namespace: install, Name: "mre-viewer"}},
 	}, utilclock.RealClock{}), utilclock.RealClock{}, server.Options{
@@ -198,7 +216,7 @@ func (w *world) startDataPlane() {
 	})
 	w.address = listeners[0].Addr().String()
 	w.admin.HTTP = w.web()
-	w.manager, w.agent = w.as(install, "mre-manager"), w.as("football", "mre-agent")
+	w.manager = w.as(install, "mre-manager")
 }
 
 // web reaches the data plane under its name in the cluster.
@@ -236,9 +254,20 @@ func (w *world) as(namespace, account string) *dpclient.Client {
 type match struct {
 	*world
 	uid string
+	// agent has the rights of the Event's Jobs.
+	agent *dpclient.Client
 	// broken names the featurer of a chunk that fails for good.
 	broken      bool
 	brokenChunk int64
+}
+
+func (w *world) newMatch(event *mrev1.Event) *match {
+	w.t.Helper()
+	pod, err := jobpod.ForEvent(w.t.Context(), w.admin, event, "mre-agent")
+	w.must(err)
+	agent, err := w.admin.DataPlaneAsPod(pod)
+	w.must(err)
+	return &match{world: w, uid: string(event.UID), agent: agent}
 }
 
 func plan(uid string) api.Plan {

@@ -30,7 +30,7 @@ type Options struct {
 	Version string
 	Streams genericiooptions.IOStreams
 	// Connect reaches the cluster; over the kubeconfig when it is nil.
-	Connect func(flags *genericclioptions.ConfigFlags, installNamespace string) (*Connection, error)
+	Connect func(flags *genericclioptions.ConfigFlags, to Install) (*Connection, error)
 }
 
 // program is what all commands share.
@@ -38,6 +38,8 @@ type program struct {
 	Options
 	flags   *genericclioptions.ConfigFlags
 	install string
+	// account is whom the data plane is read as, NAMESPACE/NAME; empty for mre-viewer.
+	account string
 	// running says that the flags and arguments were understood.
 	running bool
 }
@@ -83,7 +85,8 @@ func (p *program) rootCommand() *cobra.Command {
 
 			It uses your kubeconfig, as kubectl does. The rows of an Event are read from the data plane, which is
 			reached through a port-forward with a token of the ServiceAccount mre-viewer: bind the Role mre-viewer of
-			the install's namespace to whoever needs that.`),
+			the install's namespace to whoever may read the Events of all namespaces. For the others there is
+			--as-service-account, with an account of theirs that may view the Events of their namespace.`),
 		Version:       p.Version,
 		SilenceUsage:  true,
 		SilenceErrors: true,
@@ -97,6 +100,7 @@ func (p *program) rootCommand() *cobra.Command {
 	root.SetErr(p.Streams.ErrOut)
 	p.flags.AddFlags(root.PersistentFlags())
 	root.PersistentFlags().StringVar(&p.install, "install-namespace", "mre-system", "Namespace that MRE Operator is installed in.")
+	root.PersistentFlags().StringVar(&p.account, "as-service-account", "", "NAMESPACE/NAME of the ServiceAccount to read the data plane as; mre-viewer of the install when not set.")
 	_ = root.RegisterFlagCompletionFunc("namespace", cobra.NoFileCompletions) // the flag exists
 	root.AddGroup(&cobra.Group{ID: "look", Title: "Look:"}, &cobra.Group{ID: "steer", Title: "Steer:"}, &cobra.Group{ID: "fetch", Title: "Fetch:"})
 	root.SetUsageTemplate(p.usage(root.UsageTemplate()))

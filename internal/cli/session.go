@@ -31,19 +31,38 @@ type Connection struct {
 	Web *http.Client
 }
 
+// Install is the install that is looked at, and whom its data plane is read as.
+type Install struct {
+	Namespace string
+	// Account is a ServiceAccount, NAMESPACE/NAME; mre-viewer of the install when it is empty.
+	Account string
+}
+
+// dataPlane connects with the rights of the account.
+func (i Install) dataPlane(cluster *clusterclient.Cluster) (*dpclient.Client, error) {
+	if i.Account == "" {
+		return cluster.DataPlane()
+	}
+	namespace, name, ok := strings.Cut(i.Account, "/")
+	if !ok || namespace == "" || name == "" {
+		return nil, fmt.Errorf("--as-service-account %q is not NAMESPACE/NAME", i.Account)
+	}
+	return cluster.DataPlaneAs(namespace, name)
+}
+
 // connect uses the kubeconfig.
-func connect(flags *genericclioptions.ConfigFlags, installNamespace string) (*Connection, error) {
+func connect(flags *genericclioptions.ConfigFlags, to Install) (*Connection, error) {
 	config, err := flags.ToRESTConfig()
 	if err != nil {
 		return nil, fmt.Errorf("read the kubeconfig (see --kubeconfig and --context): %w", err)
 	}
 	config.UserAgent = "kubectl-mre"
-	cluster, err := clusterclient.New(config, installNamespace)
+	cluster, err := clusterclient.New(config, to.Namespace)
 	if err != nil {
 		return nil, err
 	}
 	cluster.Patience = patience
-	dataPlane, err := cluster.DataPlane()
+	dataPlane, err := to.dataPlane(cluster)
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +80,7 @@ func (p *program) open() (*session, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the kubeconfig (see --kubeconfig and --context): %w", err)
 	}
-	c, err := p.Connect(p.flags, p.install)
+	c, err := p.Connect(p.flags, Install{Namespace: p.install, Account: p.account})
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/cenkalti/backoff/v5"
 	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -32,6 +33,16 @@ func (c *Cluster) DataPlane() (*client.Client, error) { return c.DataPlaneAs(c.N
 // DataPlaneAs connects with the rights of a ServiceAccount. The kubeconfig's user must be allowed to make
 // tokens for it.
 func (c *Cluster) DataPlaneAs(namespace, serviceAccount string) (*client.Client, error) {
+	return c.dataPlane(&tokenSource{cluster: c, namespace: namespace, serviceAccount: serviceAccount})
+}
+
+// DataPlaneAsPod connects with the rights of a pod, by a token like the one that is mounted into it.
+func (c *Cluster) DataPlaneAsPod(pod *corev1.Pod) (*client.Client, error) {
+	return c.dataPlane(&tokenSource{cluster: c, namespace: pod.Namespace, serviceAccount: pod.Spec.ServiceAccountName,
+		boundTo: &authenticationv1.BoundObjectReference{APIVersion: "v1", Kind: "Pod", Name: pod.Name, UID: pod.UID}})
+}
+
+func (c *Cluster) dataPlane(tokens *tokenSource) (*client.Client, error) {
 	userAgent := c.Config.UserAgent
 	if userAgent == "" {
 		userAgent = FieldOwner
@@ -39,7 +50,7 @@ func (c *Cluster) DataPlaneAs(namespace, serviceAccount string) (*client.Client,
 	d, err := client.New(client.Options{
 		BaseURL: fmt.Sprintf("http://mre-dataplane.%s.svc:8080", c.Namespace),
 		HTTPClient: &http.Client{Transport: &tokenTransport{
-			tokens: &tokenSource{cluster: c, namespace: namespace, serviceAccount: serviceAccount},
+			tokens: tokens,
 			next:   c.HTTP.Transport,
 		}},
 		UserAgent: userAgent,
@@ -72,6 +83,8 @@ func (t *tokenTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 type tokenSource struct {
 	cluster                   *Cluster
 	namespace, serviceAccount string
+	// boundTo is the object whose life the token shares; nil for none.
+	boundTo *authenticationv1.BoundObjectReference
 
 	mu      sync.Mutex
 	current string
@@ -86,7 +99,7 @@ func (s *tokenSource) token(ctx context.Context) (string, error) {
 	}
 	const lifetime = time.Hour
 	request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{
-		Audiences: []string{audience}, ExpirationSeconds: new(int64(lifetime.Seconds())),
+		Audiences: []string{audience}, ExpirationSeconds: new(int64(lifetime.Seconds())), BoundObjectRef: s.boundTo,
 	}}
 	answer, err := s.cluster.Kube.CoreV1().ServiceAccounts(s.namespace).
 		CreateToken(ctx, s.serviceAccount, request, metav1.CreateOptions{})

@@ -47,10 +47,11 @@ func TestMediaThatNeverComes(t *testing.T) {
 	}
 	// Of five chunks of two units each, the second half of the second and the whole fourth are lost.
 	lost := map[int]bool{3: true, 6: true, 7: true}
+	agent := p.agent(uid)
 	e := p.run(uid, func(ctx context.Context) error {
 		tl := *whole.Timeline
 		tl.Frames, tl.Ended = nil, nil
-		if err := p.agent.PutTimeline(ctx, uid, tl); err != nil {
+		if err := agent.PutTimeline(ctx, uid, tl); err != nil {
 			return err
 		}
 		for i, u := range units {
@@ -60,11 +61,11 @@ func TestMediaThatNeverComes(t *testing.T) {
 			if err := p.copyUnit(ctx, uid, &u); err != nil {
 				return err
 			}
-			if err := p.agent.RegisterUnit(ctx, uid, u); err != nil {
+			if err := agent.RegisterUnit(ctx, uid, u); err != nil {
 				return err
 			}
 		}
-		return p.agent.EndSource(ctx, uid, api.SourceEnd{Frames: *whole.Timeline.Frames})
+		return agent.EndSource(ctx, uid, api.SourceEnd{Frames: *whole.Timeline.Frames})
 	})
 	if e.State != api.EventStateStateComplete || e.DeadLetters != 0 || e.Progress.ChunksMissing != 1 || *e.Timeline.Frames != m.Truth.Frames {
 		t.Errorf("%s, %d dead letters, %d frames, %+v", e.State, e.DeadLetters, *e.Timeline.Frames, e.Progress)

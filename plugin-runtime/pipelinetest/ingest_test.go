@@ -286,7 +286,7 @@ func TestSupervisorGivesUp(t *testing.T) {
 	if _, err := p.manager.PutPlan(t.Context(), "crash", plan(t, "crash", "http://127.0.0.1:1/x", 6)); err != nil {
 		t.Fatal(err)
 	}
-	err := ingest.Supervise(t.Context(), ingest.Config{Client: p.agent, EventUID: "crash", Log: discard()},
+	err := ingest.Supervise(t.Context(), ingest.Config{Client: p.agent("crash"), EventUID: "crash", Log: discard()},
 		[]string{"/bin/sh", "-c", `echo '{"reason":"SourceCorrupt","error":"torn at byte 7"}'; exit 1`})
 	if err != nil {
 		t.Fatal(err)
@@ -302,7 +302,7 @@ func TestSupervisorStops(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	began := time.Now()
-	err := ingest.Supervise(ctx, ingest.Config{Client: p.agent, EventUID: "x", Log: discard()}, []string{"/bin/sleep", "60"})
+	err := ingest.Supervise(ctx, ingest.Config{Client: p.agent("x"), EventUID: "x", Log: discard()}, []string{"/bin/sleep", "60"})
 	if !errors.Is(err, ingest.ErrStopped) || time.Since(began) > 5*time.Second {
 		t.Fatalf("err = %v after %s", err, time.Since(began))
 	}

@@ -18,14 +18,10 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
-	authenticationv1 "k8s.io/api/authentication/v1"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/client-go/kubernetes/fake"
-	k8stesting "k8s.io/client-go/testing"
 	"k8s.io/utils/clock"
 
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
-	"github.com/mre-operator/mre-operator/internal/dataplane/auth"
+	"github.com/mre-operator/mre-operator/internal/dataplane/auth/authtest"
 	"github.com/mre-operator/mre-operator/internal/dataplane/client"
 	"github.com/mre-operator/mre-operator/internal/dataplane/server"
 	"github.com/mre-operator/mre-operator/internal/dataplane/store"
@@ -69,12 +65,10 @@ func ingestChild(url string) int {
 
 // plane is a running data plane with its bucket and a web server of sources.
 type plane struct {
-	t          *testing.T
-	url        string
-	agentToken string
-	manager    *client.Client
-	agent      *client.Client
-	bucket     *objects.Bucket
+	t       *testing.T
+	url     string
+	manager *client.Client
+	bucket  *objects.Bucket
 }
 
 func start(t *testing.T) *plane {
@@ -85,9 +79,7 @@ func start(t *testing.T) *plane {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { rows.Close() })
-	s := server.New(rows, bucket, auth.NewAuthenticator(tokenReviews(), auth.Accounts{
-		Manager: auth.ServiceAccount{Namespace: "mre-system", Name: "mre-manager"}, AgentName: "mre-agent",
-	}, clock.RealClock{}), clock.RealClock{}, server.Options{
+	s := server.New(rows, bucket, authtest.New().Authenticator(clock.RealClock{}), clock.RealClock{}, server.Options{
 		URLLifetime: 15 * time.Minute, SourceURLLifetime: time.Hour, SweepAge: time.Hour, SweepInterval: time.Hour,
 	})
 	listener, metrics := listen(t), listen(t)
@@ -101,8 +93,7 @@ func start(t *testing.T) *plane {
 		}
 	})
 	p := &plane{t: t, url: "http://" + listener.Addr().String(), bucket: bucket}
-	p.agentToken = p.token("football:mre-agent")
-	p.agent, p.manager = p.client(p.agentToken), p.client(p.token("mre-system:mre-manager"))
+	p.manager = p.client(p.token(authtest.Token("mre-system", "mre-manager")))
 	return p
 }
 
@@ -115,23 +106,21 @@ func listen(t *testing.T) net.Listener {
 	return l
 }
 
-// tokenReviews answers as the API server does for tokens that name their
-// account.
-func tokenReviews() *fake.Clientset {
-	c := fake.NewClientset()
-	c.PrependReactor("create", "tokenreviews", func(action k8stesting.Action) (bool, runtime.Object, error) {
-		review := action.(k8stesting.CreateAction).GetObject().(*authenticationv1.TokenReview).DeepCopy()
-		review.Status = authenticationv1.TokenReviewStatus{Authenticated: true, Audiences: []string{auth.Audience},
-			User: authenticationv1.UserInfo{Username: "system:serviceaccount:" + review.Spec.Token}}
-		return true, review, nil
-	})
-	return c
+// agent is a client with the rights of an Event's Jobs.
+func (p *plane) agent(uid string) *client.Client {
+	p.t.Helper()
+	return p.client(p.agentToken(uid))
 }
 
-func (p *plane) token(account string) string {
+func (p *plane) agentToken(uid string) string {
+	p.t.Helper()
+	return p.token(authtest.AgentToken("football", uid))
+}
+
+func (p *plane) token(token string) string {
 	p.t.Helper()
 	file := filepath.Join(p.t.TempDir(), "token")
-	if err := os.WriteFile(file, []byte(account), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(token), 0o600); err != nil {
 		p.t.Fatal(err)
 	}
 	return file
@@ -197,8 +186,8 @@ func (p *plane) ingest(ctx context.Context, uid string) error {
 	if err != nil {
 		return err
 	}
-	return ingest.Supervise(ctx, ingest.Config{Client: p.agent, EventUID: uid, Log: discard()},
-		[]string{"/usr/bin/env", childURL + "=" + p.url, childUID + "=" + uid, childToken + "=" + p.agentToken, self})
+	return ingest.Supervise(ctx, ingest.Config{Client: p.agent(uid), EventUID: uid, Log: discard()},
+		[]string{"/usr/bin/env", childURL + "=" + p.url, childUID + "=" + uid, childToken + "=" + p.agentToken(uid), self})
 }
 
 // run works on an Event until it is complete.
@@ -217,7 +206,7 @@ func (p *plane) run(uid string, feed func(ctx context.Context) error) api.EventS
 	g.Go(func() error { return feed(ctx) })
 	for pool, runner := range map[api.Pool]agent.Runner{api.PoolWork: analyse, api.PoolRender: renderer} {
 		g.Go(func() error {
-			err := agent.Run(ctx, agent.Config{Client: p.agent, EventUID: uid, Holder: "test-" + string(pool), Pool: pool, Runner: runner,
+			err := agent.Run(ctx, agent.Config{Client: p.agent(uid), EventUID: uid, Holder: "test-" + string(pool), Pool: pool, Runner: runner,
 				Patience: time.Minute, Log: slog.New(slog.NewTextHandler(testWriter{p.t}, &slog.HandlerOptions{Level: slog.LevelWarn}))})
 			if err != nil {
 				return fmt.Errorf("%s: %w", pool, err)

@@ -25,6 +25,7 @@ import (
 	mrev1alpha1 "github.com/mre-operator/mre-operator/api/v1alpha1"
 	"github.com/mre-operator/mre-operator/internal/clusterclient"
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
+	dpclient "github.com/mre-operator/mre-operator/internal/dataplane/client"
 	"github.com/mre-operator/mre-operator/test/fixtures/match"
 )
 
@@ -230,8 +231,8 @@ type running struct {
 func (w *world) begin(name string, d delivery, source string, m *material, random *rand.Rand) *running {
 	w.Helper()
 	if m != nil {
-		w.node.play(name, func(ctx context.Context, uid string) error {
-			return courier{material: m, agent: w.agent, plane: w.plane, bucket: w.bucket, namespace: namespace, uid: uid, random: random}.deliver(ctx, d)
+		w.node.play(name, func(ctx context.Context, agent *dpclient.Client, uid string) error {
+			return courier{material: m, agent: agent, plane: w.plane, bucket: w.bucket, namespace: namespace, uid: uid, random: random}.deliver(ctx, d)
 		})
 	}
 	e := &running{delivery: d, ended: make(chan struct{}), Event: &mrev1alpha1.Event{

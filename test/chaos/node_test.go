@@ -22,6 +22,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	mrev1alpha1 "github.com/mre-operator/mre-operator/api/v1alpha1"
+	dpclient "github.com/mre-operator/mre-operator/internal/dataplane/client"
+	"github.com/mre-operator/mre-operator/test/support/jobpod"
 )
 
 // node stands in for the kubelet and the controller of Jobs: it runs the command of every Job as a process of this
@@ -30,7 +32,7 @@ type node struct {
 	*world
 	mu sync.Mutex
 	// ingests play the ingest Jobs of Events, by the Event's name. An Event without one has the real ingest.
-	ingests map[string]func(ctx context.Context, uid string) error
+	ingests map[string]func(ctx context.Context, agent *dpclient.Client, uid string) error
 	// jobs are those that were started, until they are gone.
 	jobs map[types.UID]*job
 }
@@ -42,11 +44,11 @@ type job struct {
 }
 
 func newNode(w *world) *node {
-	return &node{world: w, ingests: map[string]func(context.Context, string) error{}, jobs: map[types.UID]*job{}}
+	return &node{world: w, ingests: map[string]func(context.Context, *dpclient.Client, string) error{}, jobs: map[types.UID]*job{}}
 }
 
 // play makes a function the ingest Job of an Event.
-func (n *node) play(event string, ingest func(ctx context.Context, uid string) error) {
+func (n *node) play(event string, ingest func(ctx context.Context, agent *dpclient.Client, uid string) error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.ingests[event] = ingest
@@ -99,23 +101,46 @@ func slot(j *batchv1.Job) string {
 }
 
 // work is the life of a Job's pod.
-func (n *node) work(ctx context.Context, j *job, ingest func(ctx context.Context, uid string) error) {
+func (n *node) work(ctx context.Context, j *job, ingest func(ctx context.Context, agent *dpclient.Client, uid string) error) {
 	n.report(ctx, j, func(s *batchv1.JobStatus) {
 		at := metav1.Now()
 		s.StartTime, s.Active, s.Ready = &at, 1, new(int32(1))
 	})
-	var err error
-	if j.Labels[mrev1alpha1.LabelRole] == "ingest" && ingest != nil {
-		if err = ingest(ctx, j.Labels[mrev1alpha1.LabelEventUID]); err != nil && ctx.Err() == nil {
-			n.fault("deliver to Event %s: %v", j.Labels[mrev1alpha1.LabelEvent], err)
-		}
-	} else {
-		err = n.process(ctx, j)
-	}
+	err := n.live(ctx, j, ingest)
 	n.mu.Lock()
 	j.ended = true
 	n.mu.Unlock()
 	n.report(ctx, j, func(s *batchv1.JobStatus) { end(s, err) })
+}
+
+// live runs what is in the pod, for as long as there is a pod.
+func (n *node) live(ctx context.Context, j *job, ingest func(ctx context.Context, agent *dpclient.Client, uid string) error) error {
+	pod, err := jobpod.Make(ctx, n.cluster, &j.Job)
+	if err != nil {
+		if ctx.Err() == nil {
+			n.fault("%v", err)
+		}
+		return err
+	}
+	defer func() { _ = n.cluster.Delete(context.WithoutCancel(ctx), pod, client.GracePeriodSeconds(0)) }()
+	token, err := n.podToken(pod)
+	if err != nil {
+		if ctx.Err() == nil {
+			n.fault("%v", err)
+		}
+		return err
+	}
+	if j.Labels[mrev1alpha1.LabelRole] != "ingest" || ingest == nil {
+		return n.process(ctx, j, token)
+	}
+	file := filepath.Join(n.dir, j.Name+".token")
+	if err := os.WriteFile(file, []byte(token), 0o600); err != nil {
+		return err
+	}
+	if err = ingest(ctx, n.client(file), j.Labels[mrev1alpha1.LabelEventUID]); err != nil && ctx.Err() == nil {
+		n.fault("deliver to Event %s: %v", j.Labels[mrev1alpha1.LabelEvent], err)
+	}
+	return err
 }
 
 // end is what the controller of Jobs writes when a pod has ended.
@@ -150,7 +175,7 @@ func (n *node) report(ctx context.Context, j *job, change func(*batchv1.JobStatu
 }
 
 // process runs the container of a Job, with its volumes in a folder.
-func (n *node) process(ctx context.Context, j *job) error {
+func (n *node) process(ctx context.Context, j *job, token string) error {
 	pod := &j.Spec.Template.Spec
 	container := &pod.Containers[0]
 	dir, err := os.MkdirTemp(n.dir, j.Name+"-")
@@ -171,10 +196,8 @@ func (n *node) process(ctx context.Context, j *job) error {
 			continue
 		}
 		for _, source := range volume.Projected.Sources {
-			token, err := n.token(j.Namespace, pod.ServiceAccountName, source.ServiceAccountToken.Audience)
-			if err != nil {
-				n.fault("%v", err)
-				return err
+			if source.ServiceAccountToken == nil {
+				continue
 			}
 			if err := os.WriteFile(filepath.Join(dir, volume.Name, source.ServiceAccountToken.Path), []byte(token), 0o600); err != nil {
 				return err

@@ -54,10 +54,10 @@ type world struct {
 	bucket   *objects.Bucket
 	storeURL string
 	planeURL string
-	// plane calls with the manager's rights, and agent with those of the Jobs; both go on calling for minutes.
-	plane, agent *dpclient.Client
-	processes    *processes
-	node         *node
+	// plane calls with the manager's rights; it goes on calling for minutes, as those for the Jobs that are played do.
+	plane     *dpclient.Client
+	processes *processes
+	node      *node
 
 	mu     sync.Mutex
 	random *rand.Rand
@@ -85,7 +85,7 @@ func newWorld(t *testing.T, random *rand.Rand, databases ...string) *world {
 	})
 	w.startObjectStore()
 	w.startDataPlanes(databases)
-	w.plane, w.agent = w.client(installNamespace, "mre-manager"), w.client(namespace, "mre-agent")
+	w.plane = w.client(w.tokenFile(installNamespace, "mre-manager"))
 	w.node = newNode(w)
 	go w.node.run(ctx)
 	for _, name := range []string{"manager-a", "manager-b"} {
@@ -261,8 +261,18 @@ func (w *world) ready(url string) {
 
 // token is what a pod of the ServiceAccount finds mounted; without audiences it is for the API server.
 func (w *world) token(namespace, account string, audiences ...string) (string, error) {
+	return w.boundToken(namespace, account, nil, audiences...)
+}
+
+// podToken is for the data plane.
+func (w *world) podToken(pod *corev1.Pod) (string, error) {
+	return w.boundToken(pod.Namespace, pod.Spec.ServiceAccountName,
+		&authenticationv1.BoundObjectReference{APIVersion: "v1", Kind: "Pod", Name: pod.Name, UID: pod.UID}, audience)
+}
+
+func (w *world) boundToken(namespace, account string, to *authenticationv1.BoundObjectReference, audiences ...string) (string, error) {
 	day := int64(24 * 3600)
-	request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{Audiences: audiences, ExpirationSeconds: &day}}
+	request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{Audiences: audiences, ExpirationSeconds: &day, BoundObjectRef: to}}
 	sa := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: account}}
 	if err := w.cluster.SubResource("token").Create(w.ctx, sa, request); err != nil {
 		return "", fmt.Errorf("make a token for %s/%s: %w", namespace, account, err)
@@ -293,9 +303,9 @@ func (w *world) kubeconfig(account, name string) string {
 	return file
 }
 
-func (w *world) client(namespace, account string) *dpclient.Client {
+func (w *world) client(tokenFile string) *dpclient.Client {
 	w.Helper()
-	c, err := dpclient.New(dpclient.Options{BaseURL: w.planeURL, TokenFile: w.tokenFile(namespace, account), RetryFor: 5 * time.Minute})
+	c, err := dpclient.New(dpclient.Options{BaseURL: w.planeURL, TokenFile: tokenFile, RetryFor: 5 * time.Minute})
 	w.must(err)
 	return c
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/mre-operator/mre-operator/controllers"
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
+	"github.com/mre-operator/mre-operator/internal/dataplane/auth/authtest"
 	dataplane "github.com/mre-operator/mre-operator/internal/dataplane/client"
 )
 
@@ -47,7 +48,7 @@ type manager struct {
 func (r *run) startManager() {
 	r.t.Helper()
 	m := &manager{run: r, proc: newProc(r.ctx, "manager"), queue: map[item]time.Time{}, feedSeen: -1}
-	m.data = r.dial(m.proc, "mre-system:mre-manager")
+	m.data = r.dial(m.proc, authtest.Token("mre-system", "mre-manager"))
 	c, err := client.New(cluster.config, client.Options{Scheme: cluster.scheme, Mapper: cluster.mapper, HTTPClient: &http.Client{
 		Transport: &faultyTransport{next: cluster.http.Transport, layer: layerAPI, inject: r.inject, proc: m.proc, answered: r.sawAPI}}})
 	r.must(err)

@@ -7,13 +7,7 @@ import (
 	"net/http"
 	"time"
 
-	authenticationv1 "k8s.io/api/authentication/v1"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/kubernetes/fake"
-	k8stesting "k8s.io/client-go/testing"
-
-	"github.com/mre-operator/mre-operator/internal/dataplane/auth"
+	"github.com/mre-operator/mre-operator/internal/dataplane/auth/authtest"
 	"github.com/mre-operator/mre-operator/internal/dataplane/client"
 	"github.com/mre-operator/mre-operator/internal/dataplane/server"
 	"github.com/mre-operator/mre-operator/internal/dataplane/store"
@@ -27,17 +21,8 @@ const (
 	lease = time.Minute
 )
 
-// reviews answers as the API server does for tokens that name their account.
-var reviews = func() kubernetes.Interface {
-	c := fake.NewClientset()
-	c.PrependReactor("create", "tokenreviews", func(action k8stesting.Action) (bool, runtime.Object, error) {
-		review := action.(k8stesting.CreateAction).GetObject().(*authenticationv1.TokenReview).DeepCopy()
-		review.Status = authenticationv1.TokenReviewStatus{Authenticated: true, Audiences: []string{auth.Audience},
-			User: authenticationv1.UserInfo{Username: "system:serviceaccount:" + review.Spec.Token}}
-		return true, review, nil
-	})
-	return c
-}()
+// reviews are all runs'.
+var reviews = authtest.New()
 
 // dataPlane is one process of the data plane.
 type dataPlane struct {
@@ -58,33 +43,31 @@ func (r *run) startPlane() {
 		}})
 	r.must(err)
 	p.rows = rows
-	p.server = server.New(rows, r.bucket, auth.NewAuthenticator(reviews, auth.Accounts{
-		Manager: auth.ServiceAccount{Namespace: "mre-system", Name: "mre-manager"}, AgentName: "mre-agent",
-	}, r.clock), r.clock, server.Options{URLLifetime: urlLifetime, SourceURLLifetime: time.Hour, SweepAge: sweepAge, SweepInterval: time.Hour})
+	p.server = server.New(rows, r.bucket, reviews.Authenticator(r.clock), r.clock, server.Options{URLLifetime: urlLifetime, SourceURLLifetime: time.Hour, SweepAge: sweepAge, SweepInterval: time.Hour})
 	p.handler, err = p.server.Handler()
 	r.must(err)
 	p.sweeper = sweep.New(rows, r.bucket, r.clock, sweep.Options{Age: sweepAge})
 	r.plane = p
 }
 
-// dial is a client with the token of an account, for a process.
-func (r *run) dial(p *proc, account string) *client.Client {
+// dial is a client with a token, for a process.
+func (r *run) dial(p *proc, token string) *client.Client {
 	r.t.Helper()
 	c, err := client.New(client.Options{BaseURL: r.url, RetryFor: -1, HTTPClient: &http.Client{
-		Transport: &faultyTransport{next: planeTransport{account, r}, layer: layerHTTP, inject: r.inject, proc: p}}})
+		Transport: &faultyTransport{next: planeTransport{token, r}, layer: layerHTTP, inject: r.inject, proc: p}}})
 	r.must(err)
 	return c
 }
 
-// planeTransport adds the token of an account of the run's namespace.
+// planeTransport adds the token.
 type planeTransport struct {
-	account string
-	run     *run
+	token string
+	run   *run
 }
 
 func (t planeTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	req = req.Clone(req.Context())
-	req.Header.Set("Authorization", "Bearer "+t.account)
+	req.Header.Set("Authorization", "Bearer "+t.token)
 	return t.run.network.RoundTrip(req)
 }
 

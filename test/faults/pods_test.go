@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
+	"github.com/mre-operator/mre-operator/internal/dataplane/auth/authtest"
 	"github.com/mre-operator/mre-operator/internal/dataplane/client"
 	"github.com/mre-operator/mre-operator/internal/upload"
 )
@@ -45,7 +46,7 @@ type pod struct {
 
 func (r *run) newPod(job, role string, ordinal int32) *pod {
 	p := &pod{run: r, proc: newProc(r.ctx, role+"-"+strconv.Itoa(int(ordinal))), puts: upload.New(), job: job, role: role, slot: ordinal}
-	p.data = r.dial(p.proc, r.namespace+":mre-agent")
+	p.data = r.dial(p.proc, authtest.AgentToken(r.namespace, r.eventUID))
 	switch role {
 	case "ingest":
 		p.act = (&ingest{pod: p}).step

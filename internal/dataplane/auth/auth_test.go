@@ -13,10 +13,12 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/fake"
+	metadatafake "k8s.io/client-go/metadata/fake"
 	k8stesting "k8s.io/client-go/testing"
 	testclock "k8s.io/utils/clock/testing"
 
@@ -57,18 +59,24 @@ func (r *reviewer) client() *fake.Clientset {
 	return client
 }
 
+// noObjects is a cluster without pods and Jobs.
+func noObjects() *metadatafake.FakeMetadataClient {
+	return metadatafake.NewSimpleMetadataClient(metadatafake.NewTestScheme())
+}
+
 func header(token string) http.Header {
 	return http.Header{"Authorization": {"Bearer " + token}}
 }
 
 func TestWhoIsWho(t *testing.T) {
 	reviews := &reviewer{audiences: []string{Audience}}
-	auth := NewAuthenticator(reviews.client(), accounts, testclock.NewFakePassiveClock(time.Unix(0, 0)))
+	auth := NewAuthenticator(reviews.client(), noObjects(), accounts, testclock.NewFakePassiveClock(time.Unix(0, 0)))
+	const podless = "its token is not bound to a pod: use the one that the kubelet mounts into the pod of a Job"
 	for token, want := range map[string]Identity{
 		"system:serviceaccount:mre-system:mre-manager": {Name: "mre-system/mre-manager", Manager: true},
 		"system:serviceaccount:other:mre-manager":      {Name: "other/mre-manager"},
 		"system:serviceaccount:mre-system:mre-viewer":  {Name: "mre-system/mre-viewer", Viewer: true},
-		"system:serviceaccount:football:mre-agent":     {Name: "football/mre-agent", AgentOf: "football"},
+		"system:serviceaccount:football:mre-agent":     {Name: "football/mre-agent", AgentOf: "football", NoEvent: podless},
 		"system:serviceaccount:football:default":       {Name: "football/default"},
 		"system:serviceaccount::mre-agent":             {Name: "system:serviceaccount::mre-agent"},
 		"mre-manager":                                  {Name: "mre-manager"},
@@ -77,7 +85,7 @@ func TestWhoIsWho(t *testing.T) {
 		if err != nil {
 			t.Errorf("%s: %v", token, err)
 		}
-		if diff := cmp.Diff(want, got); diff != "" {
+		if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(Identity{})); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", token, diff)
 		}
 	}
@@ -100,7 +108,7 @@ func TestTokensThatAreRefused(t *testing.T) {
 		"API server failed": {header: header("a-secret"), down: true, want: ErrUnavailable},
 	} {
 		reviews := &reviewer{audiences: c.audiences, down: c.down}
-		auth := NewAuthenticator(reviews.client(), accounts, testclock.NewFakePassiveClock(time.Unix(0, 0)))
+		auth := NewAuthenticator(reviews.client(), noObjects(), accounts, testclock.NewFakePassiveClock(time.Unix(0, 0)))
 		_, err := auth.Authenticate(t.Context(), c.header)
 		if !errors.Is(err, c.want) {
 			t.Errorf("%s: %v", name, err)
@@ -114,7 +122,7 @@ func TestTokensThatAreRefused(t *testing.T) {
 func TestAnswersAreRememberedForAWhile(t *testing.T) {
 	reviews := &reviewer{audiences: []string{Audience}}
 	clock := testclock.NewFakePassiveClock(time.Unix(0, 0))
-	auth := NewAuthenticator(reviews.client(), accounts, clock)
+	auth := NewAuthenticator(reviews.client(), noObjects(), accounts, clock)
 	ask := func(token string, want int) {
 		t.Helper()
 		_, _ = auth.Authenticate(t.Context(), header(token))
@@ -122,20 +130,20 @@ func TestAnswersAreRememberedForAWhile(t *testing.T) {
 			t.Fatalf("the API server was asked %d times, want %d", reviews.asked, want)
 		}
 	}
-	ask("system:serviceaccount:a:mre-agent", 1)
-	ask("system:serviceaccount:a:mre-agent", 1)
+	ask("system:serviceaccount:a:default", 1)
+	ask("system:serviceaccount:a:default", 1)
 	ask("bad", 2)
 	ask("bad", 2)
 	clock.SetTime(clock.Now().Add(badFor))
 	ask("bad", 3)
-	ask("system:serviceaccount:a:mre-agent", 3)
+	ask("system:serviceaccount:a:default", 3)
 	clock.SetTime(clock.Now().Add(60 * time.Second))
-	ask("system:serviceaccount:a:mre-agent", 4)
+	ask("system:serviceaccount:a:default", 4)
 }
 
 func TestAFailureIsNotRemembered(t *testing.T) {
 	reviews := &reviewer{audiences: []string{Audience}, down: true}
-	auth := NewAuthenticator(reviews.client(), accounts, testclock.NewFakePassiveClock(time.Unix(0, 0)))
+	auth := NewAuthenticator(reviews.client(), noObjects(), accounts, testclock.NewFakePassiveClock(time.Unix(0, 0)))
 	_, _ = auth.Authenticate(t.Context(), header("a"))
 	reviews.down = false
 	if _, err := auth.Authenticate(t.Context(), header("a")); err != nil {
@@ -145,7 +153,7 @@ func TestAFailureIsNotRemembered(t *testing.T) {
 
 func TestAnAskerThatLeavesDoesNotFailTheOthers(t *testing.T) {
 	reviews := &reviewer{audiences: []string{Audience}}
-	auth := NewAuthenticator(reviews.client(), accounts, testclock.NewFakePassiveClock(time.Unix(0, 0)))
+	auth := NewAuthenticator(reviews.client(), noObjects(), accounts, testclock.NewFakePassiveClock(time.Unix(0, 0)))
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := auth.Authenticate(gone, header("a")); err != nil {
@@ -155,9 +163,9 @@ func TestAnAskerThatLeavesDoesNotFailTheOthers(t *testing.T) {
 
 func TestCacheIsBounded(t *testing.T) {
 	clock := testclock.NewFakePassiveClock(time.Unix(0, 0))
-	c := newCache(clock)
+	c := newCache[int, string](clock)
 	for i := range 3 * maxCached {
-		c.put([32]byte{byte(i), byte(i >> 8), byte(i >> 16)}, verdict{}, time.Minute)
+		c.put(i, "", time.Minute)
 	}
 	if len(c.entries) > maxCached {
 		t.Errorf("%d entries", len(c.entries))
@@ -193,12 +201,14 @@ func TestRolesByOperation(t *testing.T) {
 	callers := map[string]Identity{
 		"manager": {Name: "manager", Manager: true},
 		"viewer":  {Name: "viewer", Viewer: true},
-		"agent":   {Name: "agent", AgentOf: "here"},
-		"foreign": {Name: "foreign", AgentOf: "elsewhere"},
+		"agent":   {Name: "agent", AgentOf: "here", AgentOfEvent: "match"},
+		"foreign": {Name: "foreign", AgentOf: "elsewhere", AgentOfEvent: "match"},
+		"another": {Name: "another", AgentOf: "here", AgentOfEvent: "training"},
+		"podless": {Name: "podless", AgentOf: "here", NoEvent: "no pod"},
 		"nobody":  {Name: "nobody"},
 	}
 	allowed := map[Role][]string{
-		Anybody: {"manager", "viewer", "agent", "foreign", "nobody"},
+		Anybody: {"manager", "viewer", "agent", "foreign", "another", "podless", "nobody"},
 		Manager: {"manager"},
 		Agent:   {"manager", "agent"},
 		Viewer:  {"manager", "viewer"},
@@ -211,17 +221,17 @@ func TestRolesByOperation(t *testing.T) {
 			may[name] = true
 		}
 		for name, caller := range callers {
-			err := Authorize(caller, operation, here)
+			err := Authorize(caller, operation, "match", here)
 			if may[name] != (err == nil) || (err != nil && !errors.Is(err, ErrForbidden)) {
 				t.Errorf("%s as %s: %v", operation, name, err)
 			}
 		}
 	}
-	if err := Authorize(callers["manager"], "AddedLater", here); !errors.Is(err, ErrForbidden) {
+	if err := Authorize(callers["manager"], "AddedLater", "match", here); !errors.Is(err, ErrForbidden) {
 		t.Errorf("an operation that is not in the table: %v", err)
 	}
 	gone := errors.New("gone")
-	if err := Authorize(callers["agent"], "LeaseTask", func() (string, error) { return "", gone }); !errors.Is(err, gone) {
+	if err := Authorize(callers["agent"], "LeaseTask", "match", func() (string, error) { return "", gone }); !errors.Is(err, gone) {
 		t.Errorf("the Event's own error is lost: %v", err)
 	}
 }

@@ -17,6 +17,7 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/metadata"
 	"k8s.io/utils/clock"
 )
 
@@ -30,9 +31,9 @@ var (
 const (
 	// goodFor bounds how long a token still works after its Pod has gone.
 	goodFor = 30 * time.Second
-	// badFor keeps a caller that repeats a bad token from loading the API server.
+	// badFor keeps a caller that repeats a bad token, or one that works for no Event, from loading the API server.
 	badFor = 5 * time.Second
-	// reviewTimeout bounds one question to the API server.
+	// reviewTimeout bounds the questions about one caller.
 	reviewTimeout = 10 * time.Second
 	// maxToken is far above a ServiceAccount token's length.
 	maxToken = 16 << 10
@@ -42,13 +43,24 @@ const (
 type Authenticator struct {
 	cluster  kubernetes.Interface
 	accounts Accounts
-	cache    *cache
+	pods     *pods
+	verdicts *cache[[sha256.Size]byte, verdict]
+	access   *cache[[sha256.Size]byte, bool]
 	asking   singleflight.Group
 }
 
-// NewAuthenticator makes one. Its identity in the cluster needs `create` on tokenreviews.authentication.k8s.io.
-func NewAuthenticator(cluster kubernetes.Interface, accounts Accounts, clock clock.PassiveClock) *Authenticator {
-	return &Authenticator{cluster: cluster, accounts: accounts, cache: newCache(clock)}
+type verdict struct {
+	identity Identity
+	err      error
+}
+
+// NewAuthenticator makes one. Its identity in the cluster needs `create` on tokenreviews and subjectaccessreviews,
+// and `get` on pods and jobs, of which it reads the metadata alone.
+func NewAuthenticator(cluster kubernetes.Interface, objects metadata.Interface, accounts Accounts, clock clock.PassiveClock) *Authenticator {
+	return &Authenticator{
+		cluster: cluster, accounts: accounts, pods: newPods(objects, clock),
+		verdicts: newCache[[sha256.Size]byte, verdict](clock), access: newCache[[sha256.Size]byte, bool](clock),
+	}
 }
 
 // Authenticate finds out who sent a request.
@@ -59,7 +71,7 @@ func (a *Authenticator) Authenticate(ctx context.Context, header http.Header) (I
 	}
 	// The token itself is never kept.
 	sum := sha256.Sum256([]byte(token))
-	if known, ok := a.cache.get(sum); ok {
+	if known, ok := a.verdicts.get(sum); ok {
 		return known.identity, known.err
 	}
 	// One question for all requests with this token; it does not end with the request that asked first.
@@ -68,10 +80,12 @@ func (a *Authenticator) Authenticate(ctx context.Context, header http.Header) (I
 		defer cancel()
 		identity, err := a.review(asking, token)
 		switch {
+		case err == nil && identity.NoEvent == "":
+			a.verdicts.put(sum, verdict{identity: identity}, goodFor)
 		case err == nil:
-			a.cache.put(sum, verdict{identity: identity}, goodFor)
+			a.verdicts.put(sum, verdict{identity: identity}, badFor)
 		case errors.Is(err, ErrUnauthenticated):
-			a.cache.put(sum, verdict{err: err}, badFor)
+			a.verdicts.put(sum, verdict{err: err}, badFor)
 		}
 		return identity, err
 	})
@@ -94,7 +108,17 @@ func (a *Authenticator) review(ctx context.Context, token string) (Identity, err
 	if !slices.Contains(answer.Status.Audiences, Audience) {
 		return Identity{}, fmt.Errorf("%w: the token is not made for the audience %s", ErrUnauthenticated, Audience)
 	}
-	return a.accounts.identify(answer.Status.User.Username), nil
+	identity := a.accounts.identify(answer.Status.User)
+	if identity.AgentOf == "" {
+		return identity, nil
+	}
+	if identity.AgentOfEvent, err = a.pods.eventOf(ctx, identity.AgentOf, answer.Status.User.Extra); err != nil {
+		if errors.Is(err, ErrUnavailable) {
+			return Identity{}, err
+		}
+		identity.NoEvent = err.Error()
+	}
+	return identity, nil
 }
 
 func bearer(header http.Header) (string, error) {

@@ -20,7 +20,7 @@ const (
 	Anybody
 	// Viewer reads.
 	Viewer
-	// Agent does the work of one namespace's Events.
+	// Agent does the work of one Event.
 	Agent
 	// Reader is a Viewer, or an Agent for its own namespace's Events: what plugins ask for.
 	Reader
@@ -80,9 +80,10 @@ var required = map[string]Role{
 // Required names the role that an operation of the API asks for.
 func Required(operation string) Role { return required[operation] }
 
-// Authorize refuses with ErrForbidden what the caller may not do. namespace tells where the operation's Event
-// is; it is asked for agents only, and its error is handed through.
-func Authorize(caller Identity, operation string, namespace func() (string, error)) error {
+// Authorize refuses with ErrForbidden what a caller with a role of ours may not do. event is the UID that the
+// operation's path names, and namespace tells where that Event is; it is asked for agents only, and its error is
+// handed through.
+func Authorize(caller Identity, operation, event string, namespace func() (string, error)) error {
 	role := Required(operation)
 	switch {
 	case role == Nobody:
@@ -92,15 +93,27 @@ func Authorize(caller Identity, operation string, namespace func() (string, erro
 	case (role == Viewer || role == Reader) && caller.Viewer:
 		return nil
 	case (role == Agent || role == Reader) && caller.AgentOf != "":
-		where, err := namespace()
-		if err != nil {
-			return err
-		}
-		if where != caller.AgentOf {
-			return fmt.Errorf("%w: %s works for Events of its own namespace only", ErrForbidden, caller.Name)
-		}
-		return nil
+		return authorizeAgent(caller, event, namespace)
 	default:
 		return fmt.Errorf("%w: %s may not call %s", ErrForbidden, caller.Name, operation)
 	}
+}
+
+// authorizeAgent lets an agent work for its own Event. The namespace is that of the data plane's rows: it must be
+// the one in which the cluster says that the Event is.
+func authorizeAgent(caller Identity, event string, namespace func() (string, error)) error {
+	if caller.AgentOfEvent == "" {
+		return fmt.Errorf("%w: %s works for no Event: %s", ErrForbidden, caller.Name, caller.NoEvent)
+	}
+	if event != caller.AgentOfEvent {
+		return fmt.Errorf("%w: %s works for the Event with UID %s only", ErrForbidden, caller.Name, caller.AgentOfEvent)
+	}
+	where, err := namespace()
+	if err != nil {
+		return err
+	}
+	if where != caller.AgentOf {
+		return fmt.Errorf("%w: %s works for Events of its own namespace only", ErrForbidden, caller.Name)
+	}
+	return nil
 }

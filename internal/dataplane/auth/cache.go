@@ -3,7 +3,6 @@
 package auth
 
 import (
-	"crypto/sha256"
 	"sync"
 	"time"
 
@@ -13,43 +12,42 @@ import (
 // maxCached bounds the memory that callers can make us use.
 const maxCached = 4096
 
-type verdict struct {
-	identity Identity
-	err      error
-	expires  time.Time
-}
-
-// cache keeps verdicts by the hash of a token.
-type cache struct {
+// cache keeps answers of the API server for a while.
+type cache[K comparable, V any] struct {
 	clock clock.PassiveClock
 
 	mu      sync.Mutex
-	entries map[[sha256.Size]byte]verdict
+	entries map[K]entry[V]
 }
 
-func newCache(clock clock.PassiveClock) *cache {
-	return &cache{clock: clock, entries: make(map[[sha256.Size]byte]verdict)}
+type entry[V any] struct {
+	value   V
+	expires time.Time
 }
 
-func (c *cache) get(key [sha256.Size]byte) (verdict, bool) {
+func newCache[K comparable, V any](clock clock.PassiveClock) *cache[K, V] {
+	return &cache[K, V]{clock: clock, entries: make(map[K]entry[V])}
+}
+
+func (c *cache[K, V]) get(key K) (V, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	found, ok := c.entries[key]
-	return found, ok && c.clock.Now().Before(found.expires)
+	return found.value, ok && c.clock.Now().Before(found.expires)
 }
 
-func (c *cache) put(key [sha256.Size]byte, v verdict, lifetime time.Duration) {
+func (c *cache[K, V]) put(key K, value V, lifetime time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	v.expires = c.clock.Now().Add(lifetime)
 	if len(c.entries) >= maxCached {
 		c.makeRoom()
 	}
-	c.entries[key] = v
+	c.entries[key] = entry[V]{value: value, expires: c.clock.Now().Add(lifetime)}
 }
 
-// makeRoom drops what has expired, and any entry when nothing has: whoever is dropped is reviewed again.
-func (c *cache) makeRoom() {
+// makeRoom drops what has expired, and any entry when nothing has: the API server is asked again about what was
+// dropped.
+func (c *cache[K, V]) makeRoom() {
 	now := c.clock.Now()
 	for key, entry := range c.entries {
 		if !now.Before(entry.expires) {

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package auth says who calls the data plane and what they may do: a projected ServiceAccount token is checked
-// by TokenReview, and one table names the role that every operation asks for.
+// Package auth says who calls the data plane and what they may do: a ServiceAccount token is checked by TokenReview,
+// the pod of an agent's token leads to the Event that it works for, and one table names the role that every
+// operation asks for. Who has no role of ours is judged by the cluster's own rules (SubjectAccessReview).
 package auth
 
 import (
 	"fmt"
 	"strings"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
 )
 
 // Audience is what a token must be made for.
@@ -44,8 +47,14 @@ type Identity struct {
 	Manager bool
 	// Viewer may read everything.
 	Viewer bool
-	// AgentOf is the namespace whose Events the caller's Jobs work for; empty for others.
+	// AgentOf is the namespace of the caller's pod, when it runs as the account of Jobs; empty for others.
 	AgentOf string
+	// AgentOfEvent is the UID of the one Event that an agent works for.
+	AgentOfEvent string
+	// NoEvent says why an agent works for none.
+	NoEvent string
+	// user is what the API server knows of the caller, for asking it what they may do.
+	user authenticationv1.UserInfo
 }
 
 // Accounts says which ServiceAccount has which role.
@@ -56,12 +65,12 @@ type Accounts struct {
 	Viewers   []ServiceAccount
 }
 
-func (a Accounts) identify(username string) Identity {
-	account, ok := fromUsername(username)
+func (a Accounts) identify(user authenticationv1.UserInfo) Identity {
+	account, ok := fromUsername(user.Username)
 	if !ok {
-		return Identity{Name: username}
+		return Identity{Name: user.Username, user: user}
 	}
-	identity := Identity{Name: account.String(), Manager: account == a.Manager}
+	identity := Identity{Name: account.String(), Manager: account == a.Manager, user: user}
 	for _, viewer := range a.Viewers {
 		identity.Viewer = identity.Viewer || account == viewer
 	}

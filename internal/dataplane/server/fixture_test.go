@@ -12,27 +12,26 @@ import (
 	"testing"
 	"time"
 
-	authenticationv1 "k8s.io/api/authentication/v1"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/client-go/kubernetes/fake"
-	k8stesting "k8s.io/client-go/testing"
 	"k8s.io/utils/clock"
 
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
-	"github.com/mre-operator/mre-operator/internal/dataplane/auth"
+	"github.com/mre-operator/mre-operator/internal/dataplane/auth/authtest"
 	"github.com/mre-operator/mre-operator/internal/dataplane/server"
 	"github.com/mre-operator/mre-operator/internal/dataplane/store"
 	"github.com/mre-operator/mre-operator/internal/objects"
 	"github.com/mre-operator/mre-operator/internal/objectstore/storetest"
 )
 
-// Tokens of the callers in these tests; the TokenReview stand-in reads the account out of them.
-const (
-	manager      = "mre-system:mre-manager"
-	viewer       = "mre-system:mre-viewer"
-	agent        = "football:mre-agent"
-	foreignAgent = "tennis:mre-agent"
-	stranger     = "football:default"
+// Tokens of the callers in these tests.
+var (
+	manager      = authtest.Token("mre-system", "mre-manager")
+	viewer       = authtest.Token("mre-system", "mre-viewer")
+	agent        = authtest.AgentToken("football", matchUID)
+	foreignAgent = authtest.AgentToken("tennis", matchUID)
+	otherAgent   = authtest.AgentToken("football", "another")
+	podless      = authtest.Token("football", authtest.Agent)
+	reader       = authtest.Token("football", "reader")
+	stranger     = authtest.Token("football", "default")
 	nobody       = ""
 )
 
@@ -61,12 +60,8 @@ func startOn(t *testing.T, bucket *objects.Bucket) *plane {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { rows.Close() })
-	accounts := auth.Accounts{
-		Manager:   auth.ServiceAccount{Namespace: "mre-system", Name: "mre-manager"},
-		AgentName: "mre-agent",
-		Viewers:   []auth.ServiceAccount{{Namespace: "mre-system", Name: "mre-viewer"}},
-	}
-	s := server.New(rows, bucket, auth.NewAuthenticator(tokenReviews(), accounts, clock.RealClock{}), clock.RealClock{}, options)
+	cluster := authtest.New(authtest.Right{Token: reader, Verb: "get", Namespace: "football", Event: "final"})
+	s := server.New(rows, bucket, cluster.Authenticator(clock.RealClock{}), clock.RealClock{}, options)
 	api, metrics := listen(t), listen(t)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
@@ -96,22 +91,6 @@ func listen(t *testing.T) net.Listener {
 		t.Fatal(err)
 	}
 	return listener
-}
-
-// tokenReviews answers as the API server does for tokens that name their account.
-func tokenReviews() *fake.Clientset {
-	client := fake.NewClientset()
-	client.PrependReactor("create", "tokenreviews", func(action k8stesting.Action) (bool, runtime.Object, error) {
-		review := action.(k8stesting.CreateAction).GetObject().(*authenticationv1.TokenReview).DeepCopy()
-		if strings.Contains(review.Spec.Token, ":") {
-			review.Status = authenticationv1.TokenReviewStatus{
-				Authenticated: true, Audiences: []string{auth.Audience},
-				User: authenticationv1.UserInfo{Username: "system:serviceaccount:" + review.Spec.Token},
-			}
-		}
-		return true, review, nil
-	})
-	return client
 }
 
 // as is a client of a caller.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
 	"github.com/mre-operator/mre-operator/internal/dataplane/auth"
+	"github.com/mre-operator/mre-operator/internal/dataplane/store"
 )
 
 // maxBody bounds what a caller can make us read, by operation where the usual is not enough: a plan has many
@@ -98,7 +99,27 @@ func (g *gate) authorize(r *http.Request, operation string, params map[string]st
 	if err != nil {
 		return err
 	}
-	return auth.Authorize(caller, operation, func() (string, error) {
-		return g.server.store.NamespaceOf(r.Context(), params["eventUID"])
+	uid := params["eventUID"]
+	if caller.IsPerson() {
+		return g.server.auth.AuthorizePerson(r.Context(), caller, operation, func() (namespace, name string, err error) {
+			return g.eventOf(r, params)
+		})
+	}
+	return auth.Authorize(caller, operation, uid, func() (string, error) {
+		return g.server.store.NamespaceOf(r.Context(), uid)
 	})
+}
+
+// eventOf names the Event that a path is about. Whoever may not read an Event does not learn whether it exists, so
+// that one which is not there is refused like one which is not theirs.
+func (g *gate) eventOf(r *http.Request, params map[string]string) (namespace, name string, err error) {
+	if replay, ok := params["replayUID"]; ok {
+		namespace, name, err = g.server.store.EventOfReplay(r.Context(), replay)
+	} else {
+		namespace, name, err = g.server.store.EventNamed(r.Context(), params["eventUID"])
+	}
+	if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrGone) {
+		err = fmt.Errorf("%w: there is nothing of this UID that you may use", auth.ErrForbidden)
+	}
+	return namespace, name, err
 }

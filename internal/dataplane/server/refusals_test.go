@@ -10,8 +10,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/getkin/kin-openapi/openapi3"
+
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
 	"github.com/mre-operator/mre-operator/internal/dataplane/auth"
+	"github.com/mre-operator/mre-operator/internal/dataplane/auth/authtest"
 	"github.com/mre-operator/mre-operator/internal/dataplane/keys"
 	"github.com/mre-operator/mre-operator/internal/objects"
 )
@@ -26,28 +29,41 @@ func TestWhoMayCallWhat(t *testing.T) {
 		t.Fatal(err)
 	}
 	may := map[auth.Role][]string{
-		auth.Anybody: {manager, viewer, agent, foreignAgent, stranger, nobody},
+		auth.Anybody: {manager, viewer, agent, foreignAgent, otherAgent, podless, reader, stranger, nobody},
 		auth.Manager: {manager},
 		auth.Agent:   {manager, agent},
-		auth.Viewer:  {manager, viewer},
-		auth.Reader:  {manager, viewer, agent},
+		auth.Viewer:  {manager, viewer, reader},
+		auth.Reader:  {manager, viewer, reader, agent},
 	}
-	for path, item := range spec.Paths.Map() {
+	must[*api.PutReplayResponse](t, 200)(p.as(manager).PutReplayWithResponse(t.Context(), replayUID, api.ReplayRules{
+		EventUID: matchUID, Namespace: "football", Name: "best-of", Generation: 1, AudioTrack: 1, Features: []api.FeatureRule{},
+		ByDuration: api.ByDuration{DurationSeconds: 6, Distribution: api.ByDurationDistributionByScore}, Resolutions: []string{"1280x720"},
+	}))
+	callers := []string{manager, viewer, agent, foreignAgent, otherAgent, podless, reader, stranger, nobody, "not a token"}
+	try := func(path, method string, operation *openapi3.Operation) {
 		url := p.url + strings.NewReplacer("{eventUID}", matchUID, "{replayUID}", replayUID, "{taskID}", "1", "{plugin}", "cuts").Replace(path)
-		for method, operation := range item.Operations() {
-			allowed := make(map[string]bool)
-			for _, caller := range may[auth.Required(operation.OperationID)] {
-				allowed[caller] = true
+		allowed := make(map[string]bool)
+		for _, caller := range may[auth.Required(operation.OperationID)] {
+			allowed[caller] = true
+		}
+		for _, caller := range callers {
+			status, problem := send(t, method, url, caller, "{}")
+			refused := status == http.StatusForbidden || status == http.StatusUnauthorized
+			open := allowed[caller] || allowed[nobody]
+			if refused == open {
+				t.Errorf("%s as %q: %d %s", operation.OperationID, caller, status, problem.Code)
 			}
-			for _, caller := range []string{manager, viewer, agent, foreignAgent, stranger, nobody, "not a token"} {
-				status, problem := send(t, method, url, caller, "{}")
-				refused := status == http.StatusForbidden || status == http.StatusUnauthorized
-				open := allowed[caller] || allowed[nobody]
-				if refused == open {
-					t.Errorf("%s as %q: %d %s", operation.OperationID, caller, status, problem.Code)
-				}
-				if known := strings.Contains(caller, ":"); refused && known != (problem.Code == api.ProblemCodeForbidden) {
-					t.Errorf("%s as %q: %s", operation.OperationID, caller, problem.Code)
+			if known := strings.Contains(caller, ":"); refused && known != (problem.Code == api.ProblemCodeForbidden) {
+				t.Errorf("%s as %q: %s", operation.OperationID, caller, problem.Code)
+			}
+		}
+	}
+	// What is deleted is nobody's any more, so that deletions come last.
+	for _, deletes := range []bool{false, true} {
+		for path, item := range spec.Paths.Map() {
+			for method, operation := range item.Operations() {
+				if deletes == (method == http.MethodDelete) {
+					try(path, method, operation)
 				}
 			}
 		}
@@ -138,7 +154,7 @@ func TestSources(t *testing.T) {
 		"incomplete": {"s3://bucket", 400, false},
 	} {
 		must[*api.PutPlanResponse](t, 200)(p.as(manager).PutPlanWithResponse(t.Context(), uid, plan(uid, c.source)))
-		answer := must[*api.GetIngestResponse](t, c.status)(p.as(agent).GetIngestWithResponse(t.Context(), uid))
+		answer := must[*api.GetIngestResponse](t, c.status)(p.as(authtest.AgentToken("football", uid)).GetIngestWithResponse(t.Context(), uid))
 		if c.status != 200 {
 			continue
 		}
@@ -165,7 +181,7 @@ func TestSourceByAnotherName(t *testing.T) {
 	} {
 		uid := fmt.Sprintf("name-%d", i)
 		must[*api.PutPlanResponse](t, 200)(p.as(manager).PutPlanWithResponse(t.Context(), uid, plan(uid, p.bucket.Location("")+key)))
-		must[*api.GetIngestResponse](t, 400)(p.as(agent).GetIngestWithResponse(t.Context(), uid))
+		must[*api.GetIngestResponse](t, 400)(p.as(authtest.AgentToken("football", uid)).GetIngestWithResponse(t.Context(), uid))
 	}
 }
 
