@@ -203,6 +203,7 @@ func (p *workerPool) observe(ctx context.Context, c client.Reader, running map[t
 		if !e.DeletionTimestamp.IsZero() {
 			next.Wanted, next.Held = 0, 0
 		}
+		next.Running = 0
 		for _, n := range running[e.UID] {
 			next.Running += n
 		}
