@@ -67,6 +67,9 @@ type play struct {
 	script match
 	coming []int64
 	held   []modelLease
+	// done is how many tasks a pool had when a worker was told that no more
+	// would come.
+	done map[string]int
 }
 
 type modelLease struct {
@@ -75,6 +78,7 @@ type modelLease struct {
 }
 
 func (p *play) begin() {
+	p.done = map[string]int{}
 	p.start(func(plan *api.Plan) {
 		plan.GapTimeoutSeconds, plan.DrainTimeoutSeconds = modelTimeout, 1_000_000
 		plan.Clips = api.PlanClips{}
@@ -83,6 +87,13 @@ func (p *play) begin() {
 		for i := range plan.Plugins[:3] {
 			if p.r.IntN(4) == 0 {
 				plan.Plugins[i].OnFailure = api.PlanPluginOnFailureFailChunk
+			}
+		}
+		if p.r.IntN(2) == 0 {
+			for _, q := range plan.Plugins {
+				if k := p.r.IntN(3); k > 0 {
+					contained([]string{"", "gpu"}[k-1], q.Name)(plan)
+				}
 			}
 		}
 		p.m = &model{plan: newPlan(*plan), missing: map[int64]bool{}}
@@ -170,7 +181,7 @@ func (p *play) unit(n int64) string {
 }
 
 func (p *play) take() string {
-	req := api.LeaseRequest{Pool: api.PoolWork, Holder: "w"}
+	req := api.LeaseRequest{Pool: []api.Pool{api.PoolWork, gpu}[p.r.IntN(2)], Holder: "w"}
 	if prefer := int64(p.r.IntN(5)); prefer > 0 {
 		req.Chunk = &prefer
 	}
@@ -180,14 +191,20 @@ func (p *play) take() string {
 	}
 	p.m.expire() // leases that ran out come back with the next call
 	p.m.step()
-	want := p.m.pick(prefer)
+	want := p.m.pick(req.Pool, prefer)
 	got, err := p.s.Lease(p.ctx, p.uid, req)
 	p.must(err)
 	if (want == nil) != (got.Lease == nil) {
 		p.t.Fatalf("seed %d: leased %+v, the model %v", p.seed, got.Lease, want)
 	}
 	if want == nil {
-		return "no task"
+		n, open := p.m.inPool(req.Pool)
+		if done := got.Outcome == api.LeaseResponseOutcomeDone; done && open {
+			p.t.Fatalf("seed %d: %s is done, and has open tasks", p.seed, req.Pool)
+		} else if done {
+			p.done[req.Pool] = n
+		}
+		return strings.ToLower(string(got.Outcome))
 	}
 	plugin := p.pluginOf(got.Lease)
 	if plugin == "framer" {
@@ -297,6 +314,11 @@ func (p *play) compare(when string) {
 	want := []string{fmt.Sprintf("frames %d watermark %d due %d", p.m.front, len(p.m.chunks), p.m.gapDue)}
 	for n, c := range p.m.chunks {
 		want = append(want, fmt.Sprintf("chunk %d %s %d-%d %t", n+1, c.state, c.first, c.end, c.late))
+	}
+	for pool, n := range p.done {
+		if now, _ := p.m.inPool(pool); now != n {
+			p.t.Fatalf("%s: %s was done with %d tasks, and has %d", when, pool, n, now)
+		}
 	}
 	states = nil
 	for _, t := range p.m.tasks {

@@ -182,7 +182,7 @@ func (m *model) judge(t *modelTask) api.TaskState {
 		return api.TaskStateReady
 	case api.TaskKindFeaturer:
 		waits = func(o *modelTask) bool {
-			return (o.kind == api.TaskKindFramer && o.chunk <= t.chunk && o.chunk >= t.chunk-int64(q.LookbackChunks)) ||
+			return (o.kind == api.TaskKindFramer && q.Container == nil && o.chunk <= t.chunk && o.chunk >= t.chunk-int64(q.LookbackChunks)) ||
 				(o.kind == api.TaskKindFeaturer && o.chunk == t.chunk && slices.Contains(q.DependsOn, o.plugin))
 		}
 	case api.TaskKindSegmenter:
@@ -208,7 +208,7 @@ func (m *model) judge(t *modelTask) api.TaskState {
 	if (t.kind == api.TaskKindSegmenter || t.kind == api.TaskKindFeaturer) && m.any(spoiled) {
 		return api.TaskStateSkipped
 	}
-	if t.kind == api.TaskKindFeaturer && !m.any(func(o *modelTask) bool {
+	if t.kind == api.TaskKindFeaturer && q.Container == nil && !m.any(func(o *modelTask) bool {
 		return o.kind == api.TaskKindFramer && o.chunk == t.chunk && o.state == api.TaskStateDone
 	}) {
 		return api.TaskStateSkipped
@@ -315,8 +315,28 @@ func (m *model) expire() {
 	}
 }
 
-// pick is the task that a worker gets.
-func (m *model) pick(prefer int64) *modelTask {
+// poolOf is where a task runs.
+func (m *model) poolOf(t *modelTask) string {
+	q := m.plan.byName[t.plugin]
+	if q == nil || q.Container == nil || q.Container.Pool == "" {
+		return "work"
+	}
+	return "work/" + q.Container.Pool
+}
+
+// inPool counts a pool's tasks, without those of chunks that came late.
+func (m *model) inPool(pool string) (n int, open bool) {
+	for _, t := range m.tasks {
+		if m.poolOf(t) == pool && !(m.chunks[t.chunk-1].late && t.kind != api.TaskKindSegmenter) {
+			n++
+			open = open || t.open()
+		}
+	}
+	return n, open
+}
+
+// pick is the task that a worker of a pool gets.
+func (m *model) pick(pool string, prefer int64) *modelTask {
 	stage := func(t *modelTask) int {
 		switch t.kind {
 		case api.TaskKindFramer:
@@ -329,7 +349,7 @@ func (m *model) pick(prefer int64) *modelTask {
 	best := func(fits func(t *modelTask) bool, byChunk bool) *modelTask {
 		var found *modelTask
 		for _, t := range m.tasks { // in the order in which they were planned
-			if t.state != api.TaskStateReady || t.due > m.now || !fits(t) {
+			if m.poolOf(t) != pool || t.state != api.TaskStateReady || t.due > m.now || !fits(t) {
 				continue
 			}
 			if found == nil || stage(t) < stage(found) || (byChunk && stage(t) == stage(found) && t.chunk < found.chunk) {
