@@ -11,6 +11,7 @@ package facade
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -108,6 +109,9 @@ func forbidden(message string) error {
 }
 func notFound(message string) error { return &refusal{http.StatusNotFound, "NotFoundError", message} }
 func conflict(message string) error { return &refusal{http.StatusConflict, "ConflictError", message} }
+func tooMuch(message string) error {
+	return &refusal{http.StatusRequestEntityTooLarge, "BadRequestError", message}
+}
 func notOffered(message string) error {
 	return &refusal{http.StatusNotImplemented, "NotImplementedError", message}
 }
@@ -123,7 +127,7 @@ func refused(err error) *refusal {
 	case errors.As(err, &r):
 		return r
 	case errors.As(err, &tooLarge):
-		return &refusal{http.StatusRequestEntityTooLarge, "BadRequestError", "the request's body is larger than 32 MiB; save results in several calls"}
+		return &refusal{http.StatusRequestEntityTooLarge, "BadRequestError", fmt.Sprintf("the request's body is larger than %d bytes; save results in several calls", tooLarge.Limit)}
 	case client.Temporary(err):
 		return &refusal{http.StatusServiceUnavailable, "ServiceUnavailableError", err.Error()}
 	}

@@ -119,6 +119,9 @@ func (p *port) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// noSignals is what framers find here: no plugin reads it.
+var noSignals = json.RawMessage(`{}`)
+
 // handler does a plugin's work: it gets the event and gives the answer.
 type handler func(p *port, event []byte) ([]byte, error)
 
@@ -158,8 +161,7 @@ func (w *world) work(handlers map[string]handler) {
 func (w *world) do(lease api.Lease, handlers map[string]handler) {
 	w.t.Helper()
 	if lease.Kind == api.TaskKindFramer {
-		signals := json.RawMessage(`{}`)
-		if _, err := w.agent.Complete(w.t.Context(), w.plan.Event.UID, lease.TaskID, api.TaskOutput{Token: lease.Token, Signals: &signals}); err != nil {
+		if _, err := w.agent.Complete(w.t.Context(), w.plan.Event.UID, lease.TaskID, api.TaskOutput{Token: lease.Token, Signals: new(noSignals)}); err != nil {
 			w.t.Fatal(err)
 		}
 		return
