@@ -12,7 +12,18 @@ test: test-tools ## Run unit tests, and envtest with a real API server
 
 .PHONY: test-tools
 test-tools:
-	hack/tools/packages ffmpeg:ffmpeg ffprobe:ffmpeg /usr/lib/postgresql/15/bin/postgres:postgresql-15
+	hack/tools/packages ffmpeg:ffmpeg ffprobe:ffmpeg /usr/lib/postgresql/15/bin/postgres:postgresql-15 python3:python3
+
+.PHONY: test-mre
+test-mre: test-tools ## Run handlers in the style of MRE's plugins against the façade and a real data plane
+	$(GO_TEST) ./test/mre -count=1 -timeout 10m -v
+
+FUZZTIME ?= 5m
+
+.PHONY: fuzz-mre
+fuzz-mre: test-tools ## Fuzz the façade and what becomes of plugins' answers, FUZZTIME=5m each
+	go test ./test/mre -run '^$$' -fuzz FuzzFacade -fuzztime $(FUZZTIME)
+	go test ./plugin-runtime/invocation -run '^$$' -fuzz FuzzOutput -fuzztime $(FUZZTIME)
 
 .PHONY: faults
 faults: ## Let every single call of an Event's life fail, one after the other (RUN=... repeats one of them)
