@@ -20,6 +20,7 @@ import (
 
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
 	"github.com/mre-operator/mre-operator/internal/dataplane/client"
+	"github.com/mre-operator/mre-operator/plugin-runtime/frames"
 	"github.com/mre-operator/mre-operator/plugin-runtime/invocation"
 )
 
@@ -123,9 +124,12 @@ var errNoRun = conflict("no task runs in this plugin now; this is answered only 
 func refused(err error) *refusal {
 	var r *refusal
 	var tooLarge *http.MaxBytesError
+	var frame *frames.RefusedError
 	switch {
 	case errors.As(err, &r):
 		return r
+	case errors.As(err, &frame):
+		return &refusal{http.StatusBadRequest, "BadRequestError", err.Error()}
 	case errors.As(err, &tooLarge):
 		return &refusal{http.StatusRequestEntityTooLarge, "BadRequestError", fmt.Sprintf("the request's body is larger than %d bytes; save results in several calls", tooLarge.Limit)}
 	case client.Temporary(err):
