@@ -20,6 +20,17 @@ test-tools:
 plugin-images: $(if $(filter current,$(CLUSTER)),,cluster-up)
 	$(if $(filter current,$(CLUSTER)),,hack/image/plugins)
 
+.PHONY: test-mre
+test-mre: test-tools ## Run handlers in the style of MRE's plugins against the façade and a real data plane
+	$(GO_TEST) ./test/mre -count=1 -timeout 10m -v
+
+FUZZTIME ?= 5m
+
+.PHONY: fuzz-mre
+fuzz-mre: test-tools ## Fuzz the façade and what becomes of plugins' answers, FUZZTIME=5m each
+	go test ./test/mre -run '^$$' -fuzz FuzzFacade -fuzztime $(FUZZTIME)
+	go test ./plugin-runtime/invocation -run '^$$' -fuzz FuzzOutput -fuzztime $(FUZZTIME)
+
 .PHONY: faults
 faults: ## Let every single call of an Event's life fail, one after the other (RUN=... repeats one of them)
 	assets="$$($(CLUSTER_CMD) assets)" && \

@@ -35,6 +35,9 @@ func (c *call) setVariables() (any, error) {
 			return nil, badRequest("ValidationError: " + err.Error())
 		}
 	}
+	if err := c.reserve(); err != nil {
+		return nil, err
+	}
 	c.run.SetVariables(c.body)
 	return struct{}{}, nil
 }

@@ -11,6 +11,7 @@ package facade
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -19,6 +20,7 @@ import (
 
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
 	"github.com/mre-operator/mre-operator/internal/dataplane/client"
+	"github.com/mre-operator/mre-operator/plugin-runtime/frames"
 	"github.com/mre-operator/mre-operator/plugin-runtime/invocation"
 )
 
@@ -108,6 +110,9 @@ func forbidden(message string) error {
 }
 func notFound(message string) error { return &refusal{http.StatusNotFound, "NotFoundError", message} }
 func conflict(message string) error { return &refusal{http.StatusConflict, "ConflictError", message} }
+func tooMuch(message string) error {
+	return &refusal{http.StatusRequestEntityTooLarge, "BadRequestError", message}
+}
 func notOffered(message string) error {
 	return &refusal{http.StatusNotImplemented, "NotImplementedError", message}
 }
@@ -119,11 +124,14 @@ var errNoRun = conflict("no task runs in this plugin now; this is answered only 
 func refused(err error) *refusal {
 	var r *refusal
 	var tooLarge *http.MaxBytesError
+	var frame *frames.RefusedError
 	switch {
 	case errors.As(err, &r):
 		return r
+	case errors.As(err, &frame):
+		return &refusal{http.StatusBadRequest, "BadRequestError", err.Error()}
 	case errors.As(err, &tooLarge):
-		return &refusal{http.StatusRequestEntityTooLarge, "BadRequestError", "the request's body is larger than 32 MiB; save results in several calls"}
+		return &refusal{http.StatusRequestEntityTooLarge, "BadRequestError", fmt.Sprintf("the request's body is larger than %d bytes; save results in several calls", tooLarge.Limit)}
 	case client.Temporary(err):
 		return &refusal{http.StatusServiceUnavailable, "ServiceUnavailableError", err.Error()}
 	}

@@ -41,6 +41,9 @@ func (c *call) saveResults() (any, error) {
 	if err != nil {
 		return nil, badRequest("ValidationError: " + err.Error())
 	}
+	if err := c.reserve(); err != nil {
+		return nil, err
+	}
 	c.run.Save(results)
 	return struct{}{}, nil
 }
@@ -54,6 +57,9 @@ func (c *call) annotate() (any, error) {
 	name := c.path["name"]
 	if invocation.Column(api.PlanPluginClassSegmenter, name) || name == "Label" {
 		return nil, badRequest(fmt.Sprintf("%q is a column of segments themselves; choose another name for the attribute", name))
+	}
+	if err := c.reserve(); err != nil {
+		return nil, err
 	}
 	if c.run.Plugin.Class == api.PlanPluginClassSegmenter && c.run.AnnotateSaved(start, name, c.path["value"]) {
 		return struct{}{}, nil

@@ -18,7 +18,7 @@ func (f *Facade) mreRoutes() []route {
 		{method: post, pattern: "workflow/labeling/segment/state", handle: (*call).labelingState},
 		{method: post, pattern: "workflow/optimization/segment/state", handle: (*call).optimizationState},
 		{method: post, pattern: "plugin/dependentplugins/output", handle: (*call).dependantsOutput},
-		{method: put, pattern: "event/{event}/program/{program}/classifier/{classifier}/start/{start}/attrName/{name}/attrVal/{value}", handle: (*call).annotate},
+		{method: put, pattern: "event/{event}/program/{program}/classifier/{classifier}/start/{start}/attrName/{name}/attrVal/{value...}", handle: (*call).annotate},
 		// Chunks and frames.
 		{method: post, pattern: "metadata/frame", handle: (*call).storeFrames},
 		{method: post, pattern: "metadata/chunk", handle: (*call).storeChunk},
@@ -59,13 +59,22 @@ func (f *Facade) mreRoutes() []route {
 // elsewhere says of MRE's other calls what there is in their place.
 func elsewhere(method string, parts []string) error {
 	path := strings.Join(parts, "/")
+	const replays = "Replays are Kubernetes objects, and planned by the operator; make one with kubectl"
+	for _, e := range []struct{ part, instead string }{
+		{"/replay/", replays}, {"/previewinfo", "what was found around a segment is read with replay/feature/in/segment"},
+		{"/export/data/", "exports are written to the bucket when the Event is complete"},
+		{"/hls/", "playlists are not served to plugins"}, {"/edl/", "the EDL is written to the bucket when the Event is complete"},
+	} {
+		if strings.Contains("/"+path, e.part) {
+			return notOffered(method + " /" + path + " is not answered here: " + e.instead)
+		}
+	}
 	for _, e := range []struct{ prefix, instead string }{
 		{"clip/result", "clips are rendered and recorded by the operator; an Event's clips say what is made"},
 		{"job/", "clips and reels are rendered by the operator, without jobs to keep account of"},
 		{"chunk/thumbnails", "clips and reels have thumbnails; decode the chunk's file for others"},
 		{"manifest/", "playlists are not served to plugins"},
-		{"replay/result", "Replays are planned by the operator; make a Replay object"},
-		{"replay", "Replays are Kubernetes objects; make one with kubectl"},
+		{"replay", replays},
 		{"event", "Events are Kubernetes objects; of this Event, a plugin may read the row, its status and its context variables, and set the latter"},
 		{"plugin", "Plugins are Kubernetes objects; what the plugin needs of others stands in its input"},
 		{"profile", "Profiles are Kubernetes objects; what the plugin needs stands in its input"},

@@ -108,8 +108,7 @@ func (c *call) overMarks(v *segment) {
 	v.optimized = append(slices.DeleteFunc(v.optimized, func(old optimized) bool { return old.track == o.track }), o)
 }
 
-// overlay puts the segments that this run saved over published ones. In MRE a segment that is reported again is a
-// new row; the label and optimized marks of the one before go with it.
+// overlay puts the segments that this run saved over published ones, as they will be once the task is completed.
 func (c *call) overlay(list []segment) []segment {
 	if c.run.Plugin.Class == api.PlanPluginClassSegmenter {
 		for _, r := range c.run.Saved() {
@@ -124,12 +123,12 @@ func (c *call) overlay(list []segment) []segment {
 			switch {
 			case i < 0:
 				list = append(list, v)
-			case list[i].span.Partial():
-				v.id = list[i].id
-				list[i] = v
-			default: // complete before this run: its marks stay
+			default:
 				list[i].attributes = maps.Clone(list[i].attributes)
 				maps.Copy(list[i].attributes, attributes)
+				if list[i].span.Partial() { // the marks of one that was complete before this run stay
+					list[i].span, list[i].chunk = v.span, v.chunk
+				}
 			}
 		}
 	}

@@ -33,6 +33,8 @@ type call struct {
 	path  map[string]string
 	query url.Values
 	body  map[string]any
+	// size of the request, in bytes.
+	size int
 }
 
 // serveMRE answers MRE's API: any path that has a host of AWS's API Gateway in front, as the endpoints do that SSM
@@ -131,6 +133,7 @@ func (c *call) readBody(r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	c.size = len(body) + len(r.URL.Path)
 	if len(bytes.TrimSpace(body)) == 0 {
 		return nil
 	}
@@ -139,6 +142,14 @@ func (c *call) readBody(r *http.Request) error {
 	}
 	if c.body == nil {
 		c.body = map[string]any{}
+	}
+	return nil
+}
+
+// reserve makes room for what this call writes.
+func (c *call) reserve() error {
+	if err := c.run.Reserve(c.size); err != nil {
+		return tooMuch(err.Error())
 	}
 	return nil
 }

@@ -145,11 +145,29 @@ func pageAfter(v any) (int64, bool) {
 // page, so there is none.
 func (c *call) paged() bool {
 	for name, v := range c.body {
-		if m, ok := v.(map[string]any); ok && strings.HasPrefix(name, "LastEvaluatedKey") && len(m) > 0 {
+		if strings.HasPrefix(name, "LastEvaluatedKey") && filled(v) {
 			return true
 		}
 	}
 	return false
+}
+
+// filled says whether there is a value anywhere in a token: an empty one asks for the first page.
+func filled(v any) bool {
+	switch v := v.(type) {
+	case nil:
+		return false
+	case map[string]any:
+		for _, one := range v {
+			if filled(one) {
+				return true
+			}
+		}
+		return false
+	case []any:
+		return slices.ContainsFunc(v, filled)
+	}
+	return true
 }
 
 // next is the first segment behind the page token that is still to be done, and whether there are more.

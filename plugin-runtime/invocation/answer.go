@@ -207,16 +207,24 @@ func (r *Run) checkOwn(a Answer) error {
 	return nil
 }
 
-// maxVariableName is the longest name of a context variable.
-const maxVariableName = 128
+// Bounds of a context variable, as the data plane has them.
+const (
+	maxVariableName = 128
+	maxVariableText = 60 << 10
+)
 
 // CheckVariable says whether a context variable may be set.
 func CheckVariable(name string, v any) error {
 	if name == "" || len(name) > maxVariableName {
 		return fmt.Errorf("the name %q must have 1 to %d bytes", name, maxVariableName)
 	}
-	switch v.(type) {
-	case string, bool, float64:
+	switch v := v.(type) {
+	case string:
+		if len(v) > maxVariableText {
+			return fmt.Errorf("%s has %d bytes; at most %d are kept", name, len(v), maxVariableText)
+		}
+		return nil
+	case bool, float64:
 		return nil
 	}
 	return fmt.Errorf("%s is %s; a context variable is a text, a number or a boolean", name, describe(v))

@@ -4,6 +4,7 @@ package invocation
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -24,6 +25,32 @@ type staged struct {
 	variables map[string]any
 	// attributes of segments of earlier runs, by segment.
 	attributes map[string]map[string]any
+	// bytes is what was written, in the plugin's own JSON.
+	bytes int
+}
+
+const (
+	// maxBytes of what one run writes: less than the data plane takes with a task.
+	maxBytes = 48 << 20
+	// maxResults and maxAnnotated are the data plane's.
+	maxResults   = 10_000
+	maxAnnotated = 1000
+)
+
+// Reserve makes room for what the plugin is about to write, or says that it is too much.
+func (r *Run) Reserve(bytes int) error {
+	r.staged.mu.Lock()
+	defer r.staged.mu.Unlock()
+	switch {
+	case r.staged.bytes+bytes > maxBytes:
+		return fmt.Errorf("the run has written %d MiB already, and may write %d", r.staged.bytes>>20, maxBytes>>20)
+	case len(r.staged.results) > maxResults:
+		return fmt.Errorf("the run has saved more than %d results", maxResults)
+	case len(r.staged.attributes) > maxAnnotated:
+		return fmt.Errorf("the run has put attributes on more than %d segments", maxAnnotated)
+	}
+	r.staged.bytes += bytes
+	return nil
 }
 
 // Save holds results back until the task is completed.

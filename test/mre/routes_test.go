@@ -153,6 +153,8 @@ func (w *world) asFeaturer(t *testing.T, p *port) {
 		{call: "POST workflow/labeling/segment/state", body: scoped(`"Classifier":"moments"`), status: 400},
 		{call: "POST workflow/optimization/segment/state", body: scoped(`"Classifier":"moments"`), status: 400},
 		{call: "POST clip/result", body: "{}", status: 501}, {call: "POST job/create/1", body: "{}", status: 501}, {call: "POST replay", body: "{}", status: 501},
+		{call: "GET event/final/program/" + program + "/replay/1/segments", status: 501, has: []string{"Replays are"}},
+		{call: "PATCH event/final/program/" + program + "/context-variables", body: `{"long":"` + strings.Repeat("x", 61<<10) + `"}`, status: 400},
 		{call: "DELETE event/final/program/" + program, status: 501}, {call: "GET nonsense", status: 404}, {call: "GET /nothing", status: 404},
 	})
 }
@@ -168,6 +170,7 @@ func (w *world) asClassifier(t *testing.T) handler {
 			expect(t, p.url, []request{
 				{call: "POST workflow/segment/state", body: state("1", "0"), has: []string{`"State":null`, `"PriorSegment":{}`, `"noise":{"Items":[{`, `"AudioTrack":"1"`, `"AudioTrack":"2"`, `"Volley":true`}},
 				{call: "POST workflow/segment/state", body: strings.Replace(state("1", "0"), "{", `{"LastEvaluatedKeys":{"volley":{"PK":"x"}},`, 1), has: []string{`"volley":{"Items":[]}`}},
+				{call: "POST workflow/segment/state", body: strings.Replace(state("1", "0"), "{", `{"LastEvaluatedKeys":{"volley":{}},`, 1), has: []string{`"volley":{"Items":[{`}},
 				{call: "POST plugin/result", body: envelope("moments", "Classifier", "1", `[{"Start":0,"End":5.0,"Pidx":3},{"Start":8.311,"OptoStartCode":"Not Attempted"}]`), want: "{}"},
 				{call: "PUT event/final/program/" + program + "/classifier/moments/start/0/attrName/note/attrVal/a%20b", want: "{}"},
 				{call: "PUT event/final/program/" + program + "/classifier/moments/start/77/attrName/note/attrVal/x", status: 404},

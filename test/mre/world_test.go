@@ -13,7 +13,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -21,6 +20,7 @@ import (
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
 	"github.com/mre-operator/mre-operator/plugin-runtime/facade"
 	"github.com/mre-operator/mre-operator/plugin-runtime/invocation"
+	"github.com/mre-operator/mre-operator/plugin-runtime/lambda"
 )
 
 // eventUID is the Event of these tests.
@@ -63,21 +63,14 @@ type world struct {
 	failures []string
 }
 
-// port is one plugin's port: the façade and, for processes, a Runtime API.
+// port is one plugin's port: the Runtime API and, behind it, the façade.
 type port struct {
 	*facade.Facade
-	url   string
-	tasks chan []byte
-	// answers are what a process said: an answer, or an error.
-	answers chan processAnswer
+	url     string
+	runtime *lambda.Server
 
 	mu  sync.Mutex
 	run *invocation.Run
-}
-
-type processAnswer struct {
-	body   []byte
-	failed bool
 }
 
 func newWorld(t testing.TB, plan api.Plan) *world {
@@ -85,8 +78,10 @@ func newWorld(t testing.TB, plan api.Plan) *world {
 	w := &world{plane: startPlane(t), t: t, plan: plan, prompts: t.TempDir(), ports: map[string]*port{}}
 	w.begin(t, plan)
 	for i := range plan.Plugins {
-		p := &port{tasks: make(chan []byte), answers: make(chan processAnswer)}
-		srv := httptest.NewServer(p)
+		p := &port{}
+		p.runtime = lambda.New(lambda.Config{Plugin: plan.Plugins[i].Name, StartTimeout: time.Minute, Other: p,
+			Health: func(api.PluginHealthReportState, string) {}, Log: slog.New(slog.DiscardHandler)})
+		srv := httptest.NewServer(p.runtime)
 		t.Cleanup(srv.Close)
 		p.url = srv.URL
 		p.Facade = facade.New(facade.Config{Client: w.agent, EventUID: plan.Event.UID, Plan: &w.plan, Plugin: &w.plan.Plugins[i], BaseURL: srv.URL,
@@ -96,48 +91,23 @@ func newWorld(t testing.TB, plan api.Plan) *world {
 	return w
 }
 
-// ServeHTTP is a Runtime API as small as it can be, in front of the façade.
+// ServeHTTP answers what is not the Runtime API.
 func (p *port) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	call, ok := strings.CutPrefix(r.URL.Path, "/2018-06-01/runtime/")
-	switch {
-	case !ok:
-		p.mu.Lock()
-		run := p.run
-		p.mu.Unlock()
-		p.Serve(run, w, r)
-	case call == "invocation/next":
-		select {
-		case event := <-p.tasks:
-			w.Header().Set("Lambda-Runtime-Aws-Request-Id", "1")
-			_, _ = w.Write(event)
-		case <-r.Context().Done():
-		}
-	default:
-		body, _ := io.ReadAll(r.Body)
-		w.WriteHeader(http.StatusAccepted)
-		p.answers <- processAnswer{body, strings.HasSuffix(call, "error")}
-	}
+	p.mu.Lock()
+	run := p.run
+	p.mu.Unlock()
+	p.Serve(run, w, r)
 }
+
+// noSignals is what framers find here: no plugin reads it.
+var noSignals = json.RawMessage(`{}`)
 
 // handler does a plugin's work: it gets the event and gives the answer.
 type handler func(p *port, event []byte) ([]byte, error)
 
 // process hands the work to whoever asks for it.
 func process(p *port, event []byte) ([]byte, error) {
-	select {
-	case p.tasks <- event:
-	case <-time.After(time.Minute):
-		return nil, fmt.Errorf("no process asks for work")
-	}
-	select {
-	case got := <-p.answers:
-		if got.failed {
-			return nil, fmt.Errorf("%s", got.body)
-		}
-		return got.body, nil
-	case <-time.After(time.Minute):
-		return nil, fmt.Errorf("the process does not answer")
-	}
+	return p.runtime.Invoke(context.Background(), lambda.Invocation{Timeout: time.Minute, Event: func(time.Time) ([]byte, error) { return event, nil }})
 }
 
 // work does every task that is ready, and what becomes ready by it.
@@ -158,8 +128,7 @@ func (w *world) work(handlers map[string]handler) {
 func (w *world) do(lease api.Lease, handlers map[string]handler) {
 	w.t.Helper()
 	if lease.Kind == api.TaskKindFramer {
-		signals := json.RawMessage(`{}`)
-		if _, err := w.agent.Complete(w.t.Context(), w.plan.Event.UID, lease.TaskID, api.TaskOutput{Token: lease.Token, Signals: &signals}); err != nil {
+		if _, err := w.agent.Complete(w.t.Context(), w.plan.Event.UID, lease.TaskID, api.TaskOutput{Token: lease.Token, Signals: new(noSignals)}); err != nil {
 			w.t.Fatal(err)
 		}
 		return
