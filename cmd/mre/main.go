@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -33,8 +34,18 @@ func main() {
 	context.AfterFunc(ctx, stop)
 	if err := newRootCommand().ExecuteContext(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "mre:", err)
-		os.Exit(1)
+		status := 1
+		if e, ok := errors.AsType[*exitError](err); ok {
+			status = e.status
+		}
+		os.Exit(status)
 	}
+}
+
+// exitError is an error whose exit status means something to who started the process.
+type exitError struct {
+	status int
+	error
 }
 
 func newRootCommand() *cobra.Command {

@@ -32,6 +32,12 @@ type Runner interface {
 	Chunk() int64
 }
 
+// Timekeeper is a Runner that ends some tasks in time itself: those whose time does not begin with the run, but
+// when a plugin that starts first is there to take them.
+type Timekeeper interface {
+	KeepsTime(lease api.Lease) bool
+}
+
 // Config is one agent.
 type Config struct {
 	Client   *client.Client

@@ -103,7 +103,17 @@ func task(id int64) api.Lease {
 	return api.Lease{TaskID: id, Kind: api.TaskKindFeaturer, Token: "tok", Attempt: 1, LeaseSeconds: 60, TimeoutSeconds: 60}
 }
 
+// timekeeper ends its tasks itself.
+type timekeeper struct{ runner }
+
+func (timekeeper) KeepsTime(api.Lease) bool { return true }
+
 func start(ctx context.Context, t *testing.T, p *plane, r runner) error {
+	t.Helper()
+	return startRunner(ctx, t, p, r)
+}
+
+func startRunner(ctx context.Context, t *testing.T, p *plane, r Runner) error {
 	t.Helper()
 	srv := httptest.NewServer(p)
 	t.Cleanup(srv.Close)
@@ -229,6 +239,25 @@ func TestTimeoutFailsTheAttempt(t *testing.T) {
 	}
 	if m, _ := p.bodies["fail"]["message"].(string); !strings.Contains(m, "timed out after 1 s") {
 		t.Fatalf("fail said %q", m)
+	}
+}
+
+// A run whose time its runner keeps goes on after the time-out: a plugin that starts does not lose its own time.
+func TestRunnerKeepsTheTime(t *testing.T) {
+	l := task(1)
+	l.TimeoutSeconds = 1
+	p := &plane{tasks: []api.Lease{l}}
+	if err := startRunner(t.Context(), t, p, timekeeper{func(ctx context.Context, _ api.Lease) (api.TaskOutput, error) {
+		select {
+		case <-ctx.Done():
+		case <-time.After(1500 * time.Millisecond):
+		}
+		return api.TaskOutput{}, context.Cause(ctx)
+	}}); err != nil {
+		t.Fatal(err)
+	}
+	if p.count("complete") != 1 {
+		t.Fatalf("calls %v", p.calls)
 	}
 }
 

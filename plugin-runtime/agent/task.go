@@ -33,7 +33,7 @@ func (a *agent) work(ctx context.Context, lease api.Lease, last bool) (*api.Leas
 	log := a.Log.With("task", lease.TaskID, "kind", lease.Kind, "attempt", lease.Attempt)
 	runCtx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	if lease.TimeoutSeconds > 0 {
+	if lease.TimeoutSeconds > 0 && !a.keepsTime(lease) {
 		t := time.AfterFunc(time.Duration(lease.TimeoutSeconds)*time.Second, func() { cancel(errTimeout) })
 		defer t.Stop()
 	}
@@ -78,6 +78,12 @@ func (a *agent) work(ctx context.Context, lease api.Lease, last bool) (*api.Leas
 		return nil, reported
 	}
 	return nil, stuck(err)
+}
+
+// keepsTime says that the runner ends the task in time itself.
+func (a *agent) keepsTime(lease api.Lease) bool {
+	t, ok := a.Runner.(Timekeeper)
+	return ok && t.KeepsTime(lease)
 }
 
 // errStuck says that a plugin went on after its time was up. It holds memory

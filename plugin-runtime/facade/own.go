@@ -191,7 +191,8 @@ func (f *Facade) swap(run *invocation.Run, r *http.Request, name string) (any, e
 	if err != nil {
 		return nil, err
 	}
-	got, err := f.Client.SwapVariable(r.Context(), f.EventUID, run.Lease.TaskID, run.Lease.Token, name, in.Expected, value)
+	got, err := f.Client.SwapVariable(r.Context(), f.EventUID, run.Lease.TaskID,
+		api.VariableSwap{Token: run.Lease.Token, Name: name, Expected: in.Expected, Value: value})
 	if err == nil && got.Swapped {
 		run.ForgetVariable(name)
 	}

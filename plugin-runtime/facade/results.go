@@ -7,7 +7,6 @@ import (
 	"strconv"
 
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
-	"github.com/mre-operator/mre-operator/internal/dataplane/client"
 	"github.com/mre-operator/mre-operator/plugin-runtime/invocation"
 )
 
@@ -98,7 +97,7 @@ func (c *call) inRange(plugin string, start, end int64, track *int32) ([]row, er
 		}
 		return out, nil
 	}
-	f := client.ResultFilter{Plugin: plugin, FromMicros: new(start*1000 - half), ToMicros: new(end*1000 + half)}
+	f := api.ListResultsParams{Plugin: &plugin, FromMicros: new(start*1000 - half), ToMicros: new(end*1000 + half)}
 	if p := c.planned(plugin); p != nil && p.MediaType == api.PlanPluginMediaTypeAudio {
 		f.Track = track
 	}

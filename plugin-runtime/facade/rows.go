@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
-	"github.com/mre-operator/mre-operator/internal/dataplane/client"
 	"github.com/mre-operator/mre-operator/internal/media/timeline"
 	"github.com/mre-operator/mre-operator/plugin-runtime/invocation"
 )
@@ -114,11 +113,11 @@ func (c *call) leased(plugin string, track int32) ([]found, bool) {
 }
 
 // live are published results and those that this very run saved.
-func (c *call) live(f client.ResultFilter) ([]found, error) {
-	if f.Plugin != "" && c.planned(f.Plugin) == nil {
+func (c *call) live(f api.ListResultsParams) ([]found, error) {
+	if f.Plugin != nil && c.planned(*f.Plugin) == nil {
 		return nil, nil
 	}
-	list, err := c.Client.FilteredResults(c.ctx, c.EventUID, f)
+	list, err := c.Client.ResultsWhere(c.ctx, c.EventUID, f)
 	if err != nil {
 		return nil, err
 	}
@@ -126,7 +125,7 @@ func (c *call) live(f client.ResultFilter) ([]found, error) {
 	for _, r := range list {
 		out = append(out, c.stored(r))
 	}
-	if p := c.run.Plugin; p.Class == api.PlanPluginClassFeaturer && (f.Plugin == "" || f.Plugin == p.Name) && (f.Track == nil || *f.Track == c.run.Track) {
+	if p := c.run.Plugin; p.Class == api.PlanPluginClassFeaturer && (f.Plugin == nil || *f.Plugin == p.Name) && (f.Track == nil || *f.Track == c.run.Track) {
 		for _, s := range c.run.Saved() {
 			if f.FromMicros != nil && s.StartMicros() < *f.FromMicros || f.ToMicros != nil && s.StartMicros() > *f.ToMicros {
 				continue

@@ -83,7 +83,7 @@ func (f *Facade) split(escaped string) ([]string, bool) {
 	// Names are written into paths as they are, a slash in them too.
 	if program := f.Plan.Event.Program; strings.Contains(program, "/") {
 		raw := strings.ReplaceAll(url.PathEscape(program), "%2F", "/")
-		escaped = strings.ReplaceAll(escaped, "/"+raw+"/", "/"+url.PathEscape(program)+"/")
+		escaped = strings.TrimSuffix(strings.ReplaceAll(escaped+"/", "/"+raw+"/", "/"+url.PathEscape(program)+"/"), "/")
 	}
 	host, rest, ok := strings.Cut(strings.TrimLeft(escaped, "/"), "/")
 	if !ok || !strings.Contains(host, ".execute-api.") {

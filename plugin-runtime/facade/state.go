@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
-	"github.com/mre-operator/mre-operator/internal/dataplane/client"
 	"github.com/mre-operator/mre-operator/internal/media/timeline"
 	"github.com/mre-operator/mre-operator/plugin-runtime/invocation"
 )
@@ -67,7 +66,7 @@ func (c *call) dependency(name string, track int32) ([]found, error) {
 	if leased {
 		return list, nil
 	}
-	f := client.ResultFilter{Plugin: name, LastChunk: new(c.run.Chunk().Number)}
+	f := api.ListResultsParams{Plugin: &name, LastChunk: new(c.run.Chunk().Number)}
 	if p := c.planned(name); track > 0 && p != nil && p.MediaType == api.PlanPluginMediaTypeAudio {
 		f.Track = &track
 	}
@@ -241,7 +240,7 @@ func (c *call) optimizationState() (any, error) {
 // which the data plane does not know. What later chunks brought than those that the lease shows is left out.
 func (c *call) detections(name string, track int32, fromMillis, toMillis int64) ([]found, error) {
 	list, _ := c.leased(name, track)
-	f := client.ResultFilter{Plugin: name, FromMicros: new(fromMillis*1000 - lookback), ToMicros: new(toMillis * 1000), LastChunk: new(c.horizon())}
+	f := api.ListResultsParams{Plugin: &name, FromMicros: new(fromMillis*1000 - lookback), ToMicros: new(toMillis * 1000), LastChunk: new(c.horizon())}
 	if p := c.planned(name); p != nil && p.MediaType == api.PlanPluginMediaTypeAudio {
 		f.Track = &track
 	}
@@ -306,7 +305,7 @@ func (c *call) dependantsOutput() (any, error) {
 	for _, name := range c.names("DependentPlugins", c.run.Plugin.DependsOn) {
 		list, leased := c.leased(name, track)
 		if !leased || c.run.Plugin.Class != api.PlanPluginClassFeaturer {
-			f := client.ResultFilter{Plugin: name, LastChunk: &chunk.Number, FromMicros: new(chunk.StartMicros - lookback)}
+			f := api.ListResultsParams{Plugin: &name, LastChunk: &chunk.Number, FromMicros: new(chunk.StartMicros - lookback)}
 			if p := c.planned(name); p != nil && p.MediaType == api.PlanPluginMediaTypeAudio {
 				f.Track = &track
 			}

@@ -180,7 +180,7 @@ func (s *Server) answer(ctx context.Context, c *call, timeout time.Duration, dea
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	words := fmt.Sprintf("it did not answer within timeoutSeconds (%s) and is started again", timeout)
+	words := fmt.Sprintf("timed out after %d s (timeoutSeconds) and is started again", int(timeout.Seconds()))
 	s.is(api.PluginHealthReportStateTimedOut, words)
 	return nil, s.failure(TimedOut, words)
 }

@@ -205,8 +205,8 @@ func TestFailures(t *testing.T) {
 			r.exit(Exit{Instance: "a", Code: -1, Signal: "segmentation fault", Stderr: "frame 7\n"})
 		}, Crashed, "plugin ball: the plugin's process ended without an answer, by signal segmentation fault; its last words: frame 7",
 			[]string{"Crashed the plugin's process ended without an answer, by signal segmentation fault; its last words: frame 7"}},
-		"hangs": {func(r *rig) { r.process() }, TimedOut, "plugin ball: it did not answer within timeoutSeconds (1m0s) and is started again",
-			[]string{"TimedOut it did not answer within timeoutSeconds (1m0s) and is started again"}},
+		"hangs": {func(r *rig) { r.process() }, TimedOut, "plugin ball: timed out after 60 s (timeoutSeconds) and is started again",
+			[]string{"TimedOut timed out after 60 s (timeoutSeconds) and is started again"}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -258,7 +258,7 @@ func TestLateAnswersAreRefused(t *testing.T) {
 		if got := <-second; got.answer != `"now"` {
 			t.Errorf("got %+v", got)
 		}
-		want := []string{"TimedOut it did not answer within timeoutSeconds (1m0s) and is started again", "Working"}
+		want := []string{"TimedOut timed out after 60 s (timeoutSeconds) and is started again", "Working"}
 		if diff := cmp.Diff(want, r.health); diff != "" {
 			t.Errorf("health (-want +got):\n%s", diff)
 		}

@@ -56,7 +56,7 @@ type Config struct {
 	Plugin string
 	// StartTimeout is how long an invocation waits for the process to ask for work.
 	StartTimeout time.Duration
-	// Other answers what is neither the Runtime API nor the supervisor's.
+	// Other answers what is neither the Runtime API nor the supervisor's. What it reads it bounds itself.
 	Other http.Handler
 	// Health is told when the process stops to work as it should, and when it works again; only on change. It
 	// must not block.
@@ -121,7 +121,6 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case strings.HasPrefix(path, supervisorPrefix):
 		s.serveSupervisor(w, r, strings.TrimPrefix(path, supervisorPrefix))
 	default:
-		r.Body = http.MaxBytesReader(w, r.Body, MaxAnswer)
 		s.config.Other.ServeHTTP(w, r)
 	}
 }

@@ -50,6 +50,9 @@ func TestMain(m *testing.M) {
 	if url := os.Getenv(childURL); url != "" {
 		os.Exit(ingestChild(url))
 	}
+	if kind := os.Getenv(pluginKind); kind != "" {
+		os.Exit(pluginMain(kind))
+	}
 	os.Exit(storetest.Main(m))
 }
 

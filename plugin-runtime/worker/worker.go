@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package worker runs the analysis tasks of a worker Job: the framer, which
-// decodes a chunk once, and the built-in plugins, which read its signals.
+// decodes a chunk once, the built-in plugins, which read its signals, and
+// plugins in containers, which get the chunk.
 package worker
 
 import (
@@ -17,6 +18,7 @@ import (
 	"github.com/mre-operator/mre-operator/internal/unitcache"
 	"github.com/mre-operator/mre-operator/plugin-runtime/agent"
 	"github.com/mre-operator/mre-operator/plugin-runtime/builtin"
+	"github.com/mre-operator/mre-operator/plugin-runtime/container"
 )
 
 // Runner implements agent.Runner for the work pool.
@@ -25,6 +27,8 @@ type Runner struct {
 	// chunk is the last one that was framed: its units, and the one before
 	// the next chunk, are on the disk.
 	chunk atomic.Int64
+	// containers run the plugins that are not built in; nil without any.
+	containers *container.Set
 }
 
 // New keeps units in the scratch folder.
@@ -36,12 +40,43 @@ func New(scratch string, cacheBytes int64) (*Runner, error) {
 	return &Runner{units: units}, nil
 }
 
+// Units are those on the disk.
+func (r *Runner) Units() *unitcache.Cache { return r.units }
+
+// UseContainers lets tasks of plugins in containers be run by them.
+func (r *Runner) UseContainers(s *container.Set) { r.containers = s }
+
+// KeepsTime implements agent.Timekeeper: a plugin in a container may have to
+// start first.
+func (r *Runner) KeepsTime(lease api.Lease) bool {
+	p := pluginOf(lease.Input)
+	return p != nil && p.Container != nil
+}
+
+// pluginOf is the plugin of a task, or nil.
+func pluginOf(in api.TaskInput) *api.PlanPlugin {
+	switch {
+	case in.Featurer != nil:
+		return &in.Featurer.Plugin
+	case in.Segmenter != nil:
+		return &in.Segmenter.Plugin
+	case in.Optimizer != nil:
+		return &in.Optimizer.Plugin
+	case in.Labeler != nil:
+		return &in.Labeler.Plugin
+	}
+	return nil
+}
+
 // Chunk implements agent.Runner.
 func (r *Runner) Chunk() int64 { return r.chunk.Load() }
 
 // Run implements agent.Runner.
 func (r *Runner) Run(ctx context.Context, lease api.Lease) (api.TaskOutput, error) {
 	in := lease.Input
+	if p := pluginOf(in); p != nil && p.Container != nil {
+		return r.contained(ctx, p.Name, lease)
+	}
 	switch {
 	case in.Framer != nil:
 		return r.frame(ctx, *in.Framer)
@@ -75,6 +110,18 @@ func (r *Runner) Run(ctx context.Context, lease api.Lease) (api.TaskOutput, erro
 		return api.TaskOutput{Labels: labels}, err
 	}
 	return api.TaskOutput{}, agent.Permanent(fmt.Errorf("this worker cannot do a task of kind %q: is it older than the data plane?", lease.Kind))
+}
+
+// contained runs a plugin in its container.
+func (r *Runner) contained(ctx context.Context, name string, lease api.Lease) (api.TaskOutput, error) {
+	if r.containers == nil {
+		return api.TaskOutput{}, agent.Permanent(fmt.Errorf("plugin %s runs in a container, and this worker's pod was made without any", name))
+	}
+	out, err := r.containers.Run(ctx, name, lease)
+	if lease.Media != nil && len(lease.Media.Units) > 0 {
+		r.chunk.Store(lease.Media.Chunk.Number)
+	}
+	return out, err
 }
 
 // plugin finds the built-in of a class.

@@ -1403,7 +1403,7 @@ type RetryResult struct {
 
 // Run defines model for Run.
 type Run struct {
-	// Pools Worker slots of the pools that have a name.
+	// Pools Worker slots of the pools that have a name; nobody is told to retire of a pool that is not in it.
 	Pools     map[string]int32 `json:"pools,omitempty"`
 	Renderers int32            `json:"renderers"`
 	Suspend   bool             `json:"suspend"`
@@ -2036,14 +2036,14 @@ type ClientInterface interface {
 	// Corresponds with GET /v1/events/{eventUID}/feedback (the `ListFeedback` operationId).
 	ListFeedback(ctx context.Context, eventUID EventUID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// PutFeedbackWithBody Stores what a reviewer thinks of a segment's clips on a track. A member that is absent keeps what was said before.
+	// PutFeedbackWithBody Stores what a reviewer thinks of a segment's clips on a track. A member that is absent keeps what was said before; `-` takes it back.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PUT /v1/events/{eventUID}/feedback (the `PutFeedback` operationId).
 	PutFeedbackWithBody(ctx context.Context, eventUID EventUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// PutFeedback Stores what a reviewer thinks of a segment's clips on a track. A member that is absent keeps what was said before.
+	// PutFeedback Stores what a reviewer thinks of a segment's clips on a track. A member that is absent keeps what was said before; `-` takes it back.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -2093,14 +2093,14 @@ type ClientInterface interface {
 	// Corresponds with PUT /v1/events/{eventUID}/plan (the `PutPlan` operationId).
 	PutPlan(ctx context.Context, eventUID EventUID, body PutPlanJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// PutPluginHealthWithBody What a worker knows of a plugin's process. The newest word of each holder counts until it says otherwise or its Job is gone.
+	// PutPluginHealthWithBody What a worker knows of a plugin's process. The newest word of each holder counts until it says otherwise or is not heard of for 3 minutes.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PUT /v1/events/{eventUID}/plugins/{plugin}/health (the `PutPluginHealth` operationId).
 	PutPluginHealthWithBody(ctx context.Context, eventUID EventUID, plugin PluginName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// PutPluginHealth What a worker knows of a plugin's process. The newest word of each holder counts until it says otherwise or its Job is gone.
+	// PutPluginHealth What a worker knows of a plugin's process. The newest word of each holder counts until it says otherwise or is not heard of for 3 minutes.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -2235,7 +2235,8 @@ type ClientInterface interface {
 	ReleaseTask(ctx context.Context, eventUID EventUID, taskID TaskID, body ReleaseTaskJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// SwapVariableWithBody Sets a context variable if it has the expected value, at once and whatever becomes of the task. Only the
-	// holder of the task's lease may; a repeat of a swap that succeeded succeeds.
+	// holder of the task's lease may. A repeat of the lease's last swap that succeeded succeeds, also when the
+	// variable has changed since.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -2243,7 +2244,8 @@ type ClientInterface interface {
 	SwapVariableWithBody(ctx context.Context, eventUID EventUID, taskID TaskID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// SwapVariable Sets a context variable if it has the expected value, at once and whatever becomes of the task. Only the
-	// holder of the task's lease may; a repeat of a swap that succeeded succeeds.
+	// holder of the task's lease may. A repeat of the lease's last swap that succeeded succeeds, also when the
+	// variable has changed since.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -2523,7 +2525,7 @@ func (c *Client) ListFeedback(ctx context.Context, eventUID EventUID, reqEditors
 	return c.Client.Do(req)
 }
 
-// PutFeedbackWithBody Stores what a reviewer thinks of a segment's clips on a track. A member that is absent keeps what was said before.
+// PutFeedbackWithBody Stores what a reviewer thinks of a segment's clips on a track. A member that is absent keeps what was said before; `-` takes it back.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2540,7 +2542,7 @@ func (c *Client) PutFeedbackWithBody(ctx context.Context, eventUID EventUID, con
 	return c.Client.Do(req)
 }
 
-// PutFeedback Stores what a reviewer thinks of a segment's clips on a track. A member that is absent keeps what was said before.
+// PutFeedback Stores what a reviewer thinks of a segment's clips on a track. A member that is absent keeps what was said before; `-` takes it back.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2670,7 +2672,7 @@ func (c *Client) PutPlan(ctx context.Context, eventUID EventUID, body PutPlanJSO
 	return c.Client.Do(req)
 }
 
-// PutPluginHealthWithBody What a worker knows of a plugin's process. The newest word of each holder counts until it says otherwise or its Job is gone.
+// PutPluginHealthWithBody What a worker knows of a plugin's process. The newest word of each holder counts until it says otherwise or is not heard of for 3 minutes.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2687,7 +2689,7 @@ func (c *Client) PutPluginHealthWithBody(ctx context.Context, eventUID EventUID,
 	return c.Client.Do(req)
 }
 
-// PutPluginHealth What a worker knows of a plugin's process. The newest word of each holder counts until it says otherwise or its Job is gone.
+// PutPluginHealth What a worker knows of a plugin's process. The newest word of each holder counts until it says otherwise or is not heard of for 3 minutes.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -3022,7 +3024,8 @@ func (c *Client) ReleaseTask(ctx context.Context, eventUID EventUID, taskID Task
 }
 
 // SwapVariableWithBody Sets a context variable if it has the expected value, at once and whatever becomes of the task. Only the
-// holder of the task's lease may; a repeat of a swap that succeeded succeeds.
+// holder of the task's lease may. A repeat of the lease's last swap that succeeded succeeds, also when the
+// variable has changed since.
 //
 // Takes any type of body and a specified content type.
 //
@@ -3040,7 +3043,8 @@ func (c *Client) SwapVariableWithBody(ctx context.Context, eventUID EventUID, ta
 }
 
 // SwapVariable Sets a context variable if it has the expected value, at once and whatever becomes of the task. Only the
-// holder of the task's lease may; a repeat of a swap that succeeded succeeds.
+// holder of the task's lease may. A repeat of the lease's last swap that succeeded succeeds, also when the
+// variable has changed since.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -5383,14 +5387,14 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /v1/events/{eventUID}/feedback (the `ListFeedback` operationId).
 	ListFeedbackWithResponse(ctx context.Context, eventUID EventUID, reqEditors ...RequestEditorFn) (*ListFeedbackResponse, error)
 
-	// PutFeedbackWithBodyWithResponse Stores what a reviewer thinks of a segment's clips on a track. A member that is absent keeps what was said before.
+	// PutFeedbackWithBodyWithResponse Stores what a reviewer thinks of a segment's clips on a track. A member that is absent keeps what was said before; `-` takes it back.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /v1/events/{eventUID}/feedback (the `PutFeedback` operationId).
 	PutFeedbackWithBodyWithResponse(ctx context.Context, eventUID EventUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutFeedbackResponse, error)
 
-	// PutFeedbackWithResponse Stores what a reviewer thinks of a segment's clips on a track. A member that is absent keeps what was said before.
+	// PutFeedbackWithResponse Stores what a reviewer thinks of a segment's clips on a track. A member that is absent keeps what was said before; `-` takes it back.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5446,14 +5450,14 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with PUT /v1/events/{eventUID}/plan (the `PutPlan` operationId).
 	PutPlanWithResponse(ctx context.Context, eventUID EventUID, body PutPlanJSONRequestBody, reqEditors ...RequestEditorFn) (*PutPlanResponse, error)
 
-	// PutPluginHealthWithBodyWithResponse What a worker knows of a plugin's process. The newest word of each holder counts until it says otherwise or its Job is gone.
+	// PutPluginHealthWithBodyWithResponse What a worker knows of a plugin's process. The newest word of each holder counts until it says otherwise or is not heard of for 3 minutes.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /v1/events/{eventUID}/plugins/{plugin}/health (the `PutPluginHealth` operationId).
 	PutPluginHealthWithBodyWithResponse(ctx context.Context, eventUID EventUID, plugin PluginName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutPluginHealthResponse, error)
 
-	// PutPluginHealthWithResponse What a worker knows of a plugin's process. The newest word of each holder counts until it says otherwise or its Job is gone.
+	// PutPluginHealthWithResponse What a worker knows of a plugin's process. The newest word of each holder counts until it says otherwise or is not heard of for 3 minutes.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5594,7 +5598,8 @@ type ClientWithResponsesInterface interface {
 	ReleaseTaskWithResponse(ctx context.Context, eventUID EventUID, taskID TaskID, body ReleaseTaskJSONRequestBody, reqEditors ...RequestEditorFn) (*ReleaseTaskResponse, error)
 
 	// SwapVariableWithBodyWithResponse Sets a context variable if it has the expected value, at once and whatever becomes of the task. Only the
-	// holder of the task's lease may; a repeat of a swap that succeeded succeeds.
+	// holder of the task's lease may. A repeat of the lease's last swap that succeeded succeeds, also when the
+	// variable has changed since.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5602,7 +5607,8 @@ type ClientWithResponsesInterface interface {
 	SwapVariableWithBodyWithResponse(ctx context.Context, eventUID EventUID, taskID TaskID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SwapVariableResponse, error)
 
 	// SwapVariableWithResponse Sets a context variable if it has the expected value, at once and whatever becomes of the task. Only the
-	// holder of the task's lease may; a repeat of a swap that succeeded succeeds.
+	// holder of the task's lease may. A repeat of the lease's last swap that succeeded succeeds, also when the
+	// variable has changed since.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -7634,7 +7640,7 @@ func (c *ClientWithResponses) ListFeedbackWithResponse(ctx context.Context, even
 	return ParseListFeedbackResponse(rsp)
 }
 
-// PutFeedbackWithBodyWithResponse Stores what a reviewer thinks of a segment's clips on a track. A member that is absent keeps what was said before.
+// PutFeedbackWithBodyWithResponse Stores what a reviewer thinks of a segment's clips on a track. A member that is absent keeps what was said before; `-` takes it back.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -7647,7 +7653,7 @@ func (c *ClientWithResponses) PutFeedbackWithBodyWithResponse(ctx context.Contex
 	return ParsePutFeedbackResponse(rsp)
 }
 
-// PutFeedbackWithResponse Stores what a reviewer thinks of a segment's clips on a track. A member that is absent keeps what was said before.
+// PutFeedbackWithResponse Stores what a reviewer thinks of a segment's clips on a track. A member that is absent keeps what was said before; `-` takes it back.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -7751,7 +7757,7 @@ func (c *ClientWithResponses) PutPlanWithResponse(ctx context.Context, eventUID 
 	return ParsePutPlanResponse(rsp)
 }
 
-// PutPluginHealthWithBodyWithResponse What a worker knows of a plugin's process. The newest word of each holder counts until it says otherwise or its Job is gone.
+// PutPluginHealthWithBodyWithResponse What a worker knows of a plugin's process. The newest word of each holder counts until it says otherwise or is not heard of for 3 minutes.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -7764,7 +7770,7 @@ func (c *ClientWithResponses) PutPluginHealthWithBodyWithResponse(ctx context.Co
 	return ParsePutPluginHealthResponse(rsp)
 }
 
-// PutPluginHealthWithResponse What a worker knows of a plugin's process. The newest word of each holder counts until it says otherwise or its Job is gone.
+// PutPluginHealthWithResponse What a worker knows of a plugin's process. The newest word of each holder counts until it says otherwise or is not heard of for 3 minutes.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -8025,7 +8031,8 @@ func (c *ClientWithResponses) ReleaseTaskWithResponse(ctx context.Context, event
 }
 
 // SwapVariableWithBodyWithResponse Sets a context variable if it has the expected value, at once and whatever becomes of the task. Only the
-// holder of the task's lease may; a repeat of a swap that succeeded succeeds.
+// holder of the task's lease may. A repeat of the lease's last swap that succeeded succeeds, also when the
+// variable has changed since.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -8039,7 +8046,8 @@ func (c *ClientWithResponses) SwapVariableWithBodyWithResponse(ctx context.Conte
 }
 
 // SwapVariableWithResponse Sets a context variable if it has the expected value, at once and whatever becomes of the task. Only the
-// holder of the task's lease may; a repeat of a swap that succeeded succeeds.
+// holder of the task's lease may. A repeat of the lease's last swap that succeeded succeeds, also when the
+// variable has changed since.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9478,7 +9486,7 @@ type ServerInterface interface {
 	// ListFeedback What reviewers think of clips, one row for each segment, track and reviewer.
 	// (GET /v1/events/{eventUID}/feedback)
 	ListFeedback(w http.ResponseWriter, r *http.Request, eventUID EventUID)
-	// PutFeedback Stores what a reviewer thinks of a segment's clips on a track. A member that is absent keeps what was said before.
+	// PutFeedback Stores what a reviewer thinks of a segment's clips on a track. A member that is absent keeps what was said before; `-` takes it back.
 	// (PUT /v1/events/{eventUID}/feedback)
 	PutFeedback(w http.ResponseWriter, r *http.Request, eventUID EventUID)
 	// FinishEvent Ends the source with the frames that are stored, and drains the Event. Idempotent; without effect after the source's end.
@@ -9496,7 +9504,7 @@ type ServerInterface interface {
 	// PutPlan Stores the compiled Profile of an Event. Idempotent; a second plan with another hash is refused with 409.
 	// (PUT /v1/events/{eventUID}/plan)
 	PutPlan(w http.ResponseWriter, r *http.Request, eventUID EventUID)
-	// PutPluginHealth What a worker knows of a plugin's process. The newest word of each holder counts until it says otherwise or its Job is gone.
+	// PutPluginHealth What a worker knows of a plugin's process. The newest word of each holder counts until it says otherwise or is not heard of for 3 minutes.
 	// (PUT /v1/events/{eventUID}/plugins/{plugin}/health)
 	PutPluginHealth(w http.ResponseWriter, r *http.Request, eventUID EventUID, plugin PluginName)
 
@@ -9536,7 +9544,8 @@ type ServerInterface interface {
 	// (POST /v1/events/{eventUID}/tasks/{taskID}/release)
 	ReleaseTask(w http.ResponseWriter, r *http.Request, eventUID EventUID, taskID TaskID)
 	// SwapVariable Sets a context variable if it has the expected value, at once and whatever becomes of the task. Only the
-	// holder of the task's lease may; a repeat of a swap that succeeded succeeds.
+	// holder of the task's lease may. A repeat of the lease's last swap that succeeded succeeds, also when the
+	// variable has changed since.
 	// (POST /v1/events/{eventUID}/tasks/{taskID}/variables)
 	SwapVariable(w http.ResponseWriter, r *http.Request, eventUID EventUID, taskID TaskID)
 	// PutTimeline Declares the timeline. Frozen from then on; another origin or rate is refused with 409.
@@ -12632,7 +12641,7 @@ type StrictServerInterface interface {
 	// ListFeedback What reviewers think of clips, one row for each segment, track and reviewer.
 	// (GET /v1/events/{eventUID}/feedback)
 	ListFeedback(ctx context.Context, request ListFeedbackRequestObject) (ListFeedbackResponseObject, error)
-	// PutFeedback Stores what a reviewer thinks of a segment's clips on a track. A member that is absent keeps what was said before.
+	// PutFeedback Stores what a reviewer thinks of a segment's clips on a track. A member that is absent keeps what was said before; `-` takes it back.
 	// (PUT /v1/events/{eventUID}/feedback)
 	PutFeedback(ctx context.Context, request PutFeedbackRequestObject) (PutFeedbackResponseObject, error)
 	// FinishEvent Ends the source with the frames that are stored, and drains the Event. Idempotent; without effect after the source's end.
@@ -12650,7 +12659,7 @@ type StrictServerInterface interface {
 	// PutPlan Stores the compiled Profile of an Event. Idempotent; a second plan with another hash is refused with 409.
 	// (PUT /v1/events/{eventUID}/plan)
 	PutPlan(ctx context.Context, request PutPlanRequestObject) (PutPlanResponseObject, error)
-	// PutPluginHealth What a worker knows of a plugin's process. The newest word of each holder counts until it says otherwise or its Job is gone.
+	// PutPluginHealth What a worker knows of a plugin's process. The newest word of each holder counts until it says otherwise or is not heard of for 3 minutes.
 	// (PUT /v1/events/{eventUID}/plugins/{plugin}/health)
 	PutPluginHealth(ctx context.Context, request PutPluginHealthRequestObject) (PutPluginHealthResponseObject, error)
 
@@ -12690,7 +12699,8 @@ type StrictServerInterface interface {
 	// (POST /v1/events/{eventUID}/tasks/{taskID}/release)
 	ReleaseTask(ctx context.Context, request ReleaseTaskRequestObject) (ReleaseTaskResponseObject, error)
 	// SwapVariable Sets a context variable if it has the expected value, at once and whatever becomes of the task. Only the
-	// holder of the task's lease may; a repeat of a swap that succeeded succeeds.
+	// holder of the task's lease may. A repeat of the lease's last swap that succeeded succeeds, also when the
+	// variable has changed since.
 	// (POST /v1/events/{eventUID}/tasks/{taskID}/variables)
 	SwapVariable(ctx context.Context, request SwapVariableRequestObject) (SwapVariableResponseObject, error)
 	// PutTimeline Declares the timeline. Frozen from then on; another origin or rate is refused with 409.
@@ -13916,184 +13926,186 @@ func (sh *strictHandler) PutReplay(w http.ResponseWriter, r *http.Request, repla
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"5L1tc9w2tif+VVD9v1VO6tKSknhyb6QXtxxbjjXjB5UkT/61iXeDbp7uxogNMACodierqv00+8H2k2zh",
-	"4IEgG2STUreT1M6bUdwkCJxzcHAef/h9MhOrUnDgWk1Of5+UVNIVaJD4Xy+WFb99V62mIM1/Mj45nZRU",
-	"LyfZhNMVTE4nM/PEJJtI+LViEvLJqZYVZBM1W8KKmpfmQq6onpxOGNffPptkkxXjbFWtJqcn2URvSrA/",
-	"wQLk5P4+m7wQXDNegXk3BzWTrNRMmC/fLIH8MnM//0LEnOglkJIugExhLiQcTTI7x18rkJtokn7IeF4r",
-	"+ukN8IVeTk6//tu3YSpKS8YXOJPzO+D6w8XLjqWD/7lv9dFXvn2Ga/f/+VVmxtMgzcj//afnT/8bffrb",
-	"ydPvnn7893+bpKbzhq2YDnNpLbHAH+Mv5zCnVaEnp387OckaXPjma8MF+sly4asT83tgyldJplwW1YLx",
-	"d/itJDFKfGAwKb5pk2J7uVdQFnTTTX4Zfv9M9L+h6rZzNtr++LCNkKL5vRlKlYIrwK14KcW0gJX504gz",
-	"cBQFWpYFm1GzQY5L+8S//0uZ3fJ79OV/kzCfnE7+v+N6rx/bX9WxHxe/2NxvPy6pJmvgmqyl4AtCeU7W",
-	"5t+0ILkgX1y9ekG+e/a3//jyCOnjRjQffF7lTNxIOrtFnSJFCVIzu5DZknIOhWqTBKWyTYZsMhM5zMyz",
-	"LYZkk4LyRUUXkPxR0VVZwBXVMPA7Skugqwuew6e05jFUp4yDfKIIM48ZbTNgYO3J0Bzyq6dTqiAn4g4k",
-	"6jFqaEbsNNSgse9jafvJfai5Ek+/BkGymgcfw6hi+i+YaTPh7+nsthCLBBWoulVEGwmgEggXmmiQK8Zp",
-	"kZHphpRCFEfE0GpFOV2AJIr9BgpX93cxVWQuxYowbRbXlAnzJv5B85yZr9HisvFArwQLUfg5b8uwkLcg",
-	"cWpu6kt6B4QSs2+PJonlS+C5Pe5GfHQt5O2oV1q8w/fDt5Nc2bysJLWram+pnBnBn1b+V+BGq/w0+X5z",
-	"PRPSMPz814oW0bj1RsndqNcwEzxP78o+RZVNtChAUj6DQUOc7JTj9owSX8iaS07R68WScqsbmrS6ZTyP",
-	"aYSH/MQfN0kScXfsJX9QJZ11qCD4Nan2tylYsTwxQossZrjMTt++EX/fTbKbEG+Y0mldvLB/Mg2rnVvN",
-	"EfU+fIZKSTdICviktzXGj0uQYI6LhSCCt5VakhqtVfsZui+kF2hM0O21FUJB/lw3eJBTDU81W8EkwWf4",
-	"5I/VfhpU/PbcPnqfTeaUFZCjahzI7cIdSk1SXWgyoysgdK5BEmb0VE6mAJzkMCuohJysmFKMLyKtNRWi",
-	"AMrNqKUUM1AKYkmKflbafXXn0q7xSSOVnOlha2rxzNHRf9St2A8YT7VJvk7mvgRNWZESX8f5nYtCkfU8",
-	"GiTqZkruuwlxD7QZNNYHzvT2KFuSbj0pTyXdT5PzIKxNmgDP37KZFEOlcc6k0q+kU3FDXjDPDh2dB99x",
-	"wMNKU6lHTL5FQPet5jhZRJDGYsNCOincoTIj93RLgwRpGKhNvWT2yYUdqnOWbyFntMNiNb87e43IihPG",
-	"Ca3tWFIIcasI1Ufk+VQZM38uJJlWrNBPGVcZWS/ZbEkk0JwotuC0UNuW2/AtWKtMo38Lxneqoxv/XLzh",
-	"2lpTEfzJ2J9m3DMCq1JvyBpPHi7IytAHVStGB4Zu1yuYD96xYT1+mp3MurZkfIwmq8mo6sESfpsxulHC",
-	"pQ+UWHEoK01EhTb4p6cL8dRN1DiNR1d0/RaUMj5V11r9R7uX6A8ab2CJErhxOfA4NvvR8ActQjzNkhbX",
-	"i4KVCdUmpZDpfcd30e4tlbjVCjELRnSTauqb0+NjT6u3l8+OUibCisrbf4JUboQB7p+o9NC5lVKI+c6H",
-	"jTxf4pPBWRln5ihYrIBrG8rY/rXNv0vgufnNmMj2Y5Ns8gqP7STv9LJaTbk7r3tI/PfL8x+SNA4O8wDq",
-	"3lHJ6ACbrWDlP92j23a1J0c9XBac6ZjhtUGDkS7D2eQ2KFh5wcsqcXgMl9N/lYudaqosBM0fJpWr8tnw",
-	"4UeIcL9sNURj20Z9yLnQEV05MQcARzlDB48sqTKnAQZZBgZuxtt4yUPjswtpEM7EyRTzwEpBlwQf3vox",
-	"Ov4Rxk9Erfi0kWzBODWrE6VmK/Zbh5p6CTOmktGU4Zt0xMaQQF1YdlvjYoxmoIncv7/oLfDU3uqRJvuO",
-	"n0WYaIrkL6EAs78uRcFmm5jqV8ZR4u8rXVYoZPgk4JFhfuhggB0tGAytmJbgkFYTElaUcTNK2vJhihQw",
-	"17gTyFrIXB1NTnlVFNmOCAt+Mh4/RQRUJx1zntaR0z6ZaAQraf4GtM+3dcZbrZuMBvpCiBxD8TPKyRSI",
-	"lgxyQheUDQuwZBPIizfODGpu122Bamky+FQKqd9ENtS2heQMyK542QMCaWVB+Wuqlh0/VgvGE9SzKStF",
-	"1kuhgLiYA8kFKIxcr4W8JVQRpolaiqrIMYTNx/gJ9guvgRZ6maJWKcVCglIDUjD2uYaeaK7mufHbbGyc",
-	"2GdQGChBk8QKCbMrW+KENknbSolKzuCc5zvjRC1iWiPw1Jyh5iQhGzBu40yzOzjFY9aObNxMdUReSruD",
-	"Tm0gSxFjOeaZJbrbn0fkhViVRk+gNFuLEhMLPqlwhN572wq1HzVKxn1kkk38SP2WqapUCX7pzfW9E0RT",
-	"hXNbUvOI95H2Y6WkA7zZ5K422przuWIKFFkzvSRwB3JDbBz0IRHUjlBxbcyG7RVJbBZ0WVNHxUSsp5/S",
-	"k4YPlUwoyUhBxCn4k2f/mWBZvR28IFyjnL0T+pWoMBRu/+EDl0BnSzotIPzbufM07X+9EFJWpTkW3ol/",
-	"shzEJJtc8AUo3SkyLUq6ydQ6LrluoLqScFUVibVTbZMW0KPKkj+tgS2WOp1ZiRL5O/P48XJCyr6eVfhQ",
-	"z8pkh2/zkBBGDihLfMZGJCGs2r0CVRVaJfVuoGP/MJTboXqDKd9vXODEhhczVHay4k8UEWvufiuo0meE",
-	"uv+yJ44LvriT2yk9r1aGxwd9yCixzkf5S2Ozy0FavNORiH55IrYYmxYmyKfJ+oDabN+xrPcl44ZHxhD3",
-	"Vv/wVyTcMVjb2HSjFGhXacpOI/yhFG5Y5Y7IYZZ9NEy7auO8scCPh3tkGFffp3YozepFpTB9MsL9fkx4",
-	"+Y8LENuz6Lq01S4J6vWl1xNGftrQuQmm2hO0yoiwKqqS4OxHyM+Mjgv/vWR8YSt+9mgPcaZHZanG8+cf",
-	"sEkm7mTRlaZ+9WpVwgLzHSoyac9IKcFoNud/2SCm/U0dTXYZDeaDjQVnTW56TvWJxhs6haJza/2JDlGr",
-	"wYbP4tq+sJ/DrfPAig4oP8EBJ9QboCptwsGq1EOr17za683OMeuOKiK42Y9rqsiMVgpyMt2ckRMUOy44",
-	"DPTvmZeTXfltK1D3WSiK2fXCP8xz99mkMLQZp49WPk+58wCwGU2XsLeH7IBFGy6LSo+blBbNgFnHHg7F",
-	"na76Juh1YWNnXiZahNmalGdNp7hdwa8VqL7jcysqEFmcNhGKqT5aFCDJUhS5OiP4rxhLMt51KWEOUkI+",
-	"UJrMINZMaitN4zPfAoZQvsBKbJE/URhC+fKMqKUxj7UgJYiyQNEdaWYJXmxQIJKhsVtwa7LpJOU2lNlD",
-	"xebMhv/NnnG/rzBcNhMrIJRvyEpIyIgEzWQz3jOAICv66cI+bkun25pLyNzbooldj5x5oogqhD4i14XQ",
-	"itCpuANk3JpyDbnzNWwwRBS5IWM911G1dRnWVg4pTUQ3k7LeHRR8zW9ORpX04RyCKDW/07MZbPnz9m4o",
-	"vGruW5PV3zZKb/i+zY+XggNGtDD0g3LCFJaKkjUriqa0nMUbC3iujsgVsuS0/YNxEUW1WBJhzChV1775",
-	"EIbRpJNscpFjrOKljTrbwXYHIfxqOsl243Vak2ZDVR0+lhw8ivq22NGZU3/OnbnkH/HJX4yit3VCKgTU",
-	"ml74VGqGmGtJW7yaSm2+Ta1bnhFFWU70UoLZc5tEYct8REnUaowpq9kspdE+8LWkZQk5+e6E3L7+jVze",
-	"XD8k3Dd31U32M2FuSXrVpQTpTIoxRHyFQUaMVSIq1E/MplbnzCr2loVU5UxcY7n5UJpMN3rws748eFyV",
-	"25iitWV3sG374VvYdORB9FLkzSQZ8JnIIRmbto9fdWcJQ972Hx0fXLNcLx8SdzArCBTy4wQqeOZsET4s",
-	"sTX5lKS9g7V1NXpCoj31/7aTZmvURqljU3zPP82KSrE7OCPwa0ULc4LqoAhs5qQUjGsUZbYaalo/skSx",
-	"uzIxIkOKgD5wlXD+fGlspEmfnXz3bULG5lHMzQvlG3aLhxBThf3r6e4jKIyT+c+np+zieEYtq2Sh6guz",
-	"G1KyPLaIdWdJk9Sd33osS6OoXTd76ylkYeF9RPu8vj43W30qqlQS2rnoyrVYYq7O1qij2VNQtoKcCA4u",
-	"U42NiGQp1mROJVkZ3pMVNTbU3fDMak9c4K8Xl9hn0D0dy4j4NyCwYWjT1eK2KjFbcSmFOdvRYuLOWCMX",
-	"us6e23QkWS/NU3WVFWZ/0zXCD+8vmhWsVEMY/gIfNCaCpIzf7A4I9H8X+3uHfNe2EN1nkwUtt7/aJPNr",
-	"sSYFNlMa7xy8JWWrlJkixjNygUa34Rgm9lNNICPXs3QlFL0tsYkuS4w9JlLmdAWhBxvl1CkA84LqqJ79",
-	"5HbWw7ni00MjZuRfSU+qs4DkHBPv8UBGvDMSbzCCHQUjKkZitRQFEr7+z2T5yAyQ2ZhZuRrQwHNFrfEU",
-	"Kb0xhPIqpad0ZMgKbb7dK0tj8l6Hd5sTeXt1/kRhjRZKvC3aNy8R8xY64LZrNCOqmi2NC/Lu/c3/OH/7",
-	"/fnLl+cvk/Ns5ha2ldxCMnNeue4GGzOjEsis0mdms+XsjuWuaxU1V9I07BdSLNGcFtDb07rditmY6wvB",
-	"NXzSJIxleVQrW7QpbJFIopG1dZIsbYEHuG5Hx8ytXEQjT7G9XVMqLq1uvdqO5bDea13H0guv6ntSwtsZ",
-	"qDj7m8hPecdJDaiMTJaPNsbonLpvq0lFadtKpN2JI+YYpBVrnpEpKJbbQ5UuXJRku1s64bHbTmdstPax",
-	"LG42Onb+aN8YY/aZxnCxn42tMLJ5PigUZEQL0YrNfPN1SnNKocXMziX4E3Q1zelVxV33wfknmKWLsYz0",
-	"Dj4tbbRBKjthY0+ag9ItplZiglB1a1WJkLcPOCPXVK7SXUYzsVoZ25cpcsuRUUr43ipVlSDvmBLSb0qm",
-	"bUUm7k5ktsI1plKo6VhpIG6aVF1ieH6X7Ap8aOWltQO7fltIuur2qYZ3pAzqf+6sY/MTqafrJ9BFpMvg",
-	"Q7Tqd9Hiuu4+ODGW6H+28USXgKFm/xrBM5wvXACYRRYzttGZh6T1w9LJdOy+Yx3muW/Nq/VIvKmp3wVN",
-	"3ZI8I2cFVSretr62a5JNriN9HdzRSUhCJzfzTPA5W0T4BH1xnO2FWX48MVYuYta4ykezs50n8kQhUIY0",
-	"J3MStWEWq9+djkJ4ONSgqfd8XCn0AjjIjrD3D+E3b2VdRgcApnedpzUw7FQIcTuls9uudJjRkyvKNwSo",
-	"LBhIlwt74vs2Xf8nB8jVwO6XFf303KY1R2V4b/Cfa8HylZaICJOOfIocEsfZ8zyXoFTdvCgUcPLWPJz2",
-	"LcwvHqCo29wdNs5ldLJtU7o9jjkTVCluwZxAjaLlgqL3/r4EfsHnIIHPYBzEhOBRIW0iRD8XRSHWyuY7",
-	"LZeXVLX7BY7I9S0rT6M20IXRS8KeT6LShOkjLMFGCTu1MD9uZ5jHjFbjef3+ExXpQWM9q1tWlpDbQfAQ",
-	"Oo1MVTMdFVPGTMcVa79wyfTwYpJAAntLXtYEeIxpjZSzIyqyAsoz73rUW1XRjSJKJJWNe3Wcwiil8Jtp",
-	"uK+I77R8xW+3x5Zwx9KF5LHsG7UnRVGAvHLPpxXS9lLG11a0e/PtUW3PnVhV1Ede+xSJNXNN8kRNRayp",
-	"4g2TbZ3nW4q0ocY7rQXLhJRZj78Q8+2Cajgl1NB4zhZvaelqMm5ho8jdVxm5+zoj/+d//W/cLMYMcLXz",
-	"KiMrl1TbbfjP/OCpotVOndLCXeu3sjyjwpe6qFK79K28KSvgw9Wb3facfzD9gaizpq+DYLgiVYzPYEST",
-	"dLsN+tpYlK5TIJu8kFQt8S9jl+fvK707bdJqu/Cr8FPbRYcrKIVMmPZ99TlOiVlVXIr8AVU4EbG3DbfS",
-	"G25iHVrtsgFtHVvUNc6rbeV5PJ1DlUmb0t0U9rmRLeL2tGTI+p1B+twlQFMpha4eZnN83xkD6iFwcFu5",
-	"Az/hJBmSIQWb+z9DZ/qMOK/6+N3zt+fBx/YRhxBMqN3xYLthRQ2+RQtXxRghL35hv/I/zWhfHP9kQRg/",
-	"fvHTU/fX7yfZNyf3/t+//K8v/+vLf0vt2BhebduzK8Ts1saPhpjbQNXgh41jt3lI5tDPyQ8RvptkUA3/",
-	"2D4TckidTUrTaQF1bNV5yQ0r7ILf0QLd6g+cVnoJXLMZ1RbhQcgpy3Osb4y6rcz5VrCZnrhqozdCmb9/",
-	"sEVMN0K8oRKV2gdO7ygrXEPWhTl/eRcEXchhJxVFNbiak+lkrKJd4oSPhbEtRGIX0UMDZyKlpZyaGiYn",
-	"9hVb5T/ypTfJnkxrw9idF0GH6SVsusHDTklA30KxmFvHX2UYpMD69igJMHiGbx2Yy5hVXcaIZUPeKlg5",
-	"kuTmjYBaMuKdH7EMc7ACgGLsV/CdUV/xbAmtruNeMy7o6FeiqPvACuyCcXh4LUVri2wLStbceG3pa+yX",
-	"1toTFEwttSkAbRFqCuHWkpt8bUtGSsOEhF2i0oOPBg1GvLXxUMNbMGroe6UdoiuAoqM2ZVTZ3Dh8m5Fo",
-	"NW562/aqBCUKxAzNyI8XL29ef3p9fvHD65t0YpjKUeYdFJdUdtSs9AAYyBjnOul6H67c5BFVgzH8dtRB",
-	"7qifKCNMlLBYClv+WpHoErlLKvVnQmrpryU7TKNgXEQWwfd0d4QZmnSAkHSjpBV9uB0PAh/zu+kzIInt",
-	"as0PU/EfTpPNCO1V5TLzibrlmxF7Z9qAZO5FfKmf9IVFXRveG2QjOndrwIFGoPDbZ7uyFkMAPB+WOKz5",
-	"sSNKWk/3ux17JLpuIZEEjBaWxZyMCNpgWHOK3bLShU7k0KOS6IsbAnS29IY0hlcRZcl40KNBAAJOVeJc",
-	"eVApfK/0jZaPvlhcKky+6wgN6MOjzlAFBcxG2NJpkJsfKdPoIsU1NqwoHKjNO/GW6tnyNG6KtrGLI/u0",
-	"VWWIecPhDqTtIppC7HK7bwQduKUP3Vdqzeggp3r05Ij0ebSJGjvGh8oCIRPl/nUIvpb+9Mbxlf6tSmKx",
-	"Aku4kKqei4rnGRERUt8TRbyFkGgteVSzwGALwFcv7H44Vd9vS7x31/RbOh0cZ+9aCwl5V/RxMLrDFWi5",
-	"Gduf+p4XG1uJ5LOG2LM5tI85TwW2MKLls7mum9I25ym6cgEvW3vjMB9hPodZu9kMKy53hL7r4G/XqkL8",
-	"Oywrgcnnm5i7BjFPPKTTi+V9jEp32yAwXidsHt7oUcPJZe7Gl03jsNqZ6JSAYzwkAOBfzexEk8urEoU7",
-	"O+8PGWDNJavpFPbnRnHsUZeIOFS/kQ27DmErXc1oY+6qs/wPJ3xGqA/OY43Ski2W5m/bmGw4/ciu4rba",
-	"czOupxdTIMVF32Cxz3YwRJju6aCzCNThtoghsUAXKRoFr5zSWu9L4Obgs7UXFGFXcntvjq9rPjH/+4+n",
-	"J0klMgLfmk6h6LguaQpFZxfUA4CtS+DjyNko4x3Th1OH5xLqZhQIaymkhvy62fLVU+PnUpt4rmdRR4ax",
-	"6RXHft1T8vbqPKS8sOJWhZ6pjbvuaIxR6k1FF7YM4cqdiU+08BoQ1akFNznXsFKaRc9WlGLBaYpJz75+",
-	"3tjFD93hW3zZEIw6zcBVMDu9jOc++oRJXdwX0OmJw+yw3txK3/j9tj811rVFu7f2A1c4szz1fB644IPb",
-	"q129d4NN1S2tMar39DBBxd4W1D4Qc1eVFtqe8NYOY6Hph5cG+FBsFGoc2qDqaPuhzJNxkf0d314LvgTt",
-	"PdK3oR/FWe0B6BMRtFKu8bAWcWqvP6m7GX3ohililCX2Pq7ohhQMyBQ2wpVC2p552w9AlCBzKh/h2twg",
-	"m4GHr7t+H+M9GdqoMFFb7s1h7R89mmT7b2xunBnDlMNBwUFbCLm2moVUpe3t9z6m62Qzk7e7xNAq9CvH",
-	"9H2iHBxAAUqRr8iK8UpD1nyhoEpHLwDPm4+PBIvuacKed4MGOWzlAKSMFiQXiEvj+wlqyJqzxiqVQxEi",
-	"U7BilKc7D+pmr1HRROHyygM1+kO6tz0M5JjPuFfOe7Y/D1EE5LG39T3dzkh9h4THQhyMwLY/8LoEhOQW",
-	"p7zspNY9oB/8GrENXc1mc9s6tMTdCIfJcb1uThSJBjiWJlNeWYXq+LLGDmkr/A+GwulYcxwU69ZWA1i9",
-	"s0JwRF3g3rF53QxSFEAQqi50w44WEzHXEFf4uTaDgR0lY6g6k0BH+t15Bc8Tsa3vrc+GBwSrMfIDyHvi",
-	"5oT+SyI706tzxplajpt0XbzbEUcYQKsHgTeOmmUhlIJemUA0gxwkmUNREMUKZ5QcpNGod8vRfDPqMqwh",
-	"92Ia6oXElKrsHuoLHOAB7e7pQYMCQcMxoZiRsqDcxoAwofLIO7BSMQAHU+lDAV4bbKkJv5Ss3vftdgrH",
-	"+i4N0nUzp3baZRdV7VrHgNncyCSuLzZgvhKyI7hNiau2tVh/oV0zIywqXB8a407Ag078OqKpdBFt5NUI",
-	"HWhOErTcYHltuu19DN5f3I1Qj9s1/2Djtx0qOtOY1ACyAgSwdAe5IdATRYxYYq8caPIFmixo0taNZAr0",
-	"l4muF3cZ4K7LpAKa7dw3sw6rnJD1i4hgvvO1COe8CZDSC0cZYzi3cUz6MesbkFCueHRILj280IACGWBC",
-	"h2/dd0jAP1qXaDvCRaRv4j6IqI/Y06u2WpHBbln+jqGkN28+ffD4U1BLDws+mdffhxLEVvYNoXES6YE5",
-	"ocTRZSxGlg1AJjTiIMDlZkGXv8R7J6yqzwO3g/rby+J15GrwylrIcckUY+i9SVDSC+HgD9bwhIlvqVRI",
-	"u5WUDr/VGC2y4vau1cgTF/PQoO2RssawOprCABjiGPQsQaQIxkA6eA2jkEuqRs/LBQNTtOu6VeV9gGKV",
-	"O2+i7T7LBgHtpHIJPdg6hm8K9CkxD2QOiVmhveZOV3VEMBeBYNrVtECjv0Ys8On8fjyebpzd2tiMFGxn",
-	"r1Dmb61zDdjhSvW0Ao3iEl3Fj8M15fO6zC51V1z6AgoXM2XKCtwZWgNTazXkVFM0jyEdo9oRNlDo1LtA",
-	"bM/A+4aAZdiwELPrhSgNj97Cb79Rbuj9MZnUNa/1JKwtGNHNLrzgy5trb2hZiBxHB6TWwPXKkeBimHp4",
-	"IXJ7Wcn+sGjjJbtZJUrJHcFbJMwaQpzcWnKTxKh23o9VAjnLbS8UuvMBPD9ZjDbiJgjcDmM80+5AQ0/Q",
-	"YLxvH6GjBzAYX3jomvuuYKsxscObqC9CCE24fvxobjUxUkzyt/20GjjHIEQz5exBpjfD2TOuirYUs+UD",
-	"intwh74agS2OLwQd8Dio6/7eIZbLV+HdMRcitDV/FyR2STeFoPn16+df/+3bfiTKqHZ9bwkty7IGRTMH",
-	"ft0N3BvxK8LIrknVlrb2Kj18dpekOzTvVnr6McI1XFZ206dr1gd3wlAJPNwJ8303CXSKP3D7DQePT95S",
-	"dRmuofrh/Gb3xVNWsu31Uw2RT4l0koi2pW5bOj8xpZPXL6NVX3GmT6M7s344vzHmCSIKreiGTMEbKBXP",
-	"XZb11pjTBZq2GdECk3HGvG5hW0ZHINDclUE+EAPotR3BQfhJIG66xtBfVUrjPJup9Zo0O/g2nDF+HSn6",
-	"/9M5J9drC/jS5kIZWh6249B3tKggXC6F68GSVS7WUbkD8PCrsXiQsQPcsQSwzJBy6j4vrqg6EEY4rO1i",
-	"ds6rI7Dp+oPsJ3aRuTMhWEnpylV30doWnW9TOQABDqWyWqN5P+Q6d/dk3+oShXgP9J1vOv3i+ALtfu+3",
-	"/vTH1KMKZpVkenNtTgM7PwXyjs3g+QyvIMF/wR8NWYDaiKMbaKl1Obm/Rw9rLlKeE9MqcxB5mS3dz3xG",
-	"00WWshC0yQi2fONCsZ/bKDPsVFF4Y7jtE/pw8fLoZ/68KLB5BSHTPHB61NBiwZ+s+if2YhaLYoUYx+hq",
-	"bHtwZwSvcjHv/syr1C0x5Dni7Buf2gVVfGnLGaH401OEeFMEfM3T0c/8BfZOKKPkckLJdYPABLdPHdQw",
-	"nhXwGZBfVhKOMLR4bJxq9Kl/OfrZ7LSCzcBd12Q1xOR5SWdLePr10YlTeJY56vT4eL1eH1H8+UjIxbF7",
-	"Vx2/uXhx/u76HN+pIT0mb6/OyfsSJNVCRt58dAf16eTuK1+QQks2OZ18c3Ry9I3FmlmiDB3bm9F/M38v",
-	"QFtkYdcDdZEjbqN2mFMYYsTbp/DNr09OUqiwuKmP7NmCwJVdZk0Y7NjjuMRiPjn96WM2UdVqRY2DOvlx",
-	"CXrpTkaUBEK5WoO05a10odxl1PnkoxnmGM/N3lVdAc0Ztxd7717Y98Kcup9tVQFZcFrNbsHVVgNwgrhY",
-	"9bUtZ+RvJ9+QimtWmH/kHdS4++rY3k6gOilizNcX7hnsQqcrwOvNT3+yTeWTXyuQG396nE6wHmwS6zCr",
-	"Ga252u9rJdsn0p+Jr0WLBw98OMkecyfbxzTzjdnuDjdalgWzTeLH/3JhqXoa/bV7hpzoF6DqTd13aQn+",
-	"YLmKJIn6Gyj8XSSUKPi1Qg1lT6Yj8iPmeNslXNiAaDTmknF95oVL468YvZWVMzmdZNF8xXgtWthAqY5/",
-	"942U95Y/HpGlKWcv8d/PHeb6ADkrRcFmm15B6+8VLsB8/NIO0ylnZSVdqrfrK1sWxyFlx0/blVhsi89r",
-	"d5sMhnLdw2hoYWTp8QJl+aTCkU2UhtIc7ub/Gxf/SSiBRpdsOnX0Sy7MMUhuQgwWfyyA3plhiRarqdKC",
-	"Q/Yz97DhhZE685hqXIr3RFlAtQVo8uyrkyPyozmDf0GW/WLv2cTfjSmxEBy+JFKsrQ61FhReOKiFsIdy",
-	"W4yzzjPCi+nB2Iwf6OTxjd+Je+Cnl5fATy8riSNja1+mPlg/Ylfx4eLl5P5jl0o4ngWY5p7jxwGQjvv6",
-	"G7bCwMjOB1/4WMyBtX7Fb7uUvsMnM04BquQHM/azcez4d/z/+07OnX8qC8r4i7q88oB0dbVVncepmcPj",
-	"90q4QtioGXNiuhtReG7vhQiXozKdWVyL8CQWPLkeYXeLta+r2utGGyDtZgnvnJT1cNlfL9K9Ld2lJX/t",
-	"XVmwsnNTojNrjjbr32a+TNFa4T6Z+2fdp7lY80LQ/GklbVnBgz+RTUqhElLwlnH90n3lw9UbZyWB0t8L",
-	"C/O5FxaFy3Tvm6ERY4fdH1A06lr/DrWCP+1BqTTjv9iwxJ2BsnUHcNqJ22Y+5EWfZhZSn798M8zQDhWw",
-	"2z7WVyMvjRmwlTV80sd4cjQ51Y4TJzlSMKX3wJKbyMCsW4OMcfri7f9Pvvn25IRAzjTx2C743c9kL7mS",
-	"vx283Yd92ow17oooJ/nhJrtHjhDGib0JzY5N7Hw/E/HjW2E7z8VX9ZWvB9NN/htdR9f34dDaVwxBwh2D",
-	"tc0CMY5WDpoIGREcjF+FiisG88rsEemiwfbt/fIpm7jS0SYTLqsmD/Z/JIXhBx1JzxL4Thi0PtoDc3Ak",
-	"Za1KGuhsmaQspEndkmnD84IbN9vwBsPhtvxcO1wbl4q5BSjdqBhjpCx3kA4xCzEf0HcM2cKggxgfr3Do",
-	"Dk2XIPk7ofdD8XOe26CGazUNgX9XrldnSZHJFhkI7/1T0VlOLnJYlUJj+6S/WcbCL0UttfYTtpl2TKTt",
-	"uK6z64phXPjCsIMpKfuF6xJmXefDWsjbfSkou2IMX2hBcpFF3laod3SJ85iUjlKHOTCwjusg4o+15Te2",
-	"m+YgVnejdv3zWt7u23b0lOw8R08bu8Uu8sL2ob8UfB/xsBt66y405fDJXkVX+/Vh++IX64vsXLfzYLVY",
-	"umulu/YmXjt9QALj+B17Eue2H4tt647s1q2seL1nqFtpEe8gdkEg7P43TE3Tz7dR+sPE1sjYn42hd197",
-	"Hp1p/hpP28OJhyTlAtOaS6qWRilLmFfK9wM8O/lu1AnnUKSOf7d/3LuM9WOU7e6glEVawKvz+sUsupPp",
-	"UOK2dd3RQ43RvVlGrn3UwendcrF2FmjAfnQXatjsD4e1ObE9SCX6Dq41GgsrlMsYMW0vZ0LhWTMFBO8O",
-	"xeSPEaPFWPUbtUR1enEefWRYLtJ3C9e823WTWBLj0t9FjMX51kQ/IydmjQG/aFiEZiRCYXIy6wAOo1rY",
-	"MMyW6XRNZy7FKhQF96T9HzyPaYRT0DcRLfY9DeMLIRAvYdxVRcWoOk4QU3MpqEtkjZ/MXyuiHkH1Js6k",
-	"y9AE1iwiw+4j9ogM9WeI/mC390GMecShvUG1dZjTooFI/JmNlBhkNyERHlA3AtPdh/mJ+TZbBEFzUoDW",
-	"WD5lhj+1dYzWGm3d/hp5jRj3sJ2CZAozWgUUxVVs6fzMXeOc49sTRVh+REJ7uHK3W6pqZo4+IZUtL5YV",
-	"xyhBAXOdEaqaIFQrmoPRMULmINPlCd1y6mB/928+X1WHsp7NyH98MC3cDe3u6QtBZ4wpGLZ5+bD1ecw4",
-	"iEqrI2IhhaPgjxbCDmX/owEhHEnPKJM3blPuNFyu/UN/8cxsjKGZcm4i3FgLJf8nPjlsGO+pQ6re+/Fx",
-	"znN3xexhNmeNTvaHuxgpiL+zCJkO6zMsBGSolbV72EZgu/ZeiALu4uE8AqTZe0ibsuKgjPRoOn8mNs4o",
-	"5wJbiMwGPNu6Cb0RVGALbuO46InU22ocK62D2KdEvS32l9agAQImFelDC2i6ISz/MytO5NTx7/ZiiPvj",
-	"WXSh4+GCPDf2Gorufephxg8Yfo+gcf5swffgwkW2clT2a5u34BMeyEktEgbYhybxg2HpsMXO8i4lzg7D",
-	"+UyryP5GIDPBgWhJuaIzM60j8twVLNf5PMRKx+aenzm+DblqperOQkzTNgHpJbWgj5j4eaKSUU5Xpmxo",
-	"9Ev40M88mo19XTXubbH5CLPEM0z04lzdcwi32nASdsbAWjtr7qHp/rhdZQ6nA++oP835ZyO23l2oUTUc",
-	"SCi5aLvEdS9PHUyN0AePHsH6JVCpp0D1H8z/134eh85q3mC760NlAEG38z2VEuBYRnXhRj4y6iF0wTJF",
-	"CtGsKxvLWgmPTkDvgbEOE+XPzdYf2B1wMqWz230w1ozmTyQc1Oxfs5uz0GXlUx3RDUNKi/Ix7G50Kf+B",
-	"DL9e09I3Ux+I442G/89sISW64JNxzRAjsl2a+yjFuwZj15BZC5ONsLnvp9e27BLxDmy7fYZZEz6DYK7h",
-	"hYtTmIkIQBxxm4i7aQ1+5k46m6ikuI/Jim4iE8SWmK1p6W4TsIYS5P4vNdYwiXHX9h/CvKnB4Q9iZdQo",
-	"9Y8JZjqgQQl1xdI+WvdmBfWJ/HBxJHklxW/AbVu9NspJ8NqstSBjZjrSdX72Je13u94VZ/qwDQkfONOH",
-	"a0bwOESfWeX4K9vTJTtVuNB9f70IGbG48k+FUQmXH258oRM2PY1nujpQ4mzBlAaJGEiH4/iDd7Of34F2",
-	"tB/enAkBKIg1CnHQ2aV84zJJWHiBji1CWOGRYLtwL2+uG1U6P3OHzpX2YV3HYvveHezF1Utg0iXZGI98",
-	"6cjfbhwKA0XouGA9Na1vmMLN/5eP2wXUsMR2xwWS6SbFvj9zIK9hmnaVPdYAPJ/BelPJwtKi8DnePfcR",
-	"tU02dUSuKq4cNgN+MUSemCR1/A9LTacbj/P1lPL8qQK955JJxzh774I6/t3+MQy0wd7+/segNvy/gbVA",
-	"LImfKCKrApS9FyPCWToiF1oFTAOlqVH3ZCE8pq+l+q68c9aDieM4fMAiEfOFz4J44IucrediP9ys+nD3",
-	"8ea2lXsPPUtXfjf1V1fUVD5EBZAZ/KoKiu9zFgD18vYQZcq4TWIGt2uT3TXP9cX+/rpUDMaJNWwV9Yfq",
-	"jCZu0zbc2k8fDZPdaykQvBXldGF74TxmEo69XXhonnZ9LX8X00atdf2yM56233bXXFstgfiRfxdTFb1p",
-	"z43tF8/vQG6mIt+Q9VLYyxyFuI1exG1w//H+/wYAAP//",
+	"5H39ctw2tueroHqnykldWpJjJ/dG+uOWY8uxZvyhkuTJ1sbeDbp51I0RG2AAUO1OVlX7NPtg+yRbOPgg",
+	"yAbZpNTtJHXnn1HcJAicc3BwPn/4fTITy1Jw4FpNjn+flFTSJWiQ+F8vFhW/eVctpyDNfzI+OZ6UVC8m",
+	"2YTTJUyOJzPzxCSbSPi1YhLyybGWFWQTNVvAkpqXroVcUj05njCuv3s2ySZLxtmyWk6Oj7KJXpdgf4I5",
+	"yMndXTZ5IbhmvALzbg5qJlmpmTBfvloA+WXmfv6FiGuiF0BKOgcyhWsh4WCS2Tn+WoFcR5P0Q8bzWtLP",
+	"b4DP9WJy/M2334WpKC0Zn+NMTm+B6w9nLzuWDv7nvtVHX/nuGa7d/+eTzIynQZqR/+fPzx//D/r4t6PH",
+	"3z/+9G9/m6Sm84YtmQ5zaS2xwB/jL+dwTatCT46/PTrKGlx4+o3hAv1sufDkyPwemPIkyZTzopoz/g6/",
+	"lSRGiQ8MJsXTNik2l3sBZUHX3eSX4fcvRP8rqm46Z6Ptj/fbCCma35mhVCm4AtyK51JMC1iaP404A0dR",
+	"oGVZsBk1G+SwtE/827+U2S2/R1/+m4TryfHkvx3We/3Q/qoO/bj4xeZ++2lBNVkB12QlBZ8TynOyMv+m",
+	"BckF+eri1Qvy/bNv//3rA6SPG9F88HmVM3El6ewGdYoUJUjN7EJmC8o5FKpNEpTKNhmyyUzkMDPPthiS",
+	"TQrK5xWdQ/JHRZdlARdUw8DvKC2BLs94Dp/TmsdQnTIO8pEizDxmtM2AgbUnQ3PIJ4+nVEFOxC1I1GPU",
+	"0IzYaahBY9/F0vaz+1BzJZ5+DYJkNQ8+hVHF9F8w02bCP9DZTSHmCSpQdaOINhJAJRAuNNEgl4zTIiPT",
+	"NSmFKA6IodWScjoHSRT7DRSu7u9iqsi1FEvCtFlcUybMm/gHzXNmvkaL88YDvRIsROHnvCnDQt6AxKm5",
+	"qS/oLRBKzL49mCSWL4Hn9rgb8dGVkDejXmnxDt8P305yZf2yktSuqr2lcmYEf1r5X4EbrfLz5If15UxI",
+	"w/DTXytaROPWGyV3o17CTPA8vSv7FFU20aIASfkMBg1xtFWO2zNKfCFrLjlFrxcLyq1uaNLqhvE8phEe",
+	"8hN/3CRJxN2xl/xBlXTWoYLg16Ta36RgxfLECC2ymOEyO337Rvx9N8luQrxhSqd18dz+yTQst241R9S7",
+	"8BkqJV0jKeCz3tQYPy1Agjku5oII3lZqSWq0Vu1n6L6QXqAxQTfXVggF+XPd4EFONTzWbAmTBJ/hsz9W",
+	"+2lQ8ZtT++hdNrmmrIAcVeNAbhfuUGqS6kyTGV0CodcaJGFGT+VkCsBJDrOCSsjJkinF+DzSWlMhCqDc",
+	"jFpKMQOlIJak6Gel3Ve3Lu0SnzRSyZketqYWzxwd/Ufdiv2A8VSb5Otk7kvQlBUp8XWc37ooFFnPo0Gi",
+	"bqbkvpsQ90CbQWN94ExvjrIh6daT8lTS/TQ5DcLapAnw/C2bSTFUGq+ZVPqVdCpuyAvm2aGj8+A7DnhY",
+	"aSr1iMm3COi+1RwniwjSWGxYSCeFO1Rm5J5uaJAgDQO1qZfMPrmwQ3XO8i3kjHZYrOZ3Z68RWXHCOKG1",
+	"HUsKIW4UofqAPJ8qY+ZfC0mmFSv0Y8ZVRlYLNlsQCTQnis05LdSm5TZ8C9Yq0+jfgvGt6ujKPxdvuLbW",
+	"VAR/MvanGfeEwLLUa7LCk4cLsjT0QdWK0YGh2/UCrgfv2LAeP81OZl1aMj5Ek9VkVPVgCb/NGN0o4dIH",
+	"Sqw4lJUmokIb/PPjuXjsJmqcxoMLunoLShmfqmut/qPdS/QHjTewRAncuBx4HJv9aPiDFiGeZkmL60XB",
+	"yoRqk1LI9L7j22j3lkrcaoWYBSO6STX19Pjw0NPq7fmzg5SJsKTy5p8glRthgPsnKj10bqUU4nrrw0ae",
+	"z/HJ4KyMM3MUzJfAtQ1lbP7a5t858Nz8Zkxk+7FJNnmFx3aSd3pRLafcndc9JP77+emPSRoHh3kAdW+p",
+	"ZHSAzVaw8p/u0U272pOjHi4LznTM8NqgwUiX4WxyGxSsPONllTg8hsvpv8r5VjVVFoLm95PKZfls+PAj",
+	"RLhfthqisWmj3udc6IiuHJkDgKOcoYNHFlSZ0wCDLAMDN+NtvOSh8cWFNAhn4mSKeWCloEuC92/9GB3/",
+	"AOMnolZ82kg2Z5ya1YlSsyX7rUNNvYQZU8loyvBNOmJjSKAuLLupcTFGM9BE7t9f9AZ4am/1SJN9x88i",
+	"TDRF8pdQgNlf56Jgs3VM9QvjKPH3lS4rFDJ8EvDIMD90MMCOFgyGVkxLcEirCQlLyrgZJW35MEUKuNa4",
+	"E8hKyFwdTI55VRTZlggLfjIeP0UEVCcdc57WkdM+mWgEK2n+BrTPt3XGW62bjAb6XIgcQ/EzyskUiJYM",
+	"ckLnlA0LsGQTyIs3zgxqbtdNgWppMvhcCqnfRDbUpoXkDMiueNk9AmllQflrqhYdP1ZzxhPUsykrRVYL",
+	"oYC4mAPJBSiMXK+EvCFUEaaJWoiqyDGEzcf4CfYLr4EWepGiVinFXIJSA1Iw9rmGnmiu5rnx22xsnNhn",
+	"UBgoQZPECgmzK1vghNZJ20qJSs7glOdb40QtYloj8NicoeYkIWswbuNMs1s4xmPWjmzcTHVAXkq7g45t",
+	"IEsRYznmmSW6258H5IVYlkZPoDRbixITCz6pcIDee9sKtR81SsZ9ZJJN/Ej9lqmqVAl+6c31vRNEU4Vz",
+	"W1DziPeRdmOlpAO82eS2Ntqa87lgChRZMb0gcAtyTWwc9D4R1I5QcW3Mhu0VSWwWdFlTR8VErKef0pOG",
+	"D5VMKMlIQcQp+KNn/5FgWb0dvCBcopy9E/qVqDAUbv/hA5dAZws6LSD826nzNO1/vRBSVqU5Ft6Jf7Ic",
+	"xCSbnPE5KN0pMi1KusnUOi65bqC6knBRFYm1U22TFtCjypI/rYDNFzqdWYkS+Vvz+PFyQsq+nlX4UM/K",
+	"ZIdvc58QRg4oS3zGRiQhrNq9AFUVWiX1bqBj/zCU26F6gyk/rF3gxIYXM1R2suKPFBEr7n4rqNInhLr/",
+	"sieOC764k9spPa9WhscHfcgosc4H+Utjs8tBWrzTkYh+eSK2GJsWJsinyfqA2mzfsqz3JeOGR8YQ91b/",
+	"8Fck3DJY2dh0oxRoW2nKViP8vhRuWOWOyGGWfTRMu2rjvLHAj/t7ZBhX36V2KM3qRaUwfTLC/X5IePmP",
+	"CxDbs+iytNUuCer1pdcTRn7a0LkKptojtMqIsCqqkuDsR8hPjI4L/71gfG4rfnZoD3GmR2WpxvPnH7BO",
+	"Ju5k0ZWmfvVqWcIc8x0qMmlPSCnBaDbnf9kgpv1NHUy2GQ3mg40FZ01uek71icYbOoWic2v9iQ5Rq8GG",
+	"z+LSvrCbw63zwIoOKD/BASfUG6AqbcLBstRDq9e82uvNzjHrjioiuNmPK6rIjFYKcjJdn5AjFDsuOAz0",
+	"75mXk235bStQd1koitn2wj/Mc3fZpDC0GaePlj5PufUAsBlNl7C3h+yARRsui0qPm5QWzYBZxx4OxZ2u",
+	"+ibodWFjZ14mWoTZmJRnTae4XcCvFai+43MjKhBZnDYRiqk+WhQgyUIUuToh+K8YSzLedSnhGqSEfKA0",
+	"mUGsmdRWmsZnvgEMoXyFldgif6QwhPL1CVELYx5rQUoQZYGiO9LMErxYo0AkQ2M34NZk00nKbSizh4r1",
+	"iQ3/mz3jfl9iuGwmlkAoX5OlkJARCZrJZrxnAEGW9POZfdyWTrc1l5C5t0UTux4580gRVQh9QC4LoRWh",
+	"U3ELyLgV5Rpy52vYYIgockPGeq6jausyrK0cUpqIbiZlvTso+JpPj0aV9OEcgig1v9OzGWz58+ZuKLxq",
+	"7luT1d82Sm/4vsmPl4IDRrQw9INywhSWipIVK4qmtJzEGwt4rg7IBbLkuP2DcRFFNV8QYcwoVde++RCG",
+	"0aSTbHKWY6zipY0628G2ByH8ajrJduV1WpNmQ1UdPpYcPIr6ttjRmVN/zp255B/xyV+Mord1QioE1Jpe",
+	"+FRqhphrSVu8mkptvk2tW54RRVlO9EKC2XPrRGHL9YiSqOUYU1azWUqjfeArScsScvL9Ebl5/Rs5v7q8",
+	"T7jv2lU32c+EuSXpVZcSpDMpxhDxFQYZMVaJqFA/MZtavWZWsbcspCpn4hLLzYfSZLrWg5/15cHjqtzG",
+	"FK0tuoNtmw/fwLojD6IXIm8myYDPRA7J2LR9/KI7Sxjytv/o+OCK5Xpxn7iDWUGgkB8nUMEzZ4PwYYmt",
+	"yack7R2srKvRExLtqf+3nTQbozZKHZvie/p5VlSK3cIJgV8rWpgTVAdFYDMnpWBcoyiz5VDT+oElit2V",
+	"iREZUgT0gauE8+dLYyNN+uzo++8SMnYdxdy8UL5hN3gIMVXYvx5vP4LCOJn/fHrKLo5n1LJKFqq+MLuh",
+	"OfUnR988S5Vmj6xq3VrjJPXwjz+U6VFcr1sA6jllgTR9ZP2y0QBulMFUVKk0tXPilWvCxGyerWJHw6ig",
+	"bAk5ERxcLhtbFclCrMg1lWRppIMsqbGybofnXnsiB3+9yMUuw/LpaEfEvwGhD0Obria4ZYn5jHMpzOmP",
+	"NhV35hw503V+3SYsyWphnqrrsDA/nK4ivn8H0qxgpRrC8Bf4oDEiJGX8anvIoP+72AE85Lu2yegum8xp",
+	"ufnVJplfixUpsN3S+O/gbS1bx8wUMb6TC0W6Dccw9Z9qExm5noUrsuhtmk30YWJ0MpFUp0sIXdoop04B",
+	"mBdUR33tZ7ez7s8Vn0AaMSP/SnpSnSUmp5iajwcy4p2ReIMR7DkYUVMSq6Uo1PDNfyQLTGaAzMbcy8WA",
+	"Fp8Las2rSOmNIZRXKT3FJUNWaDPyXlkao/gyvNucyNuL00cKq7hQ4m1Zv3mJmLfQRbd9pRlR1WxhnJR3",
+	"76/+1+nbH05fvjx9mZxnM/uwqeTmkpnzyvU/2KgalUBmlT4xmy1ntyx3fa2ouZLGY7+QYhHntIDertfN",
+	"Zs3GXF8IruGzJmEsy6Na2aJNYctIEq2urZNkYUtAwPVDOmZuZCsamYzN7ZpScWl169V2LIf1Xus6ll54",
+	"Vd+TNN7MUcX54UQGy7tWakDtZLLAtDFG59R9400qjttWIu1eHXGNYVyx4hmZgmK5PVTp3MVRNvupEz69",
+	"7YXGVmwf7eJmo2NvkPatM2afaQwo+9nYGiSbCYRCQUa0EK3ozdNvUppTCi1mdi7B46DLaU4vKu76E04/",
+	"wyxdrmWkd/BpaeMRUtkJG3vSHJRuMbUSE4SqG6tKhLy5xxm5onKZ7kOaieXS2L5MkRuOjFLCd1+pqgR5",
+	"y5SQflMybWs2cXcisxWuMZVkTUdTA3HTpOoSw9PbZN/gfWszrR3Y9dtc0mW3Cza8Z2VQh3RnpZufSD1d",
+	"P4EuIp0HH6JV4YsW12X3wYnRRv+zjTi6FA01+9cInuF84ULELLKYsdHOPCStH5ZOt2N/Huswz33zXq1H",
+	"4k1N/S5o6pbkGTkrqFLxtvXVX5Nschnp6+COTkKaOrmZZ4Jfs3mEYNAX6dlcmOXHI2PlIqqNq400O9t5",
+	"Io8UQmlIczIncR1msfrd6iiEh0OVmnrPxxVLz4GD7AiM/xh+81bWeXQAYALYeVoDA1OFEDdTOrvpSpgZ",
+	"PbmkfE2AyoKBdNmyR76z03WIcoBcDeyPWdLPz23ic1QO+Ar/uRYsX4uJmDHp2KjIIXGcPc9zCUrV7Y1C",
+	"ASdvzcNp38L84iGMus3dYeOcRyfbJqXb45gzQZXiBswJ1ChrLih67+9L4Gf8GiTwGYwDoRA8KrVNBPGv",
+	"RVGIlbIZUcvlBVXtjoIDcnnDyuOoUXRu9JKw55OoNGH6AIu0UcKOLRCQ2xnmMaPVeF6//0hFetBYz+qG",
+	"lSXkdhA8hI4jU9VMR8WUMdNx5dwvXLo9vJgkkMDuk5c1AR5iWiPl7IiKLIHyzLse9VZVdK2IEkll414d",
+	"pzBKKfxmGu4r4jstX/G7zbEl3LJ0qXks+0btSVEUIC/c82mFtLmU8dUX7e59e1TbcydWFfWR1z5FYs1c",
+	"kzxRdRFrqnjDZBvn+YYibajxTmvBMiFl1uMvxHy7oBqOCTU0vmbzt7R0VRs3sFbk9klGbr/JyP/7P/8X",
+	"N4sxA1x1vcrI0qXdthv+Mz94qqy1U6e0kNn6rSzPqPClLqrULn0rs8oK+HDxZrs95x9MfyDqvenrMRiu",
+	"SBXjMxjRRt1ulL40FqXrJcgmLyRVC/zL2OX5+0pvT6y0GjP8KvzUttHhAkohE6Z9XwWPU2JWFZciv0ed",
+	"TkTsTcOt9IabWIVmvGxA48cGdY3zapt9Hk7nUIfSpnQ3hX1uZIO4PU0bsn5nkD53KdJUSqGry9kc37fG",
+	"gLoPYNxG7sBPOEmGZEjBVgecoDN9QpxXffju+dvT4GP7iEMIJtTueLDdsOYG36KFq3OMsBm/sl/532a0",
+	"rw5/tjCNn776+bH76/ej7OnRnf/3r//z6//8+m+pHRsDsG16doWY3dj40RBzG6ga/LBx7Nb3yRz6Ofkh",
+	"wneTDKoBIttnQg6ps0lpOi2gjq06L7lhhZ3xW1qgW/2B00ovgGs2o9piQAg5ZXmOFZBRP5Y53wo20xNX",
+	"j/RGKPP3j7bM6UqIN1SiUvvA6S1lhWvZOjPnL+8CqQtZ7qSiqAbXezKdjFW0i6DwsTC2BVHsInpo8Uyk",
+	"tJRTU8PkxL5i+wBGvvQm2bVpbRi78yJwMb2AdTe82DEJ+FwoFtfW8VcZBimwAj5KAgye4VsH9zJmVecx",
+	"ptmQtwpWjiS5eSPgmox45ycs1BysAKAY+xV8Z9RXPFtCM+y414wLOvqVKOo+sEa7YBzuX0vR2iKbgpI1",
+	"N15b+hr7pbX2BAVTS20KQFuEmkK4seQmX9uSkdIwIWGXqPTgo2GFEZFtPBjxBtAa+l5ph+gCoOioTRlV",
+	"WDcOAWckno2b3qa9KkGJAlFFM/LT2cur159fn579+PoqnRimcpR5B8U5lR01Kz0QBzJGwk663vsrN3lA",
+	"XWEM0B31mDvqJwoNEyUslsKWv1YkukTunEr9hbBc+ovL9tNKGBeRRQA/3T1jhiYdMCXdOGpFH7LHveDJ",
+	"/G76Alhj25r3w1T8h9NkM0J7UbnMfKKy+WrE3pk2QJt7MWHqJ31hUdeG9wbZiN7eGpKgESj87tm2rMUQ",
+	"iM/7JQ5rfmyJktbT/X7LHokuZEgkAaOFZTEnI4I2GNacYresdOEXOXypJD7jmgCdLbwhjeFVxGEyHvRo",
+	"mICAZJU4V+5VLN8rfaPloy8WlwqTbztCAz7xqDNUQQGzEbZ0GgbnJ8o0ukhxjQ0rCgd78068pXq2OI7b",
+	"pm3s4sA+bVUZouJwuAVp+4ymELvc7htBB27oQ/eVWjM6UKoePTkifR5tosaO8aGyQMhEQ0Adgq+lP71x",
+	"fC9Aq5JYLMESLqSqr0XF84yICMvvkSLeQkg0nzyonWCwBeCrF7Y/nOoAsCXe26v+LZ32jsR3qYWEvCv6",
+	"OBj/4QK0XI/tYH3Pi7WtRPJZQ+zqHNrpnKcCWxjR8tlc129p2/cUXbqAl629caiQcH0Ns3Y7GlZcbgl9",
+	"18HfrlWF+HdYVgK1z7c5dw1inrhPLxjL+xiV7sdB6LxOYD2886MGnMvcnTDrxmG1NdEpAce4TwDAv5rZ",
+	"iSaXVyUKd7beMDLAmktW0yns4I3i2JvXjJwQLqYiXxsCNtt5bYEQRr9jBDfG3S0pHZeTOLTAkY3ADrkr",
+	"XQNpI/Wqs2gQl3lCqA/p48QXbL4wf9uG583lje5WbitLN+N6ejEFUrz3bRm7bDND5OqezjyLbB1uoRgS",
+	"QXTxpVGwzSld974Ebo5LW7FBEc4lt/fx+GroI/O/f398lFQ9I3Cz6RSKjmuYplD4ZqpdAGaXwMeRs1H8",
+	"O6Z7pw7qJZTUKHDXUkgN+WWzUaynMtAlRNEayKI+DuMJKI59wMfk7cVpSJRhna4KnVZrpyDGmLLewHTB",
+	"zhDk3JouRbuwAX2dWnCTcw3bplkqbUUpFpymmPTs6+eNXXzfHb7BlzXBWNUMXN2z0+ZoLaAnmdTFfWGg",
+	"nujNFpvPrfSN32+7U2OD+x3DXt/eUnpPGsws170kDCTJ3u3grp6+wSbwhl7p63p9gDYeE6yMe127weoS",
+	"8Omu2i20U+F9Icby0/cvOfAh3iiEObTx1dH2Q5kn4y27O+C9nnwJ2nu6b0Ofi9sPAWIUsbs+betY7mxO",
+	"p/bilbpL0oeEmCJGnWJP5ZKuScGATGEtXIml7da3fQZECXJN5QNcpitkM/DwdddHZLwyQxsVJmrLyDms",
+	"/KMHkz00TDdOlWHKYa+wpC1sXlslQ6rSogp439V1yJnJ211iaBX6oGP6PlIOiKAApcgTsmS80pA1Xyio",
+	"0tELwPPm4yNhqnuau6+74YocqnOAcEYbkwtExPF9CjVYzkljlcrhF5EpWDHK0x0NdRPZqCilcPnqgRr9",
+	"Pl3hHoByzGfcK6c925+H6ATy2HsDnm4npL69wqMwDsZ+2x1sXgK8coNTXnZS6x7QZ36JqIquFrS5bR1O",
+	"43ZsxeS4Xjcnik8DEEyTKa+sQnV8WWHntRX+e4PwdKw5DrZ1a6sBrN5aeTii3nDnqMBuBikKIPxVF65i",
+	"R+uKuNYQVw669oWBnSpjqDqTQEd65nkFzxMxsx+sV4cHBKvR+QO8fOLOhv7rKTvTtteMM7UYN+m6KLgj",
+	"0jCAVveCjRw1y0IoBb0ygSgJOUhyDUVBFCucUbKXBqbeLUfz9ahruIbcyGmoFxJeqrJ7qC+0gAe0uyEI",
+	"DQqEK8dEZUbKgnIbJcJEzQNv30pFCRxApg8WeG2woSb8UrJ637fbNBzruzRI152g2mmXbVS1ax0DknMl",
+	"k4jC2Nj5SsiOoDklrorXogyGNtCMsKggfmjsPAFMOvHriKbSRbSRlzJ0OP0StFxj2W66nX4M0mDc5VCP",
+	"2zX/YOO3HSo605gsAbIEhM50B7kh0CNFjFhiDx5o8hWaLGjS1g1qCvTXiW4adw3htmusAo7utW+SHVaR",
+	"IesXETt962sRwnoTeKUXCDNGj27jo/Sj5TegplxR6pAcfXihATEywIQO37rrkIB/tK7vdoSLSN/EkxBR",
+	"f7KnV221IoPdsvztRklv3nx67/GnoJbuF3wyr78PpY2trB5C7iQSCNeEEkeXsdhbNkS5AYibQMQdhP3c",
+	"rBzz94lvRXj1Ced2HmBznbwOZQ1eagvEbshio66fBK29mA6eQQ2dOOTjKhUnb+XHw281XIysuL0YNnLe",
+	"xXXoFfegXWOkI5rCAMzkGH8tQbUIUUE6pA+jw0uqRs/LxQ8HEbPrTpj3AUhWbr1Ht/s8HAQClMpY9OD+",
+	"GEYq0MfEPJA5HGmFNp87odUBwYwHQoFX0wIdhxpNwZca9GMFdaME1wZrpKQ7+5gyf+eeaw4PF8KnlXAU",
+	"2+gqzByubZ/XJYCpm+7S12e4uCtTVgJP0KKYWssjp5qiiQ3pONeW0IPCwIAL5vYMvGsAW4bNFDG7XojS",
+	"8Ogt/PYb5Yben5KpY/NaT1rcAiVdbUM7Pr+69Maahe9xdEBqDVyvHAl8humLFyK3V63sDkk3XrKbVaLM",
+	"3RG8RcKsIcTJrSXXSYRt50FZJZCz3PZpYUggQP8nC+VG3GOB22GMd9sdrOgJPIyPD0TY7gGoxhdFusbD",
+	"C9homuzwSOprHEKDsB8/mltNjBST/F1FrebSMfjWTDmbkun1cPaMq/AtxWxxjxIi3KGvRiCj4wtBBzwM",
+	"qLu/r4nl8lV4d8x1Dm3N3wXoXdJ1IWh++fr5N99+14+S+d0eUIQtyxoUzRx0dzeocMSvCOG7JlVb2tqr",
+	"9ODfXZLusMhbKe6HCNdwWdlOn65Z792RQyVwf0fO9wQlkDP+wO03HPo+ecfWebhE68fTq+3XZlnJtpdn",
+	"NUQ+JdJJItp2v03p/MyUTl4ejVZ9xZk+jm78+vH0ypgniHa0pGsyBW+gVDx3mdobY04XaNpmRAtM6Bnz",
+	"uoW7GR2BQHNXbHlPfKLXdgQHLyiBuOkaQ39ZKY3zbKbna9Js4dtwxvh1pOj/T+ecXK4sGE2bC2Vox9iM",
+	"Zd/SooJwNRauB8tpuVhFJRPAw6/G4kHGDnDHEqA3Q0q9+7y4oupAP+GwsovZOq+O4KjrXbKf2EbmzqRi",
+	"JaUrit1Ga1sQv0nlAFI4lMpqheb9kMvo3ZN9q0uU+93Td77q9Ivj67/7vd/6059SjyqYVZLp9aU5Dez8",
+	"FMhbNoPnM7xABf8FfzRkAWqjlm6ghdbl5O4OPaxrkfKcmFaZg+/LbFtB5rOiLvaUhShORrAdHReKveZG",
+	"mWEXjcL7zm0P04ezlwcf+fOiwMYahHPzoO5Rs40FprLqn9hrZSzCFuIvo6ux6cGdELyIxrz7kVepO27I",
+	"c7wDwPjULqjiy2NOCMWfHiP8nCLg66YOPvIX2NehjJLLCSWXDQIT3D51UMN4VsBnQH5ZSjjAaOShcarR",
+	"p/7l4KPZaQWbgbtsymqIyfOSzhbw+JuDI6fwLHPU8eHharU6oPjzgZDzQ/euOnxz9uL03eUpvlPDjUze",
+	"XpyS9yVIqoWMvPnoBu3jye0TX9RCSzY5njw9ODp4anFwFihDh/Ze99/M33PQFvXY9Wed5YgpqR0eFgYh",
+	"8e4sfPObo6MUYi1u6gN7tiCoZpdZEwY79BgzsZhPjn/+lE1UtVxS46BOflqAXriTESWBUK5WIG0RLZ0r",
+	"d5V2PvlkhjnEc7N3VRdAc8btteTbF/aDMKfuF1tVQD2cVrMbcBXcAJwgZld96cwJ+fboKam4ZoX5R95B",
+	"jdsnh/bmBNVJEWO+vnDPYIc8XQJezn78s214n/xagVz70+N4gjVlk1iHWc1ozdV+XyvZpJH+THypWzx4",
+	"4MNR9pAb5T6lmW/Mdne40bIsmG1gP/yXC0vV0+iv/zPkRL8AVW/qtk5L8HvLVSRJ1N+O4e9JoUTBrxVq",
+	"KHsyHZCfME/cLgPD5kijMReM6xMvXBp/xeitrJzJ6SSL5kvGa9HC5k51+Ltv8ryz/PFoMU05e4n/furw",
+	"4AfIWSkKNlv3Clp/H3MB5uPndphOOSsr6dLFXV/ZsDj2KTt+2q5MY1N8XrubbjCU6x5GQwsjSw8XKMsn",
+	"FY5sojSU5nA3/9+4tlBCCTS6ItSpo19yYY5BchVisPhjAfTWDEu0WE6VFhyyj9xDmhdG6sxjqnGl3yNl",
+	"wd7moMmzJ0cH5CdzBv+CLPvF3hKKvxtTYi44fE2kWFkdai0ovC5RC2EP5bYYZ51nhBfTvbEZP9DJ4yu/",
+	"E3fATy8vgZ9eVuKNrRYUEYPuNnZm6pP1I3YdH85eTu4+dSmFw1kAke45gBw86rivv2FLDI1sffCFj8bs",
+	"We9X/KZL7Tv0NOMWoFK+N2u/IM8Of8f/v+vk3ennsqCMv6jLNPdIWVej1Xmkmjk8fL+ES5CNqjGnprux",
+	"hef23opwvSvTmcXdCE9i4ZTrYXb3cPv6rIR9dn+2DZB3s4R3Ts56uOyvP+nemO5Slb/2vixY2bkt0aE1",
+	"x5v1cTNf7mgtcZ/Q/fPu1FyseCFo/riStrjg3p/IJqVQCTl4y7h+6b7y4eKNs5VA6R+EBSLdCZPChcB3",
+	"zQCJscbu9igcdddAh2LBn3agVppRYGx94s5M2bjHOO3KbTIf8qJPNwupT1++GWZuh1raTU/rychrbQZs",
+	"Zg2f9SGeHU1OtaPFSY4UTOkdsOQqMjPrJiNjor54+9/J0++OjgjkTBOPPoPf3aki797VrnhwC293YaU2",
+	"I47b4spJfrjJ7pAjhHFi72qzYxM73y9E/Phm286T8VV9be3edJP/Rtfh9UM4tnYVSZBwy2Blc0GMo52D",
+	"RkJGBAfjXaHiiuHGMntIupiwfXvXrkU2cWWoTTacV00u7P5QCsMPOpSeJTCoMHh9sAP24EjKWpY0UNqy",
+	"SVkAlbq904bpBTfutuEOhsVtKbtHhnEpmRuA0o2KsUbKcgcgcUJ+efwLAslhw5EhQ8xXTBX0nU22Zmgv",
+	"FskrHLpD/SW48E7o3TDhlOc23uE6WUNOwFXy1QlU5LsFNMLrClV0wJOzHJal0Nid6S/EsahRUceu/YTt",
+	"1R0ThDusS/C6whtnvmZsb5rLfuGyhFnXobES8mZXWsuuGCMbWpBcZJETFkohXU49JqWj1H5OESzx2ov4",
+	"Y6X6lW3W2Ysp3qiE/7LmuPu2HT0lO8/RAcdmtLO8sG3uLwXfRajsCnWdxkz7Z3uDXu3uh+2LX6zv33PN",
+	"1IPVYuluw+7am3hb9h4JjON37Emc227MuI2rvVuXyeKtpKGk5YvYCoGyu98xNVG/3E7pDyFbw2N3dofe",
+	"fl17dKj560dtjyiekpQLTHkuqFoYrSzhulK+V+DZ0fejjjiHY3X4u/3jzmWzH6JttwerLJIDXvnXL2bR",
+	"XVL7EreNa5rua6DuzDRy7akO0O+Gi5WzSgNmpbsIxGaGOKzMke3BNdGjcK3XWHShXDaJaXupFArPiikw",
+	"2tc3vwO1bxs9/NQBmahR2jhqr+r09DzWybCspe9Nrjm57T60JFKnv1EZy/itEX9CjszKA1rSsCjOSMTE",
+	"5GRWAYpGtZBomC3o6ZrOtRTLUD7cUyBw73lMI1SEvolosetpGG8J4YQJ465+KsbwcWZBai4FdQmv8ZP5",
+	"a8XdI8DhxAl1HtrFmuVm2KfEHpDL/iJhd+wu34t1j3i6V6i49nN6NJCVv7DREoMFJ2TCAwNHoMC7sEcx",
+	"L2cLJmhOCtAaS63M8Me25tGap61bbCM3EmMjtquQTGFGq4DruIwtn4/cNdk5vj1ShOUHJLSjK3dLp6pm",
+	"5igUUtlSZFlxDBsUcK0zQlUT9GpJczBaRsgcZLqUoVtOHXzx7s3pi2pf1rQZ+Y8PuIU7rt19gyE0jUEG",
+	"wzYvH7aWjxmPUWl1QCzIcRQN0kLYoex/NECNI+kZZQLHPc6dpsulf+gvnsGNMTtTzk6EZGsh8f/UZ4eN",
+	"7D126Nk7P0BOee4uy93P9qzx0P5wpyMFKngSYeFhJYcFnQyVtXYX26Bs1+4LgcFtPLyOIHB2HuWmrNgr",
+	"Iz1+z5+JjTPKjWs3BQy/nWzc6d4IM7A5t6Fd9EbqbTWOldZJ7FOj3hr7S+vQADqTCv6hDTRdE5Y/WHXu",
+	"MTGLnDr83V5xcXc4i66m3F/Y58peqNG9Tz30+R4j8hEYz58tHh/cuMhajoqEbasXfMYjOalFwgC70CR+",
+	"MCw0tmhd3q3E2blspooscIROExyIlpQrOjPTOiDPXXlzneJD/HZsBfrI8W3IVSt7dxKinLZlSC+ohZnE",
+	"XNAjlYx7uqJmQ6Nfwoc+8mg29nXVuIHGpijMEk8wHYxzdc8hwGvDTdgaB2vtrGsPhvfH7SpzOO15R/1p",
+	"zj8bw/UOQ43B4WBJyVnbKa47f+rwaoR3ePAA1i+ASj0Fqv9g/r/289h3ovMKm2PvKwMI853vqLoAxzKq",
+	"CzfygVEPoWeWKVKIZv3ZWNZKeHBOegeMdQgqf262/shugbual4cz1ozmTyQc1Oxfs5uz0JPlkx/RrUdK",
+	"i/Ih7G70NP+BDL9c0dK3Xu+J4w14gC9sISV65pORzRAlsj2duyjZuwRj15BZC8GNsGvffa9teSaiI9jm",
+	"/AwzJ3wGwVzDqyOnMBMRZDmiPBF3Zxx85E46mziouI/Jkq4jc8lD0TuDx147sKKlu87A2k2Q+79URmih",
+	"RNgGH3lYBPYpucZG7H4da9LE+G67D39e1UD2e7FPakT9hwRCHcKhhLr8aRctgrOC+qKAcHkmeSXFb8Bt",
+	"+742/BS8NogtmJmZjnQdpn0FANud9oozvd+Whw+c6f21O3i8oy+srPy19en6nypcar+7boeMWAz8x8Io",
+	"k/MPV75qChurxjNd7SnpNmdKg0Sspf1x/N672c9vTzvaD29OkwBIxBpFPegmU752WSgs4kCXGKGy8DCx",
+	"3b7nV5eNip+P3KGApb1f1xfZviMIe371Aph0CTrGIy888tQbh8JAETosWE+B7BumcPP/5SN+AZ0ssd1x",
+	"gWS6TrHvzxwCbBi1XTWUNdDPF7D7VLJKtSh8fnjHnUptY08dkIuKe1MJvxhiVkySOnKIdavTtccTe0x5",
+	"/liB3lMbuL0kQh3+bv8Yhg5hr8D/Y+Ah/muAOhBL4keKyKoAZS/xiACdDsiZVgE8QWlq9D2ZCw8ebKm+",
+	"LWmd9YDvOA7vscLEfOGLQCv4kmlb52g/3CwZcdcL57ZffAftaxd+N/WXZtRU3kf5kBn8ogqa70tWD/Xy",
+	"dh81z7hNYga3C53drdVz4I4J/vZXjOOJFWy0CITSjiZA1Cau28+fDJPdaym0vSXldG7b7Tw4E469Wbdo",
+	"nnZdMn8X00bhdv2ys54233a3dlstgUCVfxdTFb1pnfHNF09vQa7xsvLVQtibJ4W4iV7EbTD0PZthwnIc",
+	"40NY4Dl3zDJJxIof263nrzmm6saDL7jvuRPu7tPd/w8AAP//",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

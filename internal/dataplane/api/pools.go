@@ -28,3 +28,15 @@ func WorkerPoolName(p Pool) (string, bool) {
 	}
 	return strings.CutPrefix(p, PoolWork+"/")
 }
+
+// ContainerPlugins are the plugins that run in containers of a pool's workers, in the plan's order: in each pod, the
+// first has the first port.
+func ContainerPlugins(p *Plan, pool string) []*PlanPlugin {
+	var out []*PlanPlugin
+	for i := range p.Plugins {
+		if c := p.Plugins[i].Container; c != nil && c.Pool == pool {
+			out = append(out, &p.Plugins[i])
+		}
+	}
+	return out
+}

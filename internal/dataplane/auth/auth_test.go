@@ -166,7 +166,7 @@ func TestCacheIsBounded(t *testing.T) {
 
 // TestEveryOperationHasARole compares the table with the API description, tag by tag.
 func TestEveryOperationHasARole(t *testing.T) {
-	byTag := map[string]Role{"admin": Manager, "ingest": Agent, "tasks": Agent, "read": Viewer}
+	byTag := map[string]Role{"admin": Manager, "ingest": Agent, "tasks": Agent, "read": Viewer, "shared": Reader}
 	spec, err := api.GetSpec()
 	if err != nil {
 		t.Fatal(err)
@@ -202,6 +202,7 @@ func TestRolesByOperation(t *testing.T) {
 		Manager: {"manager"},
 		Agent:   {"manager", "agent"},
 		Viewer:  {"manager", "viewer"},
+		Reader:  {"manager", "viewer", "agent"},
 	}
 	here := func() (string, error) { return "here", nil }
 	for operation, role := range required {

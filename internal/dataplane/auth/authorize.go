@@ -22,6 +22,8 @@ const (
 	Viewer
 	// Agent does the work of one namespace's Events.
 	Agent
+	// Reader is a Viewer, or an Agent for its own namespace's Events: what plugins ask for.
+	Reader
 	// Manager writes plans and deletes.
 	Manager
 )
@@ -53,15 +55,23 @@ var required = map[string]Role{
 	"FailTask":      Agent,
 	"ReleaseTask":   Agent,
 
-	"GetEvent":        Viewer,
+	"PutPluginHealth": Agent,
+	"SwapVariable":    Agent,
+	"PutFeedback":     Agent,
+
+	"GetEvent":     Reader,
+	"GetPlan":      Reader,
+	"GetVariables": Reader,
+	"ListChunks":   Reader,
+	"ListResults":  Reader,
+	"ListSegments": Reader,
+	"ListClips":    Reader,
+	"ListFeedback": Reader,
+
 	"GetReplay":       Viewer,
-	"ListChunks":      Viewer,
 	"ExplainChunk":    Viewer,
 	"ListUnits":       Viewer,
 	"ListTasks":       Viewer,
-	"ListResults":     Viewer,
-	"ListSegments":    Viewer,
-	"ListClips":       Viewer,
 	"ExportEvent":     Viewer,
 	"ExportEDL":       Viewer,
 	"MintDownloadURL": Viewer,
@@ -79,9 +89,9 @@ func Authorize(caller Identity, operation string, namespace func() (string, erro
 		return fmt.Errorf("%w: %s is open to nobody", ErrForbidden, operation)
 	case role == Anybody || caller.Manager:
 		return nil
-	case role == Viewer && caller.Viewer:
+	case (role == Viewer || role == Reader) && caller.Viewer:
 		return nil
-	case role == Agent && caller.AgentOf != "":
+	case (role == Agent || role == Reader) && caller.AgentOf != "":
 		where, err := namespace()
 		if err != nil {
 			return err

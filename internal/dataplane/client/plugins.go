@@ -4,57 +4,49 @@ package client
 
 import (
 	"context"
-	"encoding/json"
 
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
 )
 
-// ResultFilter chooses results; what is not set does not matter.
-type ResultFilter struct {
-	Plugin     string
-	Track      *int32
-	FromMicros *int64
-	ToMicros   *int64
-	LastChunk  *int64
-}
-
-// FilteredResults are the published results that a filter lets through, by time.
-func (c *Client) FilteredResults(ctx context.Context, uid string, f ResultFilter) ([]api.StoredResult, error) {
-	p := api.ListResultsParams{Track: f.Track, FromMicros: f.FromMicros, ToMicros: f.ToMicros, LastChunk: f.LastChunk, Limit: &pageSize}
-	if f.Plugin != "" {
-		p.Plugin = &f.Plugin
+// Plan is the compiled Profile that an Event runs with.
+func (c *Client) Plan(ctx context.Context, uid string) (api.Plan, error) {
+	r, err := c.raw.GetPlanWithResponse(ctx, uid)
+	if err != nil {
+		return api.Plan{}, failed("getPlan", err)
 	}
-	return pages(func(next *string) ([]api.StoredResult, *string, error) {
-		p.Continue = next
-		r, err := c.raw.ListResultsWithResponse(ctx, uid, &p)
-		if err != nil {
-			return nil, nil, failed("listResults", err)
-		}
-		list, err := done("listResults", r.HTTPResponse, r.JSON200)
-		return list.Items, list.Continue, err
-	})
+	return done("getPlan", r.HTTPResponse, r.JSON200)
 }
 
-// Variables are the Event's context variables.
+// PutPluginHealth says what this worker knows of a plugin's process. Its word
+// counts for 3 minutes after it was heard of last, by any call for tasks.
+func (c *Client) PutPluginHealth(ctx context.Context, uid, plugin string, report api.PluginHealthReport) error {
+	if _, err := c.raw.PutPluginHealthWithResponse(ctx, uid, plugin, report); err != nil {
+		return failed("putPluginHealth", err)
+	}
+	return nil
+}
+
+// Variables are an Event's context variables: text, numbers and booleans.
 func (c *Client) Variables(ctx context.Context, uid string) (map[string]any, error) {
 	r, err := c.raw.GetVariablesWithResponse(ctx, uid)
 	if err != nil {
 		return nil, failed("getVariables", err)
 	}
-	v, err := done("getVariables", r.HTTPResponse, r.JSON200)
-	return v.Variables, err
+	list, err := done("getVariables", r.HTTPResponse, r.JSON200)
+	return list.Variables, err
 }
 
-// SwapVariable sets a context variable at once if it has the expected value; nil expects that there is none.
-func (c *Client) SwapVariable(ctx context.Context, uid string, task int64, token, name string, expected *json.RawMessage, value json.RawMessage) (api.VariableSwapResult, error) {
-	r, err := c.raw.SwapVariableWithResponse(ctx, uid, task, api.VariableSwap{Token: token, Name: name, Expected: expected, Value: value})
+// SwapVariable sets a context variable if it has the expected value; only the
+// holder of the task's lease may.
+func (c *Client) SwapVariable(ctx context.Context, uid string, task int64, swap api.VariableSwap) (api.VariableSwapResult, error) {
+	r, err := c.raw.SwapVariableWithResponse(ctx, uid, task, swap)
 	if err != nil {
 		return api.VariableSwapResult{}, failed("swapVariable", err)
 	}
 	return done("swapVariable", r.HTTPResponse, r.JSON200)
 }
 
-// Feedback is what reviewers think of the Event's clips.
+// Feedback is what reviewers think of an Event's clips, by segment.
 func (c *Client) Feedback(ctx context.Context, uid string) ([]api.Feedback, error) {
 	r, err := c.raw.ListFeedbackWithResponse(ctx, uid)
 	if err != nil {
@@ -64,9 +56,9 @@ func (c *Client) Feedback(ctx context.Context, uid string) ([]api.Feedback, erro
 	return list.Items, err
 }
 
-// PutFeedback stores what a reviewer thinks of a segment's clips.
-func (c *Client) PutFeedback(ctx context.Context, uid string, f api.Feedback) error {
-	if _, err := c.raw.PutFeedbackWithResponse(ctx, uid, f); err != nil {
+// PutFeedback says what a reviewer thinks of a segment's clips.
+func (c *Client) PutFeedback(ctx context.Context, uid string, feedback api.Feedback) error {
+	if _, err := c.raw.PutFeedbackWithResponse(ctx, uid, feedback); err != nil {
 		return failed("putFeedback", err)
 	}
 	return nil

@@ -81,12 +81,20 @@ func (c *Client) Clips(ctx context.Context, uid string) ([]api.Clip, error) {
 // Results returns all published plugin results by time; of every plugin when
 // none is named.
 func (c *Client) Results(ctx context.Context, uid, plugin string) ([]api.StoredResult, error) {
-	var only *string
+	var only api.ListResultsParams
 	if plugin != "" {
-		only = &plugin
+		only.Plugin = &plugin
 	}
+	return c.ResultsWhere(ctx, uid, only)
+}
+
+// ResultsWhere returns the published plugin results that fit, by time. Paging
+// is its own.
+func (c *Client) ResultsWhere(ctx context.Context, uid string, only api.ListResultsParams) ([]api.StoredResult, error) {
+	only.Limit = &pageSize
 	return pages(func(next *string) ([]api.StoredResult, *string, error) {
-		r, err := c.raw.ListResultsWithResponse(ctx, uid, &api.ListResultsParams{Plugin: only, Limit: &pageSize, Continue: next})
+		only.Continue = next
+		r, err := c.raw.ListResultsWithResponse(ctx, uid, &only)
 		if err != nil {
 			return nil, nil, failed("listResults", err)
 		}

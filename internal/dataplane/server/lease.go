@@ -57,6 +57,9 @@ func (s *Server) sign(ctx context.Context, lease *api.Lease) error {
 			sign.unit(framer.PreviousUnit)
 		}
 	}
+	if lease.Media != nil {
+		sign.units(lease.Media.Units)
+	}
 	if clip := lease.Input.Clip; clip != nil {
 		sign.units(clip.Units)
 		sign.upload(&clip.Mp4)

@@ -43,6 +43,11 @@ func plan(uid, source string) api.Plan {
 func (p *plane) startMatch() {
 	p.t.Helper()
 	must[*api.PutPlanResponse](p.t, 200)(p.as(manager).PutPlanWithResponse(p.t.Context(), matchUID, plan(matchUID, "https://example.com/final.mp4")))
+	p.declareTimeline()
+}
+
+func (p *plane) declareTimeline() {
+	p.t.Helper()
 	timeline := api.Timeline{
 		OriginTicks: origin, Rate: api.Rational{Num: 25, Den: 1}, Width: 1920, Height: 1080,
 		Ingest: api.TimelineIngestCopy, AudioTracks: []api.AudioTrack{{Track: 1, StreamIndex: 1, Codec: "aac", SampleRate: 48000, Channels: 2}},

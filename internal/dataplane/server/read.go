@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
+	"github.com/mre-operator/mre-operator/internal/dataplane/store"
 	"github.com/mre-operator/mre-operator/internal/objects"
 )
 
@@ -98,11 +99,11 @@ func (s *Server) ListTasks(ctx context.Context, r api.ListTasksRequestObject) (a
 // ListResults lists published plugin results by time.
 func (s *Server) ListResults(ctx context.Context, r api.ListResultsRequestObject) (api.ListResultsResponseObject, error) {
 	limit, from := page(r.Params.Limit, r.Params.Continue)
-	plugin := ""
+	filter := store.ResultFilter{Track: r.Params.Track, From: r.Params.FromMicros, To: r.Params.ToMicros, LastChunk: r.Params.LastChunk}
 	if r.Params.Plugin != nil {
-		plugin = *r.Params.Plugin
+		filter.Plugin = *r.Params.Plugin
 	}
-	items, next, err := s.store.Results(ctx, r.EventUID, plugin, limit, from)
+	items, next, err := s.store.Results(ctx, r.EventUID, filter, limit, from)
 	return api.ListResults200JSONResponse{Items: list(items), Continue: more(next)}, err
 }
 

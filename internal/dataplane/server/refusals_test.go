@@ -30,9 +30,10 @@ func TestWhoMayCallWhat(t *testing.T) {
 		auth.Manager: {manager},
 		auth.Agent:   {manager, agent},
 		auth.Viewer:  {manager, viewer},
+		auth.Reader:  {manager, viewer, agent},
 	}
 	for path, item := range spec.Paths.Map() {
-		url := p.url + strings.NewReplacer("{eventUID}", matchUID, "{replayUID}", replayUID, "{taskID}", "1").Replace(path)
+		url := p.url + strings.NewReplacer("{eventUID}", matchUID, "{replayUID}", replayUID, "{taskID}", "1", "{plugin}", "cuts").Replace(path)
 		for method, operation := range item.Operations() {
 			allowed := make(map[string]bool)
 			for _, caller := range may[auth.Required(operation.OperationID)] {

@@ -90,6 +90,9 @@ func (s *Store) resumeLocked(ctx context.Context) error {
 			WHERE suspended_at IS NULL AND (drain_due_at IS NOT NULL OR gap_due_at IS NOT NULL)`, outage); err != nil {
 			return err
 		}
+		if _, err := t.exec(`UPDATE plugin_health SET heard_at = heard_at + $1`, outage); err != nil {
+			return err
+		}
 		_, err = t.exec(`UPDATE tasks SET lease_expires_at = lease_expires_at + $1 WHERE state = 'leased'`, outage)
 		return err
 	})

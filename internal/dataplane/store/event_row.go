@@ -28,6 +28,8 @@ type eventRow struct {
 	gapDue                         sql.NullInt64
 	suspendedAt                    sql.NullInt64
 	workers, renderers             int32
+	pools                          map[string]int32
+	ailing                         bool // a plugin's process does not work as it should
 	retryID                        string
 	revised                        bool
 	exports                        exports
@@ -42,14 +44,14 @@ type exports struct {
 }
 
 const eventColumns = `uid, namespace, name, plan_hash, state, reason, message, version, timeline, frames,
-	source_ended, source_frames, first_chunk, watermark, drain_due_at, gap_due_at, suspended_at, workers, renderers, retry_id, revised,
+	source_ended, source_frames, first_chunk, watermark, drain_due_at, gap_due_at, suspended_at, workers, renderers, pools, ailing, retry_id, revised,
 	exports, deleted, finished_at`
 
 func scanEvent(row interface{ Scan(...any) error }) (*eventRow, error) {
 	var e eventRow
-	var tl, ex string
+	var tl, pools, ex string
 	err := row.Scan(&e.uid, &e.namespace, &e.name, &e.planHash, &e.state, &e.reason, &e.message, &e.version, &tl, &e.frames,
-		&e.sourceEnded, &e.sourceFrames, &e.firstChunk, &e.watermark, &e.drainDue, &e.gapDue, &e.suspendedAt, &e.workers, &e.renderers, &e.retryID, &e.revised, &ex, &e.deleted, &e.finishedAt)
+		&e.sourceEnded, &e.sourceFrames, &e.firstChunk, &e.watermark, &e.drainDue, &e.gapDue, &e.suspendedAt, &e.workers, &e.renderers, &pools, &e.ailing, &e.retryID, &e.revised, &ex, &e.deleted, &e.finishedAt)
 	if err != nil {
 		return nil, err
 	}
@@ -58,6 +60,9 @@ func scanEvent(row interface{ Scan(...any) error }) (*eventRow, error) {
 		if err := fromJSON(tl, e.timeline); err != nil {
 			return nil, err
 		}
+	}
+	if err := fromJSON(pools, &e.pools); err != nil {
+		return nil, err
 	}
 	return &e, fromJSON(ex, &e.exports)
 }
@@ -69,6 +74,21 @@ func (e *eventRow) terminal() bool {
 
 // suspended says that nothing is handed out. An Event that has ended has nothing to rest from.
 func (e *eventRow) suspended() bool { return e.suspendedAt.Valid && !e.terminal() }
+
+// slots is how many Jobs a pool is to have; -1 when nobody has said.
+func (e *eventRow) slots(pool api.Pool) int32 {
+	name, worker := api.WorkerPoolName(pool)
+	switch {
+	case !worker:
+		return e.renderers
+	case name == "":
+		return e.workers
+	}
+	if n, ok := e.pools[name]; ok {
+		return n
+	}
+	return -1
+}
 
 // allStored says that the source has ended and every frame of it is stored.
 func (e *eventRow) allStored() bool { return e.sourceEnded && e.frames >= e.sourceFrames }
@@ -223,7 +243,7 @@ func (e *eventTx) save() error {
 	if !slices.Equal(now, e.stored) {
 		if _, err := e.exec(`UPDATE events SET state = $2, reason = $3, message = $4, timeline = $5, frames = $6, source_ended = $7,
 			source_frames = $8, watermark = $9, drain_due_at = $10, exports = $11, finished_at = $12, gap_due_at = $13, suspended_at = $14,
-			workers = $15, renderers = $16, retry_id = $17, revised = $18 WHERE uid = $1`, append([]any{e.ev.uid}, now...)...); err != nil {
+			workers = $15, renderers = $16, retry_id = $17, revised = $18, pools = $19, ailing = $20 WHERE uid = $1`, append([]any{e.ev.uid}, now...)...); err != nil {
 			return err
 		}
 		e.stored = now
@@ -233,14 +253,19 @@ func (e *eventTx) save() error {
 
 // columns are what save writes.
 func (e *eventRow) columns() ([]any, error) {
-	tl := ""
+	tl, pools := "", ""
 	var err error
 	if e.timeline != nil {
 		if tl, err = toJSON(e.timeline); err != nil {
 			return nil, err
 		}
 	}
+	if len(e.pools) > 0 {
+		if pools, err = toJSON(e.pools); err != nil {
+			return nil, err
+		}
+	}
 	ex, err := toJSON(e.exports)
 	return []any{string(e.state), e.reason, e.message, tl, e.frames, flag(e.sourceEnded), e.sourceFrames, e.watermark, e.drainDue, ex, e.finishedAt,
-		e.gapDue, e.suspendedAt, e.workers, e.renderers, e.retryID, flag(e.revised)}, err
+		e.gapDue, e.suspendedAt, e.workers, e.renderers, e.retryID, flag(e.revised), pools, flag(e.ailing)}, err
 }

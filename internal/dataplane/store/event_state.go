@@ -33,6 +33,9 @@ func (s *Store) Event(ctx context.Context, uid string) (api.EventState, error) {
 		if state.Backlog, err = backlog(ctx, q, uid); err != nil {
 			return err
 		}
+		if state.Plugins, err = ailingPlugins(ctx, q, ev); err != nil {
+			return err
+		}
 		state.DeadLetters, err = one[int64](ctx, q, `SELECT COUNT(*) FROM tasks WHERE event_uid = $1 AND state = 'failed'`, uid)
 		return err
 	})
@@ -72,19 +75,18 @@ func progress(ctx context.Context, q querier, ev *eventRow) (api.Progress, error
 func backlog(ctx context.Context, q querier, uid string) (api.Backlog, error) {
 	var b api.Backlog
 	type count struct {
-		pool  string
+		pool  api.Pool
 		state api.TaskState
 		n     int64
 	}
 	counts, err := collect(ctx, q, func(r *sql.Rows) (c count, err error) { return c, r.Scan(&c.pool, &c.state, &c.n) },
 		`SELECT pool, state, COUNT(*) FROM tasks WHERE event_uid = $1 AND `+openStates+` GROUP BY pool, state`, uid)
+	pools := map[api.Pool]*api.PoolBacklog{api.PoolWork: &b.Work, api.PoolRender: &b.Render}
 	for _, c := range counts {
-		p := &b.Work
-		switch c.pool {
-		case string(api.PoolRender):
-			p = &b.Render
-		case poolExport:
-			continue
+		p := pools[c.pool]
+		if p == nil {
+			p = &api.PoolBacklog{}
+			pools[c.pool] = p
 		}
 		switch c.state {
 		case api.TaskStateBlocked:
@@ -93,6 +95,14 @@ func backlog(ctx context.Context, q querier, uid string) (api.Backlog, error) {
 			p.Ready = c.n
 		case api.TaskStateLeased:
 			p.Leased = c.n
+		}
+	}
+	for pool, p := range pools {
+		if name, worker := api.WorkerPoolName(pool); worker && name != "" {
+			if b.Pools == nil {
+				b.Pools = map[string]api.PoolBacklog{}
+			}
+			b.Pools[name] = *p
 		}
 	}
 	return b, err

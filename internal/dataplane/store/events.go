@@ -47,12 +47,36 @@ func (s *Store) PutPlan(ctx context.Context, uid string, p api.Plan) (api.EventS
 		if _, err := t.exec(`INSERT INTO plans (event_uid, plan) VALUES ($1, $2)`, uid, body); err != nil {
 			return err
 		}
+		variables := make(map[string]any, len(p.Variables))
+		for name, value := range p.Variables {
+			variables[name] = value
+		}
+		if err := t.setVariables(uid, variables); err != nil {
+			return err
+		}
 		return t.changed(api.ChangeKindEvent, uid, p.Event.Namespace, p.Event.Name)
 	})
 	if err != nil {
 		return api.EventState{}, err
 	}
 	return s.Event(ctx, uid)
+}
+
+// Plan is the compiled Profile that an Event runs with.
+func (s *Store) Plan(ctx context.Context, uid string) (api.Plan, error) {
+	var out api.Plan
+	err := s.read(ctx, func(q querier) error {
+		e, err := findEvent(ctx, q, uid)
+		if err != nil {
+			return err
+		}
+		p, err := s.loadPlan(ctx, q, uid, e.planHash)
+		if err == nil {
+			out = p.Plan
+		}
+		return err
+	})
+	return out, err
 }
 
 // NamespaceOf is the namespace of an Event that may have been deleted since,

@@ -98,11 +98,11 @@ func TestPages(t *testing.T) {
 	count("units", func(c string) (int, string, error) { l, n, err := h.s.Units(h.ctx, h.uid, 2, c); return len(l), n, err })
 	count("tasks", func(c string) (int, string, error) { l, n, err := h.s.Tasks(h.ctx, h.uid, 2, c); return len(l), n, err })
 	count("results", func(c string) (int, string, error) {
-		l, n, err := h.s.Results(h.ctx, h.uid, "", 2, c)
+		l, n, err := h.s.Results(h.ctx, h.uid, ResultFilter{}, 2, c)
 		return len(l), n, err
 	})
 	count("moment", func(c string) (int, string, error) {
-		l, n, err := h.s.Results(h.ctx, h.uid, "moment", 2, c)
+		l, n, err := h.s.Results(h.ctx, h.uid, ResultFilter{Plugin: "moment"}, 2, c)
 		return len(l), n, err
 	})
 	count("segments", func(c string) (int, string, error) {

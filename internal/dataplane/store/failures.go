@@ -27,6 +27,9 @@ func (s *Store) Fail(ctx context.Context, uid string, taskID int64, f api.TaskFa
 		if err != nil {
 			return err
 		}
+		if err := e.heard(t.holder); err != nil {
+			return err
+		}
 		t.attempts++
 		if !f.Retryable || t.attempts >= e.plan.maxAttempts(t.kind, t.plugin) {
 			if err := e.noteTry(t, api.TryOutcomeFailed, f.Message); err != nil {

@@ -176,7 +176,7 @@ func TestRetry(t *testing.T) {
 	if e.State != api.EventStateStateComplete || e.DeadLetters != 0 || e.Progress.ChunksFailed != 0 || exported != 1 || e.Version <= version {
 		t.Errorf("%s, %d dead letters, %+v, exported %d times", e.State, e.DeadLetters, e.Progress, exported)
 	}
-	found, _, err := h.s.Results(h.ctx, h.uid, "moment", 100, "")
+	found, _, err := h.s.Results(h.ctx, h.uid, ResultFilter{Plugin: "moment"}, 100, "")
 	h.must(err)
 	if len(found) != 3 {
 		t.Errorf("%d results", len(found))

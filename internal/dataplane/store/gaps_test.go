@@ -152,7 +152,7 @@ func TestLateChunk(t *testing.T) {
 	if fmt.Sprint(kinds) != "map[featurer 2:3 framer 2:1]" || len(h.segments()) != before {
 		t.Errorf("what ran: %v; %d segments, then %d", kinds, before, len(h.segments()))
 	}
-	found, _, err := h.s.Results(h.ctx, h.uid, "moment", 100, "")
+	found, _, err := h.s.Results(h.ctx, h.uid, ResultFilter{Plugin: "moment"}, 100, "")
 	h.must(err)
 	late := 0
 	for _, r := range found {

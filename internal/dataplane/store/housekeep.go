@@ -13,7 +13,8 @@ import (
 )
 
 // Housekeep does what is due by the clock: it takes back the tasks of silent
-// holders and ends drains that take too long. It returns when something is due
+// holders, ends drains that take too long and forgets what holders said of
+// plugins that are not heard of any more. It returns when something is due
 // next; zero when nothing is. Time-outs are rows, so it does not matter how
 // often, or by how many processes, it is called.
 //
@@ -27,7 +28,8 @@ func (s *Store) Housekeep(ctx context.Context) (time.Time, error) {
 		`SELECT DISTINCT t.event_uid FROM tasks t JOIN events e ON e.uid = t.event_uid
 			WHERE t.state = 'leased' AND t.lease_expires_at <= $1 AND e.deleted = 0
 		UNION SELECT uid FROM events WHERE drain_due_at IS NOT NULL AND drain_due_at <= $1 AND deleted = 0 AND suspended_at IS NULL
-		UNION SELECT uid FROM events WHERE gap_due_at IS NOT NULL AND gap_due_at <= $1 AND deleted = 0 AND suspended_at IS NULL`, now)
+		UNION SELECT uid FROM events WHERE gap_due_at IS NOT NULL AND gap_due_at <= $1 AND deleted = 0 AND suspended_at IS NULL
+		UNION SELECT h.event_uid FROM plugin_health h JOIN events e ON e.uid = h.event_uid WHERE h.heard_at <= $2 AND e.deleted = 0`, now, now-silence)
 	if err != nil {
 		return time.Time{}, s.missed(err)
 	}
@@ -55,6 +57,9 @@ func (s *Store) Housekeep(ctx context.Context) (time.Time, error) {
 
 func (e *eventTx) housekeep() error {
 	if _, err := e.expireLeases(); err != nil {
+		return err
+	}
+	if err := e.expireHealth(); err != nil {
 		return err
 	}
 	if e.ev.suspended() || e.ev.terminal() {
@@ -88,7 +93,8 @@ func (s *Store) nextDue(ctx context.Context, now int64) (time.Time, error) {
 		SELECT MIN(lease_expires_at) AS due FROM tasks WHERE state = 'leased'
 		UNION ALL SELECT MIN(due_at) FROM tasks WHERE state = 'ready' AND due_at > 0 AND due_at > $1
 		UNION ALL SELECT MIN(drain_due_at) FROM events WHERE drain_due_at IS NOT NULL AND suspended_at IS NULL
-		UNION ALL SELECT MIN(gap_due_at) FROM events WHERE gap_due_at IS NOT NULL AND suspended_at IS NULL) AS dues`, now)
+		UNION ALL SELECT MIN(gap_due_at) FROM events WHERE gap_due_at IS NOT NULL AND suspended_at IS NULL
+		UNION ALL SELECT MIN(h.heard_at) + $2 FROM plugin_health h JOIN events e ON e.uid = h.event_uid WHERE e.deleted = 0) AS dues`, now, silence)
 	if err != nil || !next.Valid {
 		return time.Time{}, err
 	}

@@ -82,15 +82,7 @@ func (e *eventTx) featurerInput(t *taskRow) (*api.FeaturerInput, error) {
 	}
 	q := e.plan.byName[t.plugin]
 	in := &api.FeaturerInput{Plugin: *q, Track: t.track, Chunk: chunk, Timeline: e.timelineOf(chunk), Dependencies: []api.PluginResults{}}
-	in.Signals, err = collect(e.ctx, e, func(r *sql.Rows) (s api.ChunkSignals, err error) {
-		var body string
-		err = r.Scan(&s.Chunk.Number, &s.Chunk.StartMicros, &s.Chunk.EndMicros, &s.Chunk.FirstFrame, &s.Chunk.Frames, &body)
-		s.Signals = json.RawMessage(body)
-		return s, err
-	}, `SELECT c.number, c.start_us, c.end_us, c.first_frame, c.frames, s.signals FROM signals s
-		JOIN chunks c ON c.event_uid = s.event_uid AND c.number = s.chunk
-		WHERE s.event_uid = $1 AND s.chunk >= $2 AND s.chunk <= $3 ORDER BY s.chunk`, e.ev.uid, t.chunk-int64(q.LookbackChunks), t.chunk)
-	if err != nil {
+	if in.Signals, err = e.signalsOf(t, q); err != nil {
 		return nil, err
 	}
 	for _, d := range q.DependsOn {
@@ -103,6 +95,22 @@ func (e *eventTx) featurerInput(t *taskRow) (*api.FeaturerInput, error) {
 	return in, nil
 }
 
+// signalsOf are what framers found in a featurer's chunk and those that it
+// looks back to. A plugin in a container reads media instead.
+func (e *eventTx) signalsOf(t *taskRow, q *api.PlanPlugin) ([]api.ChunkSignals, error) {
+	if !readsSignals(q) {
+		return []api.ChunkSignals{}, nil
+	}
+	return collect(e.ctx, e, func(r *sql.Rows) (s api.ChunkSignals, err error) {
+		var body string
+		err = r.Scan(&s.Chunk.Number, &s.Chunk.StartMicros, &s.Chunk.EndMicros, &s.Chunk.FirstFrame, &s.Chunk.Frames, &body)
+		s.Signals = json.RawMessage(body)
+		return s, err
+	}, `SELECT c.number, c.start_us, c.end_us, c.first_frame, c.frames, s.signals FROM signals s
+		JOIN chunks c ON c.event_uid = s.event_uid AND c.number = s.chunk
+		WHERE s.event_uid = $1 AND s.chunk >= $2 AND s.chunk <= $3 ORDER BY s.chunk`, e.ev.uid, t.chunk-int64(q.LookbackChunks), t.chunk)
+}
+
 func (e *eventTx) segmenterInput(t *taskRow) (*api.SegmenterInput, error) {
 	chunk, err := chunkExtent(e.ctx, e, e.ev.uid, t.chunk)
 	if err != nil {
@@ -112,8 +120,16 @@ func (e *eventTx) segmenterInput(t *taskRow) (*api.SegmenterInput, error) {
 		Plugin: *e.plan.byName[t.plugin], Chunk: chunk, Timeline: e.timelineOf(chunk), MaxSegmentMicros: e.plan.maxSegmentMicros(),
 		Final: t.kind == api.TaskKindFinal, Dependencies: []api.PluginResults{},
 	}
-	if in.PreviousEndMicros, err = lastEnd(e.ctx, e, e.ev.uid); err != nil {
+	previous, err := lastComplete(e.ctx, e, e.ev.uid)
+	if err != nil {
 		return nil, err
+	}
+	if previous != nil {
+		plain, err := plainSegments([]*segmentRow{previous})
+		if err != nil {
+			return nil, err
+		}
+		in.Previous, in.PreviousEndMicros = &plain[0], previous.outUs.Int64
 	}
 	since := in.PreviousEndMicros
 	open, err := openSegment(e.ctx, e, e.ev.uid)

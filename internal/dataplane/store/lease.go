@@ -8,6 +8,7 @@ import (
 	"database/sql"
 	"encoding/hex"
 	"errors"
+	"math"
 
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
 )
@@ -17,15 +18,25 @@ import (
 func (s *Store) Lease(ctx context.Context, uid string, req api.LeaseRequest) (api.LeaseResponse, error) {
 	// Most calls of an idle worker find nothing. They are answered without the
 	// writer's lock.
-	outcome := api.LeaseResponseOutcomeIdle
+	outcome, unheard := api.LeaseResponseOutcomeIdle, false
 	err := s.read(ctx, func(q querier) error {
 		ev, err := findEvent(ctx, q, uid)
 		if err != nil {
 			return err
 		}
-		outcome, err = leaseOutcome(ctx, q, ev, req, s.now())
+		p, err := s.loadPlan(ctx, q, uid, ev.planHash)
+		if err != nil {
+			return err
+		}
+		if unheard, err = isUnheard(ctx, q, ev, req.Holder, s.now()); err != nil {
+			return err
+		}
+		outcome, err = leaseOutcome(ctx, q, ev, p, req, s.now())
 		return err
 	})
+	if err == nil && unheard {
+		err = s.hear(ctx, uid, req.Holder)
+	}
 	if err != nil || outcome != api.LeaseResponseOutcomeTask {
 		return api.LeaseResponse{Outcome: outcome}, err
 	}
@@ -47,6 +58,9 @@ func (s *Store) Lease(ctx context.Context, uid string, req api.LeaseRequest) (ap
 // leaseNext hands a ready task out, when there is one for the caller.
 func (e *eventTx) leaseNext(req api.LeaseRequest) (api.LeaseResponse, error) {
 	resp := api.LeaseResponse{Outcome: api.LeaseResponseOutcomeIdle}
+	if err := e.heard(req.Holder); err != nil {
+		return resp, err
+	}
 	if err := e.settle(); err != nil { // what was done in this transaction may have woken tasks
 		return resp, err
 	}
@@ -81,11 +95,11 @@ func (e *eventTx) leaseNext(req api.LeaseRequest) (api.LeaseResponse, error) {
 
 // leaseOutcome says what a caller gets: a task (Task), nothing now (Idle), nothing any more (Done), or the word
 // to leave though others stay (Retire).
-func leaseOutcome(ctx context.Context, q querier, ev *eventRow, req api.LeaseRequest, now int64) (api.LeaseResponseOutcome, error) {
+func leaseOutcome(ctx context.Context, q querier, ev *eventRow, p *plan, req api.LeaseRequest, now int64) (api.LeaseResponseOutcome, error) {
 	if retires(ev, req) {
 		return api.LeaseResponseOutcomeRetire, nil
 	}
-	outcome, err := poolOutcome(ctx, q, ev, req.Pool, now)
+	outcome, err := poolOutcome(ctx, q, ev, p, req.Pool, now)
 	if err != nil || req.OnlyChunks == nil || outcome == api.LeaseResponseOutcomeDone {
 		return outcome, err
 	}
@@ -94,24 +108,23 @@ func leaseOutcome(ctx context.Context, q querier, ev *eventRow, req api.LeaseReq
 
 // retires says that a caller is one too many, or that the Event rests.
 func retires(ev *eventRow, req api.LeaseRequest) bool {
-	wanted := ev.workers
-	if req.Pool == api.PoolRender {
-		wanted = ev.renderers
-	}
+	wanted := ev.slots(req.Pool)
 	return ev.suspended() || (req.Ordinal != nil && wanted >= 0 && *req.Ordinal >= wanted)
 }
 
 // chunksOutcome is leaseOutcome for a caller that takes tasks of its own chunks only. It retires when the last of
-// them is terminal.
+// them in its pool is terminal.
 func chunksOutcome(ctx context.Context, q querier, uid string, req api.LeaseRequest, now int64) (api.LeaseResponseOutcome, error) {
 	outcome := api.LeaseResponseOutcomeRetire
 	for _, chunk := range req.OnlyChunks {
 		ready, err := one[int64](ctx, q, `SELECT COUNT(*) FROM tasks WHERE event_uid = $1 AND pool = $2 AND chunk = $3 AND state = 'ready' AND due_at <= $4`,
-			uid, string(req.Pool), chunk, now)
+			uid, req.Pool, chunk, now)
 		if err != nil || ready > 0 {
 			return api.LeaseResponseOutcomeTask, err
 		}
-		open, err := one[int64](ctx, q, `SELECT COALESCE(SUM(open_tasks), 0) FROM chunks WHERE event_uid = $1 AND number = $2`, uid, chunk)
+		// Those that are planned with the chunk; what is planned later finds somebody, whoever it is.
+		open, err := one[int64](ctx, q, `SELECT COUNT(*) FROM tasks WHERE event_uid = $1 AND pool = $2 AND chunk = $3
+			AND kind IN ('framer', 'featurer', 'segmenter') AND `+openStates, uid, req.Pool, chunk)
 		if err != nil {
 			return "", err
 		}
@@ -124,11 +137,11 @@ func chunksOutcome(ctx context.Context, q querier, uid string, req api.LeaseRequ
 
 // poolOutcome says whether a task of a pool may be taken now (Task), may come
 // later (Idle), or will never come (Done).
-func poolOutcome(ctx context.Context, q querier, ev *eventRow, pool api.Pool, now int64) (api.LeaseResponseOutcome, error) {
+func poolOutcome(ctx context.Context, q querier, ev *eventRow, p *plan, pool api.Pool, now int64) (api.LeaseResponseOutcome, error) {
 	exists := func(condition string, args ...any) (bool, error) {
 		var id int64
 		err := q.QueryRowContext(ctx, `SELECT id FROM tasks WHERE event_uid = $1 AND pool = $2 AND `+condition+` LIMIT 1`,
-			append([]any{ev.uid, string(pool)}, args...)...).Scan(&id)
+			append([]any{ev.uid, pool}, args...)...).Scan(&id)
 		if errors.Is(err, sql.ErrNoRows) {
 			return false, nil
 		}
@@ -141,17 +154,39 @@ func poolOutcome(ctx context.Context, q querier, ev *eventRow, pool api.Pool, no
 		return api.LeaseResponseOutcomeTask, err
 	}
 	open, err := exists(openStates)
-	switch {
-	case err != nil:
-		return "", err
-	case open:
-		return api.LeaseResponseOutcomeIdle, nil
-	case ev.terminal(), pool == api.PoolWork && ev.allStored():
-		// The final pass is planned with the end of the source. When it and all
-		// that it caused is over, only rendering and exports are left.
+	if err != nil || open {
+		return api.LeaseResponseOutcomeIdle, err
+	}
+	_, worker := api.WorkerPoolName(pool)
+	if ev.terminal() {
 		return api.LeaseResponseOutcomeDone, nil
 	}
-	return api.LeaseResponseOutcomeIdle, nil
+	if !worker || !ev.allStored() {
+		return api.LeaseResponseOutcomeIdle, nil
+	}
+	// The final pass is planned with the end of the source, and so is every
+	// chunk. Only claims come later.
+	coming, err := claimsComing(ctx, q, ev.uid, p, pool)
+	if err != nil || coming {
+		return api.LeaseResponseOutcomeIdle, err
+	}
+	return api.LeaseResponseOutcomeDone, nil
+}
+
+// claimsComing says whether a pool that has no open task may get an optimizer
+// or a labeler: a segmenter or the final pass, of another pool, is not over.
+func claimsComing(ctx context.Context, q querier, uid string, p *plan, pool api.Pool) (bool, error) {
+	claims := func(name *string) bool { return name != nil && p.pool(api.TaskKindOptimizer, *name) == pool }
+	if !claims(p.Optimizer) && !claims(p.Labeler) {
+		return false, nil
+	}
+	for _, kind := range []api.TaskKind{api.TaskKindSegmenter, api.TaskKindFinal} {
+		open, err := anyOpen(ctx, q, uid, pattern{kind: kind, track: anyTrack, last: math.MaxInt64})
+		if err != nil || open {
+			return open, err
+		}
+	}
+	return false, nil
 }
 
 // nextReady chooses a ready task: of the chunk whose media the caller holds, or
@@ -163,7 +198,7 @@ func (e *eventTx) nextReady(req api.LeaseRequest) (*taskRow, error) {
 		first = []int64{*req.Chunk}
 	}
 	for _, chunk := range first {
-		t, err := scanTask(e.QueryRowContext(e.ctx, ready+`AND chunk = $4 ORDER BY stage, id LIMIT 1`, e.ev.uid, string(req.Pool), e.now, chunk))
+		t, err := scanTask(e.QueryRowContext(e.ctx, ready+`AND chunk = $4 ORDER BY stage, id LIMIT 1`, e.ev.uid, req.Pool, e.now, chunk))
 		if !errors.Is(err, sql.ErrNoRows) {
 			return t, err
 		}
@@ -171,7 +206,7 @@ func (e *eventTx) nextReady(req api.LeaseRequest) (*taskRow, error) {
 	if req.OnlyChunks != nil {
 		return nil, nil
 	}
-	t, err := scanTask(e.QueryRowContext(e.ctx, ready+`ORDER BY stage, chunk, id LIMIT 1`, e.ev.uid, string(req.Pool), e.now))
+	t, err := scanTask(e.QueryRowContext(e.ctx, ready+`ORDER BY stage, chunk, id LIMIT 1`, e.ev.uid, req.Pool, e.now))
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}
@@ -198,9 +233,13 @@ func (e *eventTx) leaseOf(t *taskRow) (*api.Lease, error) {
 	if err != nil {
 		return nil, err
 	}
+	media, err := e.mediaOf(t)
+	if err != nil {
+		return nil, err
+	}
 	return &api.Lease{
 		TaskID: t.id, Kind: t.kind, Chunk: t.chunk, Token: t.token, Attempt: t.leases,
-		LeaseSeconds: int32(e.store.lease.Seconds()), TimeoutSeconds: e.plan.timeoutSeconds(t), Input: input,
+		LeaseSeconds: int32(e.store.lease.Seconds()), TimeoutSeconds: e.plan.timeoutSeconds(t), Input: input, Media: media,
 	}, nil
 }
 
@@ -250,6 +289,9 @@ func (s *Store) Release(ctx context.Context, uid string, taskID int64, token str
 	return s.onEvent(ctx, uid, func(e *eventTx) error {
 		t, err := e.leased(taskID, token)
 		if err != nil {
+			return err
+		}
+		if err := e.heard(t.holder); err != nil {
 			return err
 		}
 		return e.giveBack(t, 0, api.TryOutcomeReleased, "")

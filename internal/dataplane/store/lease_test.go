@@ -59,13 +59,13 @@ func TestLeaseExpiryFencesTheStaleWorker(t *testing.T) {
 		t.Fatalf("the winner's lease: %+v", winner)
 	}
 	h.wantErr(h.complete(stale, m), ErrLeaseLost, "leased to pod-1")
-	if list, _, err := h.s.Results(h.ctx, h.uid, "", 10, ""); err != nil || len(list) != 0 {
+	if list, _, err := h.s.Results(h.ctx, h.uid, ResultFilter{}, 10, ""); err != nil || len(list) != 0 {
 		t.Fatalf("the stale worker published %v, %v", list, err)
 	}
 	h.must(h.complete(winner, m))
 	h.must(h.complete(winner, m)) // a repeat after a lost answer
 	h.wantErr(h.complete(stale, m), ErrLeaseLost, "done")
-	if list, _, _ := h.s.Results(h.ctx, h.uid, "", 10, ""); len(list) != 1 {
+	if list, _, _ := h.s.Results(h.ctx, h.uid, ResultFilter{}, 10, ""); len(list) != 1 {
 		t.Fatalf("published %d results, want 1", len(list))
 	}
 	h.drain(m)

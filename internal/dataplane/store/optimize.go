@@ -37,6 +37,9 @@ func (e *eventTx) publishOptimized(t *taskRow, marks []api.OptimizedMarks) error
 			}
 			continue
 		}
+		if err := e.checkMarks(s, m); err != nil {
+			return err
+		}
 		in, out := e.ev.snap(m.StartMicros), e.ev.snap(m.EndMicros)
 		if out.Frame <= in.Frame {
 			return invalid("optimized marks of segment %s leave no frame: from %d µs to %d µs", s.id, m.StartMicros, m.EndMicros)
@@ -53,6 +56,15 @@ func (e *eventTx) publishOptimized(t *taskRow, marks []api.OptimizedMarks) error
 		return invalid("optimized marks name segment %q, which this task did not claim", id)
 	}
 	return nil
+}
+
+// checkMarks refuses times that have nothing to do with a segment.
+func (e *eventTx) checkMarks(s *segmentRow, m api.OptimizedMarks) error {
+	window := e.plan.optimizerWindow()
+	if err := near("the optimized start of segment "+s.id, m.StartMicros, s.in.Micros-window, s.outUs.Int64+window); err != nil {
+		return err
+	}
+	return near("the optimized end of segment "+s.id, m.EndMicros, s.in.Micros-window, s.outUs.Int64+window)
 }
 
 // applyMarks stores optimized marks, cut off where a neighbour begins or ends:
@@ -165,7 +177,7 @@ func (e *eventTx) publishLabels(t *taskRow, labels []api.SegmentLabel) error {
 		if !mine[l.SegmentID] {
 			return invalid("labels[%d] names segment %q, which this task did not claim", i, l.SegmentID)
 		}
-		attributes, err := toJSON(l.Attributes)
+		attributes, err := attributesJSON(nth("labels", i), l.Attributes)
 		if err != nil {
 			return err
 		}

@@ -4,6 +4,8 @@ package store
 
 import (
 	"encoding/json"
+	"maps"
+	"regexp"
 	"slices"
 	"strconv"
 
@@ -73,6 +75,9 @@ func checkPlan(uid string, p api.Plan) error {
 	}
 	seen := map[string]bool{}
 	for _, q := range p.Plugins {
+		if q.Container != nil && q.Container.Pool != "" && !poolName.MatchString(q.Container.Pool) {
+			return invalid("plugin %q names the pool %q; a pool's name is a lower-case DNS label of at most 32 characters", q.Name, q.Container.Pool)
+		}
 		for _, d := range q.DependsOn {
 			dep := c.byName[d]
 			if dep == nil || dep.Class != api.PlanPluginClassFeaturer {
@@ -89,8 +94,16 @@ func checkPlan(uid string, p api.Plan) error {
 		}
 		seen[q.Name] = true
 	}
-	return nil
+	for _, name := range slices.Sorted(maps.Keys(p.Variables)) {
+		if _, err := variableJSON(name, p.Variables[name]); err != nil {
+			return err
+		}
+	}
+	return checkVariableCount(int64(len(p.Variables)))
 }
+
+// poolName is what a pool may be called.
+var poolName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?$`)
 
 func optionalName(p *string) string {
 	if p == nil {
@@ -110,6 +123,24 @@ func (p *plan) featurers() []*api.PlanPlugin {
 		}
 	}
 	return out
+}
+
+// readsSignals says that a plugin reads what the framer found. One in a
+// container reads media.
+func readsSignals(q *api.PlanPlugin) bool { return q.Container == nil }
+
+// pool is where tasks of a kind and plugin run.
+func (p *plan) pool(kind api.TaskKind, plugin string) api.Pool {
+	switch kind {
+	case api.TaskKindClip, api.TaskKindReel:
+		return api.PoolRender
+	case api.TaskKindExport:
+		return poolExport
+	}
+	if q := p.byName[plugin]; q != nil && q.Container != nil {
+		return api.WorkerPool(q.Container.Pool)
+	}
+	return api.PoolWork
 }
 
 // maxLookback is how many later chunks a framer's signals may serve.
@@ -177,12 +208,21 @@ func (p *plan) optimizerWindow() int64 {
 	return w
 }
 
-// windowMicros reads windowSeconds, a number or text of one.
+// windowKeys say in an optimizer's configuration how far it looks: ours, and
+// what MRE's plugins call it.
+var windowKeys = []string{"windowSeconds", "optimization_search_window_sec"}
+
+// windowMicros reads the first window that is set, a number or text of one.
 func windowMicros(configuration map[string]any) (int64, error) {
-	v, ok := configuration["windowSeconds"]
-	if !ok {
-		return defaultWindowSeconds * microsPerSecond, nil
+	for _, key := range windowKeys {
+		if v, ok := configuration[key]; ok {
+			return secondsIn(key, v)
+		}
 	}
+	return defaultWindowSeconds * microsPerSecond, nil
+}
+
+func secondsIn(key string, v any) (int64, error) {
 	var seconds float64
 	var err error
 	switch x := v.(type) {
@@ -197,10 +237,10 @@ func windowMicros(configuration map[string]any) (int64, error) {
 	case string:
 		seconds, err = strconv.ParseFloat(x, 64)
 	default:
-		return 0, invalid("the optimizer's configuration windowSeconds is %v; it must be a number", v)
+		return 0, invalid("the optimizer's configuration %s is %v; it must be a number", key, v)
 	}
 	if err != nil || !(seconds >= 0 && seconds <= 3600) {
-		return 0, invalid("the optimizer's configuration windowSeconds is %v; it must be a number from 0 to 3600", v)
+		return 0, invalid("the optimizer's configuration %s is %v; it must be a number from 0 to 3600", key, v)
 	}
 	return int64(seconds*microsPerSecond + 0.5), nil
 }

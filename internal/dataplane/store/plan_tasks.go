@@ -33,11 +33,21 @@ func (e *eventTx) planFeatures(number int64) error {
 	if err := e.insertTask(&taskRow{kind: api.TaskKindFramer, chunk: number, state: api.TaskStateReady}); err != nil {
 		return err
 	}
+	var unframed []*taskRow // the framer's end does not wake them
 	for _, q := range e.plan.featurers() {
 		for _, track := range e.tracksOf(q) {
-			if err := e.insertTask(&taskRow{kind: api.TaskKindFeaturer, chunk: number, plugin: q.Name, track: track, state: api.TaskStateBlocked}); err != nil {
+			t := &taskRow{kind: api.TaskKindFeaturer, chunk: number, plugin: q.Name, track: track, state: api.TaskStateBlocked}
+			if err := e.insertTask(t); err != nil {
 				return err
 			}
+			if !readsSignals(q) {
+				unframed = append(unframed, t)
+			}
+		}
+	}
+	for _, t := range unframed {
+		if err := e.wake(t); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -79,6 +89,9 @@ func (e *eventTx) wake(t *taskRow) error {
 			return e.finish(t, api.TaskStateSkipped, "the chunk is "+state)
 		}
 	case api.TaskKindFeaturer:
+		if !readsSignals(e.plan.byName[t.plugin]) {
+			break
+		}
 		framed, err := one[int64](e.ctx, e, `SELECT count(*) FROM signals WHERE event_uid = $1 AND chunk = $2`, e.ev.uid, t.chunk)
 		if err != nil {
 			return err

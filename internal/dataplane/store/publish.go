@@ -65,6 +65,15 @@ func (e *eventTx) repeatNext(done *taskRow, out api.TaskOutput, next **api.Lease
 }
 
 func (e *eventTx) publish(t *taskRow, out api.TaskOutput) error {
+	if t.plugin == "" && (len(out.Variables) > 0 || len(out.SegmentAttributes) > 0) {
+		return invalid("variables and segmentAttributes come from plugins; task %d is of kind %s", t.id, t.kind)
+	}
+	if err := e.setVariables(e.ev.uid, out.Variables); err != nil {
+		return err
+	}
+	if err := e.annotate(out.SegmentAttributes); err != nil {
+		return err
+	}
 	switch t.kind {
 	case api.TaskKindFramer:
 		return e.publishSignals(t, out.Signals)
@@ -99,19 +108,18 @@ func (e *eventTx) publishResults(t *taskRow, results []api.NewResult) error {
 	if len(results) == 0 {
 		return nil
 	}
+	if len(results) > maxResults {
+		return invalid("results has %d entries; a run may report %d", len(results), maxResults)
+	}
 	chunk, err := chunkExtent(e.ctx, e, e.ev.uid, t.chunk)
 	if err != nil {
 		return err
 	}
 	for i, r := range results {
-		if r.EndMicros < r.StartMicros {
-			return invalid("results[%d] ends at %d µs, before its start at %d µs", i, r.EndMicros, r.StartMicros)
+		if err := checkResult(i, r, chunk); err != nil {
+			return err
 		}
-		attributes := r.Attributes
-		if attributes == nil {
-			attributes = map[string]any{}
-		}
-		body, err := toJSON(attributes)
+		body, err := attributesJSON(nth("results", i), r.Attributes)
 		if err != nil {
 			return err
 		}
@@ -121,6 +129,26 @@ func (e *eventTx) publishResults(t *taskRow, results []api.NewResult) error {
 			start.Frame, start.Ticks, start.Micros, end.Frame, end.Ticks, end.Micros, body); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// checkResult refuses times that a result of a chunk cannot have. It may begin
+// before the media does, as one with a lead does, but not end there.
+func checkResult(i int, r api.NewResult, chunk api.ChunkExtent) error {
+	for _, t := range []struct {
+		field string
+		us    int64
+	}{{".startMicros", r.StartMicros}, {".endMicros", r.EndMicros}} {
+		if err := near(nth("results", i)+t.field, t.us, chunk.StartMicros, chunk.EndMicros); err != nil {
+			return err
+		}
+	}
+	switch {
+	case r.EndMicros < r.StartMicros:
+		return invalid("results[%d] ends at %d µs, before its start at %d µs", i, r.EndMicros, r.StartMicros)
+	case r.EndMicros < 0:
+		return invalid("results[%d] ends at %d µs, before the media begins", i, r.EndMicros)
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"math"
 
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
 )
@@ -185,18 +186,38 @@ func scanStoredResult(r *sql.Rows) (api.StoredResult, error) {
 	return o.StoredResult, err
 }
 
-// Results lists published results by time; plugin may be empty.
-func (s *Store) Results(ctx context.Context, uid, plugin string, limit int, cont string) ([]api.StoredResult, string, error) {
+// ResultFilter chooses results. The zero value is all of them.
+type ResultFilter struct {
+	Plugin string
+	Track  *int32
+	// From and To bound a result's start, and LastChunk the chunk that it was
+	// found in. All are inclusive.
+	From, To, LastChunk *int64
+}
+
+// Results lists published results by time.
+func (s *Store) Results(ctx context.Context, uid string, f ResultFilter, limit int, cont string) ([]api.StoredResult, string, error) {
 	var start, track, chunk, ordinal int64 = -1, 0, 0, 0
 	var name string
 	if err := parseCursor(cont, &start, &name, &track, &chunk, &ordinal); err != nil {
 		return nil, "", err
 	}
+	only := anyTrack
+	if f.Track != nil {
+		only = *f.Track
+	}
+	from, to, last := int64(math.MinInt64), int64(math.MaxInt64), int64(math.MaxInt64)
+	for _, bound := range []struct{ into, set *int64 }{{&from, f.From}, {&to, f.To}, {&last, f.LastChunk}} {
+		if bound.set != nil {
+			*bound.into = *bound.set
+		}
+	}
 	list, next, err := page(ctx, s, uid, limit, scanOrderedResult, func(o orderedResult) cursor {
 		return cursor{o.Result.Start.Micros, o.Plugin, o.Track, o.Chunk, o.ordinal}
-	}, `SELECT `+storedResultColumns+` FROM results WHERE event_uid = $1 AND state = 'published' AND ($7 = '' OR plugin = $7)
-		AND start_us >= $2 AND (start_us, plugin, track, chunk, ordinal) > ($2, $3, $4, $5, $6) ORDER BY start_us, plugin, track, chunk, ordinal`,
-		start, name, track, chunk, ordinal, plugin)
+	}, `SELECT `+storedResultColumns+` FROM results WHERE event_uid = $1 AND state = 'published' AND ($7 = '' OR plugin = $7) AND ($8 = -1 OR track = $8)
+		AND start_us >= $9 AND start_us <= $10 AND chunk <= $11
+		AND (start_us, plugin, track, chunk, ordinal) > ($2, $3, $4, $5, $6) ORDER BY start_us, plugin, track, chunk, ordinal`,
+		start, name, track, chunk, ordinal, f.Plugin, only, max(start, from), to, last)
 	out := make([]api.StoredResult, 0, len(list))
 	for _, o := range list {
 		out = append(out, o.StoredResult)

@@ -34,7 +34,9 @@ func predecessors(p *plan, t *taskRow) []pattern {
 	switch t.kind {
 	case api.TaskKindFeaturer:
 		q := p.byName[t.plugin]
-		out = append(out, pattern{api.TaskKindFramer, "", anyTrack, t.chunk - int64(q.LookbackChunks), t.chunk})
+		if readsSignals(q) {
+			out = append(out, pattern{api.TaskKindFramer, "", anyTrack, t.chunk - int64(q.LookbackChunks), t.chunk})
+		}
 		for _, d := range q.DependsOn {
 			out = append(out, pattern{api.TaskKindFeaturer, d, dependencyTrack(p, t, d), t.chunk, t.chunk})
 		}

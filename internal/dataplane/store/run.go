@@ -5,6 +5,8 @@ package store
 import (
 	"context"
 	"database/sql"
+	"maps"
+	"slices"
 
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
 )
@@ -12,11 +14,16 @@ import (
 // PutRun stores how many Jobs an Event is to have, and whether it rests. The
 // time that it rests does not count for its time-outs.
 func (s *Store) PutRun(ctx context.Context, uid string, run api.Run) error {
+	for _, name := range slices.Sorted(maps.Keys(run.Pools)) {
+		if !poolName.MatchString(name) || run.Pools[name] < 0 {
+			return invalid("pools.%s is %d; a pool has a lower-case DNS label of at most 32 characters for a name, and 0 slots or more", name, run.Pools[name])
+		}
+	}
 	return s.onEvent(ctx, uid, func(e *eventTx) error {
-		if e.ev.suspendedAt.Valid == run.Suspend && e.ev.workers == run.Workers && e.ev.renderers == run.Renderers {
+		if e.ev.suspendedAt.Valid == run.Suspend && e.ev.workers == run.Workers && e.ev.renderers == run.Renderers && maps.Equal(e.ev.pools, run.Pools) {
 			return errUnchanged
 		}
-		e.ev.workers, e.ev.renderers = run.Workers, run.Renderers
+		e.ev.workers, e.ev.renderers, e.ev.pools = run.Workers, run.Renderers, run.Pools
 		switch {
 		case run.Suspend && !e.ev.suspendedAt.Valid:
 			e.ev.suspendedAt = sql.NullInt64{Int64: e.now, Valid: true}

@@ -5,7 +5,6 @@ package store
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
@@ -17,6 +16,7 @@ type segmentRow struct {
 	state       api.SegmentState
 	openedChunk int64
 	closedChunk sql.NullInt64
+	reportedUs  int64
 	in          api.Mark
 	outFrame    sql.NullInt64
 	outTicks    sql.NullInt64
@@ -30,12 +30,12 @@ type segmentRow struct {
 	completedAt sql.NullInt64
 }
 
-const segmentColumns = `id, state, opened_chunk, closed_chunk, in_frame, in_ticks, in_us, out_frame, out_ticks, out_us,
+const segmentColumns = `id, state, opened_chunk, closed_chunk, reported_us, in_frame, in_ticks, in_us, out_frame, out_ticks, out_us,
 	close_reason, attributes, label, label_code, label_attributes, mark_version, completed_at`
 
 func scanSegment(rows *sql.Rows) (*segmentRow, error) {
 	var s segmentRow
-	err := rows.Scan(&s.id, &s.state, &s.openedChunk, &s.closedChunk, &s.in.Frame, &s.in.Ticks, &s.in.Micros, &s.outFrame, &s.outTicks, &s.outUs,
+	err := rows.Scan(&s.id, &s.state, &s.openedChunk, &s.closedChunk, &s.reportedUs, &s.in.Frame, &s.in.Ticks, &s.in.Micros, &s.outFrame, &s.outTicks, &s.outUs,
 		&s.closeReason, &s.attributes, &s.label, &s.labelCode, &s.labelAttrs, &s.markVersion, &s.completedAt)
 	return &s, err
 }
@@ -54,7 +54,7 @@ func (s *segmentRow) setOut(m api.Mark) {
 // wire is the segment without the marks of others.
 func (s *segmentRow) wire() (api.Segment, error) {
 	w := api.Segment{
-		ID: s.id, State: s.state, In: s.in, OpenedChunk: s.openedChunk, CompletedAt: wallTime(s.completedAt),
+		ID: s.id, State: s.state, In: s.in, ReportedStartMicros: s.reportedUs, OpenedChunk: s.openedChunk, CompletedAt: wallTime(s.completedAt),
 		CloseReason: text(s.closeReason), Attributes: map[string]any{}, Optimized: []api.SegmentOptimized{},
 		Label: s.label, LabelCode: s.labelCode, MarkVersion: s.markVersion,
 	}
@@ -94,14 +94,22 @@ func openSegment(ctx context.Context, q querier, uid string) (*segmentRow, error
 	return list[0], nil
 }
 
+// lastComplete is the last complete segment, or nil.
+func lastComplete(ctx context.Context, q querier, uid string) (*segmentRow, error) {
+	list, err := selectSegments(ctx, q, `event_uid = $1 AND state = 'Complete' ORDER BY in_us DESC, id DESC LIMIT 1`, uid)
+	if err != nil || len(list) == 0 {
+		return nil, err
+	}
+	return list[0], nil
+}
+
 // lastEnd is the mark-out of the last complete segment; 0 when there is none.
 func lastEnd(ctx context.Context, q querier, uid string) (int64, error) {
-	var us int64
-	err := q.QueryRowContext(ctx, `SELECT out_us FROM segments WHERE event_uid = $1 AND state = 'Complete' ORDER BY in_us DESC, id DESC LIMIT 1`, uid).Scan(&us)
-	if errors.Is(err, sql.ErrNoRows) {
-		return 0, nil
+	s, err := lastComplete(ctx, q, uid)
+	if err != nil || s == nil {
+		return 0, err
 	}
-	return us, err
+	return s.outUs.Int64, nil
 }
 
 // optimizedMarks is a row of segment_marks that an optimizer wrote.

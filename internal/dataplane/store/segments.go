@@ -4,7 +4,6 @@ package store
 
 import (
 	"fmt"
-	"maps"
 
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
 )
@@ -30,6 +29,9 @@ func (e *eventTx) publishSegments(t *taskRow, updates []api.SegmentUpdate) error
 		return err
 	}
 	for i, u := range updates {
+		if err := e.checkTimes(i, u, chunk); err != nil {
+			return err
+		}
 		s := open
 		if optionalName(u.ID) != "" {
 			if err := e.continueSegment(i, open, u); err != nil {
@@ -39,7 +41,7 @@ func (e *eventTx) publishSegments(t *taskRow, updates []api.SegmentUpdate) error
 			if err := checkOpening(i, u, open, e.ev.snap(u.StartMicros), end, chunk); err != nil {
 				return err
 			}
-			if s, err = e.insertSegment(t.chunk, ordinal, u); err != nil {
+			if s, err = e.insertSegment(i, t.chunk, ordinal, u); err != nil {
 				return err
 			}
 			ordinal++
@@ -53,6 +55,15 @@ func (e *eventTx) publishSegments(t *taskRow, updates []api.SegmentUpdate) error
 		open, end = nil, s.outUs.Int64
 	}
 	return nil
+}
+
+// checkTimes refuses times that no segment can have. It may have begun long
+// before the chunk, and end as late as the plan allows.
+func (e *eventTx) checkTimes(i int, u api.SegmentUpdate, chunk api.ChunkExtent) error {
+	if err := near(nth("segments", i)+".startMicros", u.StartMicros, 0, chunk.EndMicros); err != nil || u.EndMicros == nil {
+		return err
+	}
+	return near(nth("segments", i)+".endMicros", *u.EndMicros, 0, chunk.EndMicros+e.plan.maxSegmentMicros())
 }
 
 // checkOpening refuses a new segment that the ones before it do not allow.
@@ -76,32 +87,17 @@ func (e *eventTx) continueSegment(i int, open *segmentRow, u api.SegmentUpdate) 
 	if in := e.ev.snap(u.StartMicros); in.Frame != open.in.Frame {
 		return invalid("segments[%d] moves the start of segment %s from %d µs to %d µs; a start is fixed when the segment opens", i, open.id, open.in.Micros, in.Micros)
 	}
-	attributes := map[string]any{}
-	if err := fromJSON(open.attributes, &attributes); err != nil {
-		return err
-	}
-	maps.Copy(attributes, u.Attributes)
-	body, err := toJSON(attributes)
-	if err != nil {
-		return err
-	}
-	open.attributes = body
-	_, err = e.exec(`UPDATE segments SET attributes = $3 WHERE event_uid = $1 AND id = $2`, e.ev.uid, open.id, body)
-	return err
+	return e.mergeAttributes(nth("segments", i), open, u.Attributes)
 }
 
-func (e *eventTx) insertSegment(chunk, ordinal int64, u api.SegmentUpdate) (*segmentRow, error) {
-	attributes := u.Attributes
-	if attributes == nil {
-		attributes = map[string]any{}
-	}
-	body, err := toJSON(attributes)
+func (e *eventTx) insertSegment(i int, chunk, ordinal int64, u api.SegmentUpdate) (*segmentRow, error) {
+	body, err := attributesJSON(nth("segments", i), u.Attributes)
 	if err != nil {
 		return nil, err
 	}
 	s := &segmentRow{
 		id: fmt.Sprintf("%06d-%d", chunk, ordinal), state: api.SegmentStateOpen, openedChunk: chunk,
-		in: e.ev.snap(u.StartMicros), attributes: body, markVersion: 1,
+		in: e.ev.snap(u.StartMicros), reportedUs: u.StartMicros, attributes: body, markVersion: 1,
 	}
 	_, err = e.exec(`INSERT INTO segments (event_uid, id, state, opened_chunk, reported_us, in_frame, in_ticks, in_us, attributes, mark_version, created_at)
 		VALUES ($1, $2, 'Open', $3, $4, $5, $6, $7, $8, 1, $9)`, e.ev.uid, s.id, chunk, u.StartMicros, s.in.Frame, s.in.Ticks, s.in.Micros, body, e.now)

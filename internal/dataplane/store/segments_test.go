@@ -3,6 +3,7 @@
 package store
 
 import (
+	"reflect"
 	"testing"
 	"time"
 
@@ -244,7 +245,7 @@ func TestDrainTimesOut(t *testing.T) {
 	_, err = h.s.Housekeep(h.ctx)
 	h.must(err)
 	e := h.event()
-	if e.State != api.EventStateStateFailed || *e.Reason != "DrainTimedOut" || e.Backlog != (api.Backlog{}) || e.Progress.ClipsFailed != 1 {
+	if e.State != api.EventStateStateFailed || *e.Reason != "DrainTimedOut" || !reflect.DeepEqual(e.Backlog, api.Backlog{}) || e.Progress.ClipsFailed != 1 {
 		t.Fatalf("%+v", e)
 	}
 	if l := h.lease(api.PoolWork); l != nil {

@@ -61,23 +61,17 @@ func (t *taskRow) ofChunk() bool {
 // poolExport is the pool of the tasks that the data plane runs itself.
 const poolExport = "export"
 
-// place is the pool that runs a kind of task and the order in which its ready
-// tasks are taken: first what closes segments, then what feeds it, last what
-// opens new work, so that chunks leave the pipeline before others enter it.
-func place(kind api.TaskKind) (pool string, stage int) {
+// stage is the order in which ready tasks are taken: first what closes
+// segments, then what feeds it, last what opens new work, so that chunks leave
+// the pipeline before others enter it.
+func stage(kind api.TaskKind) int {
 	switch kind {
-	case api.TaskKindSegmenter, api.TaskKindFinal, api.TaskKindOptimizer, api.TaskKindLabeler:
-		return string(api.PoolWork), 0
-	case api.TaskKindFeaturer:
-		return string(api.PoolWork), 1
+	case api.TaskKindFeaturer, api.TaskKindReel:
+		return 1
 	case api.TaskKindFramer:
-		return string(api.PoolWork), 2
-	case api.TaskKindClip:
-		return string(api.PoolRender), 0
-	case api.TaskKindReel:
-		return string(api.PoolRender), 1
+		return 2
 	}
-	return poolExport, 0
+	return 0
 }
 
 // insertTask plans a task. One with the same key is left as it is.
@@ -87,7 +81,6 @@ func (e *eventTx) insertTask(t *taskRow) error {
 		return err
 	}
 	t.id = id
-	pool, stage := place(t.kind)
 	var ready sql.NullInt64
 	if t.state == api.TaskStateReady {
 		ready = sql.NullInt64{Int64: e.now, Valid: true}
@@ -95,7 +88,7 @@ func (e *eventTx) insertTask(t *taskRow) error {
 	n, err := e.exec(`INSERT INTO tasks (id, event_uid, kind, chunk, plugin, track, subject, replay_uid, pool, stage, state, until_us, created_at, ready_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
 		ON CONFLICT (event_uid, kind, chunk, plugin, track, subject) DO NOTHING`,
-		t.id, e.ev.uid, string(t.kind), t.chunk, t.plugin, t.track, t.subject, t.replayUID, pool, stage, string(t.state), t.untilUs, e.now, ready)
+		t.id, e.ev.uid, string(t.kind), t.chunk, t.plugin, t.track, t.subject, t.replayUID, e.plan.pool(t.kind, t.plugin), stage(t.kind), string(t.state), t.untilUs, e.now, ready)
 	if err != nil || n == 0 {
 		return err
 	}

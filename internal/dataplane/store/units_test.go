@@ -4,6 +4,7 @@ package store
 
 import (
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -146,7 +147,7 @@ func TestSourceFailure(t *testing.T) {
 	fail()
 	fail()
 	e := h.event()
-	if e.State != api.EventStateStateFailed || *e.Reason != "SourceCorrupt" || *e.Message != "moov atom not found" || e.Backlog != (api.Backlog{}) {
+	if e.State != api.EventStateStateFailed || *e.Reason != "SourceCorrupt" || *e.Message != "moov atom not found" || !reflect.DeepEqual(e.Backlog, api.Backlog{}) {
 		t.Fatalf("%+v", e)
 	}
 	h.wantErr(h.s.EndSource(h.ctx, h.uid, api.SourceEnd{Frames: 200}), ErrConflict, "Failed")

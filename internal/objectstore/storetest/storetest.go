@@ -108,7 +108,7 @@ func run(m *testing.M) (code int, err error) {
 }
 
 // Bucket makes a bucket for a test.
-func Bucket(t *testing.T, change ...func(*objects.Config)) *objects.Bucket {
+func Bucket(t testing.TB, change ...func(*objects.Config)) *objects.Bucket {
 	t.Helper()
 	config := objects.Config{
 		Bucket:   fmt.Sprintf("test-%d", time.Now().UnixNano()),
