@@ -48,7 +48,7 @@ type host struct {
 const nextPath = "/2018-06-01/runtime/invocation/next"
 
 // listen opens the plugin's port, and a data plane behind it. Both close with the context.
-func listen(ctx context.Context, o Options, plan *api.Plan, behind *plane, frames *decoder) (*host, error) {
+func listen(ctx context.Context, o Options, plan *api.Plan, behind *plane) (*host, error) {
 	data, err := serve(ctx, behind.handler())
 	if err != nil {
 		return nil, err
@@ -88,7 +88,7 @@ func listen(ctx context.Context, o Options, plan *api.Plan, behind *plane, frame
 		return nil, err
 	}
 	h.base = "http://" + h.address
-	h.facade = facade.New(facade.Config{Client: c, EventUID: plan.Event.UID, Plan: plan, Plugin: h.plugin, BaseURL: h.base, Frames: frames.frames, Log: log})
+	h.facade = facade.New(facade.Config{Client: c, EventUID: plan.Event.UID, Plan: plan, Plugin: h.plugin, BaseURL: h.base, Frames: decode, Log: log})
 	h.env = contractEnvironment(h.address, h.plugin)
 	h.launcher, err = launcherOf(ctx, h)
 	return h, err
@@ -224,11 +224,20 @@ func (h *host) invoke(ctx context.Context, run *invocation.Run, timeout time.Dur
 		h.kill()
 	}
 	h.settle(ctx)
-	if errors.As(err, &failure) {
-		return nil, errors.New(failure.Words)
+	switch {
+	case !errors.As(err, &failure):
+	case failure.Kind == lambda.TimedOut:
+		err = &timedOutError{failure.Words}
+	default:
+		err = errors.New(failure.Words)
 	}
 	return answer, err
 }
+
+// timedOutError is a run that took too long.
+type timedOutError struct{ words string }
+
+func (e *timedOutError) Error() string { return e.words }
 
 // settleTime is how long a process may take after a run to ask for work again or to end; the next run waits anyway.
 const settleTime = 2 * time.Second
@@ -263,7 +272,7 @@ func (h *host) once(ctx context.Context, event func(time.Time) ([]byte, error), 
 	case <-late.C:
 		p.kill()
 		h.launcher.clear()
-		return nil, fmt.Errorf("it did not end within %s", timeout)
+		return nil, &timedOutError{fmt.Sprintf("it did not end within %s", timeout)}
 	case <-ctx.Done():
 		p.kill()
 		return nil, ctx.Err()
