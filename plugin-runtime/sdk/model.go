@@ -7,15 +7,17 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 )
 
 // Model is where the model answers that the Profile picked.
 type Model struct {
+	// Name of an OpenInference model is that by which the server knows it.
 	Name string `json:"name"`
 	// Protocol is Plain or OpenInference.
 	Protocol string `json:"protocol"`
-	// Address of an OpenInference model is its own: …/v2/models/NAME.
+	// Address of an OpenInference model is the server's, without /v2.
 	Address string `json:"address"`
 }
 
@@ -32,7 +34,7 @@ func (m *Model) Infer(ctx context.Context, inputs ...Tensor) (map[string]Tensor,
 	if m.Protocol != "OpenInference" {
 		return nil, fmt.Errorf("the Model %s is a plain address; only openInference Models can be asked to infer", m.Name)
 	}
-	resp, err := send(ctx, http.DefaultClient, http.MethodPost, strings.TrimSuffix(m.Address, "/")+"/infer", map[string]any{"inputs": inputs})
+	resp, err := send(ctx, http.DefaultClient, http.MethodPost, strings.TrimRight(m.Address, "/")+"/v2/models/"+url.PathEscape(m.Name)+"/infer", map[string]any{"inputs": inputs})
 	if err != nil {
 		return nil, fmt.Errorf("the Model %s: %w", m.Name, err)
 	}

@@ -240,7 +240,7 @@ func TestAgent(t *testing.T) {
 	mux.HandleFunc("GET /mre/v1/prompts/{name}", func(w http.ResponseWriter, r *http.Request) {
 		_ = json.NewEncoder(w).Encode(map[string]string{"template": r.PathValue("name") + r.FormValue("version")})
 	})
-	mux.HandleFunc("POST /v2/models/m/infer", func(w http.ResponseWriter, r *http.Request) {
+	mux.HandleFunc("POST /served/v2/models/m/infer", func(w http.ResponseWriter, r *http.Request) {
 		var body struct{ Inputs []Tensor }
 		_ = json.NewDecoder(r.Body).Decode(&body)
 		body.Inputs[0].Name = "y"
@@ -283,7 +283,7 @@ func TestAgent(t *testing.T) {
 		t.Error(text, err)
 	}
 
-	model := &Model{Name: "m", Protocol: "OpenInference", Address: server.URL + "/v2/models/m"}
+	model := &Model{Name: "m", Protocol: "OpenInference", Address: server.URL + "/served/"}
 	got, err := model.Infer(ctx, Tensor{Name: "x", Datatype: "FP32", Shape: []int{2}, Data: []float32{1, 2}})
 	if err != nil {
 		t.Fatal(err)

@@ -6,7 +6,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"os"
 	"os/exec"
+	"slices"
+	"strings"
 )
 
 // engines are programs that run images, by preference.
@@ -15,12 +19,23 @@ var engines = []string{"podman", "docker"}
 // errNoEngine says what to do instead.
 var errNoEngine = errors.New("an image needs podman or docker, and none of them works here; test the command that the image runs instead: mre plugin test --media FILE -- COMMAND ARGS…, with the plugin's folder as the working folder")
 
-// commandOf is how the plugin is started: the command as it stands, or an image by a container engine.
-func commandOf(ctx context.Context, h *host) (func() ([]string, error), error) {
+// launcher is how the plugin is started: a command as it stands, or an image by a container engine.
+type launcher struct {
+	command, env []string
+	// engine and name are of an image's container, which outlives the command when that is killed.
+	engine, name string
+}
+
+// launcherOf takes what can be run as a command, and what cannot and looks like an image as one.
+func launcherOf(ctx context.Context, h *host) (*launcher, error) {
+	contract := maps.Clone(h.env)
+	if h.o.Exec {
+		// There is nobody to ask for work: the work is on standard input.
+		delete(contract, runtimeAPI)
+	}
 	program := h.o.Command[0]
-	_, err := exec.LookPath(program)
-	if err == nil {
-		return func() ([]string, error) { return h.o.Command, nil }, nil
+	if _, err := exec.LookPath(program); err == nil {
+		return &launcher{command: h.o.Command, env: environment(contract)}, nil
 	}
 	if !imageReference(h.o.Command) {
 		return nil, fmt.Errorf("%s is neither a program that can be found nor the reference of an image, such as registry.example.com/detect:v1", program)
@@ -29,7 +44,14 @@ func commandOf(ctx context.Context, h *host) (func() ([]string, error), error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s is no program: %w", program, err)
 	}
-	return func() ([]string, error) { return h.container(engine), nil }, nil
+	l := &launcher{engine: engine, name: fmt.Sprintf("mre-plugin-test-%d", os.Getpid()), env: os.Environ()}
+	l.command = l.container(h.o, contract)
+	return l, nil
+}
+
+// imageReference says that what is to be tested is no command but looks like an image.
+func imageReference(arguments []string) bool {
+	return len(arguments) == 1 && strings.ContainsAny(arguments[0], "/:")
 }
 
 func engineOf(ctx context.Context) (string, error) {
@@ -43,24 +65,29 @@ func engineOf(ctx context.Context) (string, error) {
 
 // container is the command that runs the image as a worker pod does: read-only but for /tmp, as nobody in particular, and
 // with the host's loopback, on which the test listens.
-func (h *host) container(engine string) []string {
-	args := []string{engine, "run", "--rm", "--interactive", "--network=host", "--read-only", "--tmpfs=/tmp:mode=1777", "--user=65532:65532",
-		"--cap-drop=ALL", "--security-opt=no-new-privileges", "--volume=" + h.o.mediaDir + ":" + h.o.mediaDir + ":ro"}
-	env := h.env
-	for name := range env {
-		if h.o.Exec && name == "AWS_LAMBDA_RUNTIME_API" {
-			continue
-		}
-		args = append(args, "--env="+name)
+func (l *launcher) container(o Options, contract map[string]string) []string {
+	args := []string{l.engine, "run", "--rm", "--interactive", "--name=" + l.name, "--network=host", "--read-only", "--tmpfs=/tmp:mode=1777",
+		"--user=65532:65532", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--volume=" + o.mediaDir + ":" + o.mediaDir + ":ro"}
+	for _, name := range slices.Sorted(maps.Keys(contract)) {
+		args = append(args, "--env="+name+"="+contract[name])
 	}
-	// A handler is named in the arguments of an image for Lambda.
-	if len(h.o.ContainerCommand) == 0 && len(h.o.ContainerArgs) == 1 {
-		args = append(args, "--env=_HANDLER="+h.o.ContainerArgs[0])
+	rest := o.ContainerArgs
+	switch {
+	case len(o.ContainerCommand) > 0:
+		args = append(args, "--entrypoint="+o.ContainerCommand[0])
+		rest = slices.Concat(o.ContainerCommand[1:], rest)
+	case len(rest) == 1:
+		// An image for Lambda finds its handler here, too.
+		args = append(args, "--env=_HANDLER="+rest[0])
 	}
-	rest := h.o.ContainerArgs
-	if len(h.o.ContainerCommand) > 0 {
-		args = append(args, "--entrypoint="+h.o.ContainerCommand[0])
-		rest = append(append([]string{}, h.o.ContainerCommand[1:]...), rest...)
+	return append(append(args, o.Command[0]), rest...)
+}
+
+// clear removes a container that is left.
+func (l *launcher) clear() {
+	if l.engine == "" {
+		return
 	}
-	return append(append(args, h.o.Command[0]), rest...)
+	// There is none where this fails.
+	_ = exec.Command(l.engine, "rm", "--force", l.name).Run() //nolint:noctx // It must happen when the test was stopped, too.
 }

@@ -12,7 +12,6 @@ import (
 	"net"
 	"net/http"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -25,15 +24,15 @@ import (
 
 // host is the agent of the test: the plugin's port, and the plugin's process.
 type host struct {
-	o       Options
-	plan    *api.Plan
-	plugin  *api.PlanPlugin
-	base    string
-	address string
-	server  *lambda.Server
-	facade  *facade.Facade
-	command func() ([]string, error)
-	env     map[string]string
+	o        Options
+	plan     *api.Plan
+	plugin   *api.PlanPlugin
+	base     string
+	address  string
+	server   *lambda.Server
+	facade   *facade.Facade
+	launcher *launcher
+	env      map[string]string
 	// asked is told of each question for work.
 	asked chan struct{}
 
@@ -49,7 +48,7 @@ type host struct {
 const nextPath = "/2018-06-01/runtime/invocation/next"
 
 // listen opens the plugin's port, and a data plane behind it. Both close with the context.
-func listen(ctx context.Context, o Options, plan *api.Plan, behind *plane, frames *decoder) (*host, error) {
+func listen(ctx context.Context, o Options, plan *api.Plan, behind *plane) (*host, error) {
 	data, err := serve(ctx, behind.handler())
 	if err != nil {
 		return nil, err
@@ -89,9 +88,9 @@ func listen(ctx context.Context, o Options, plan *api.Plan, behind *plane, frame
 		return nil, err
 	}
 	h.base = "http://" + h.address
-	h.facade = facade.New(facade.Config{Client: c, EventUID: plan.Event.UID, Plan: plan, Plugin: h.plugin, BaseURL: h.base, Frames: frames.frames, Log: log})
+	h.facade = facade.New(facade.Config{Client: c, EventUID: plan.Event.UID, Plan: plan, Plugin: h.plugin, BaseURL: h.base, Frames: decode, Log: log})
 	h.env = contractEnvironment(h.address, h.plugin)
-	h.command, err = commandOf(ctx, h)
+	h.launcher, err = launcherOf(ctx, h)
 	return h, err
 }
 
@@ -106,11 +105,14 @@ func serve(ctx context.Context, handler http.Handler) (string, error) {
 	return l.Addr().String(), nil
 }
 
+// runtimeAPI tells a process where to ask for work.
+const runtimeAPI = "AWS_LAMBDA_RUNTIME_API"
+
 // contractEnvironment is what a plugin's container finds.
 func contractEnvironment(address string, p *api.PlanPlugin) map[string]string {
 	base := "http://" + address
 	return map[string]string{
-		"AWS_LAMBDA_RUNTIME_API": address, "AWS_ENDPOINT_URL": base, "AWS_ENDPOINT_URL_SSM": base,
+		runtimeAPI: address, "AWS_ENDPOINT_URL": base, "AWS_ENDPOINT_URL_SSM": base,
 		"AWS_REGION": "us-east-1", "AWS_DEFAULT_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "mre", "AWS_SECRET_ACCESS_KEY": "mre",
 		"AWS_LAMBDA_FUNCTION_NAME": p.Name, "AWS_LAMBDA_FUNCTION_TIMEOUT": strconv.Itoa(int(p.TimeoutSeconds)),
 		"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "1024", "FRAMEWORK_VERSION": "2.10.1",
@@ -120,13 +122,10 @@ func contractEnvironment(address string, p *api.PlanPlugin) map[string]string {
 
 // start brings the plugin to where it asks for work.
 func (h *host) start(ctx context.Context) (time.Duration, error) {
-	command, err := h.command()
-	if err != nil {
-		return 0, err
-	}
 	if h.o.Exec {
 		return 0, nil
 	}
+	h.launcher.clear()
 	h.mu.Lock()
 	h.initError = ""
 	h.mu.Unlock()
@@ -135,7 +134,8 @@ func (h *host) start(ctx context.Context) (time.Duration, error) {
 	default:
 	}
 	began := time.Now()
-	if h.process, err = begin(command, environment(h.env), h.o.Dir, nil, nil, h.o.Log); err != nil {
+	var err error
+	if h.process, err = begin(h.launcher.command, h.launcher.env, h.o.Dir, nil, nil, h.o.Log); err != nil {
 		return 0, err
 	}
 	h.lives++
@@ -180,6 +180,7 @@ func (h *host) kill() {
 	if h.process != nil {
 		h.process.kill()
 	}
+	h.launcher.clear()
 }
 
 // invoke runs the plugin once. change may alter the event on its way.
@@ -223,11 +224,20 @@ func (h *host) invoke(ctx context.Context, run *invocation.Run, timeout time.Dur
 		h.kill()
 	}
 	h.settle(ctx)
-	if errors.As(err, &failure) {
-		return nil, errors.New(failure.Words)
+	switch {
+	case !errors.As(err, &failure):
+	case failure.Kind == lambda.TimedOut:
+		err = &timedOutError{failure.Words}
+	default:
+		err = errors.New(failure.Words)
 	}
 	return answer, err
 }
+
+// timedOutError is a run that took too long.
+type timedOutError struct{ words string }
+
+func (e *timedOutError) Error() string { return e.words }
 
 // settleTime is how long a process may take after a run to ask for work again or to end; the next run waits anyway.
 const settleTime = 2 * time.Second
@@ -246,23 +256,12 @@ func (h *host) settle(ctx context.Context) {
 
 // once is a run of the Exec protocol.
 func (h *host) once(ctx context.Context, event func(time.Time) ([]byte, error), timeout time.Duration) ([]byte, error) {
-	command, err := h.command()
-	if err != nil {
-		return nil, err
-	}
 	body, err := event(time.Now().Add(timeout))
 	if err != nil {
 		return nil, err
 	}
-	env := map[string]string{}
-	for name, value := range h.env {
-		// There is nobody to ask for work: the work is on standard input.
-		if name != "AWS_LAMBDA_RUNTIME_API" {
-			env[name] = value
-		}
-	}
 	var out bytes.Buffer
-	p, err := begin(command, environment(env), h.o.Dir, bytes.NewReader(body), &limited{w: &out, left: lambda.MaxAnswer}, h.o.Log)
+	p, err := begin(h.launcher.command, h.launcher.env, h.o.Dir, bytes.NewReader(body), &limited{w: &out, left: lambda.MaxAnswer}, h.o.Log)
 	if err != nil {
 		return nil, err
 	}
@@ -272,7 +271,8 @@ func (h *host) once(ctx context.Context, event func(time.Time) ([]byte, error), 
 	case <-p.done:
 	case <-late.C:
 		p.kill()
-		return nil, fmt.Errorf("it did not end within %s", timeout)
+		h.launcher.clear()
+		return nil, &timedOutError{fmt.Sprintf("it did not end within %s", timeout)}
 	case <-ctx.Done():
 		p.kill()
 		return nil, ctx.Err()
@@ -293,9 +293,4 @@ func (l *limited) Write(p []byte) (int, error) {
 		return 0, fmt.Errorf("the answer is larger than %d MiB", lambda.MaxAnswer>>20)
 	}
 	return l.w.Write(p)
-}
-
-// imageReference says that what is to be tested is no command but looks like an image.
-func imageReference(arguments []string) bool {
-	return len(arguments) == 1 && strings.ContainsAny(arguments[0], "/:")
 }

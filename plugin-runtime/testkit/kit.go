@@ -7,6 +7,7 @@ package testkit
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -18,7 +19,6 @@ import (
 	"time"
 
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
-	"github.com/mre-operator/mre-operator/plugin-runtime/facade"
 	"github.com/mre-operator/mre-operator/plugin-runtime/invocation"
 )
 
@@ -91,16 +91,12 @@ func runAndKeep(ctx context.Context, o Options) (*Report, []api.StoredResult, er
 		return nil, nil, fmt.Errorf("there are detections of %s, on which the plugin does not depend: name it in spec.dependsOn", strings.Join(names, ", "))
 	}
 	o.mediaDir = filepath.Join(dir, "media")
-	frames := filepath.Join(dir, "frames")
-	if err := os.Mkdir(frames, 0o755); err != nil {
-		return nil, nil, err
-	}
 	k := &kit{o: o, plane: &plane{variables: map[string]any{}, segments: []api.Segment{}, results: []api.StoredResult{}}}
 	k.tasks = newTasks(plan, c, o.Track, o.Detections)
 	for _, one := range c.chunks {
 		k.plane.chunks = append(k.plane.chunks, api.Chunk{Extent: one.extent, State: api.ChunkStateClosed, Units: 1, Processed: true})
 	}
-	if k.host, err = listen(ctx, o, plan, k.plane, &decoder{dir: frames, done: map[string]facade.FrameFile{}}); err != nil {
+	if k.host, err = listen(ctx, o, plan, k.plane); err != nil {
 		return nil, nil, err
 	}
 	defer k.host.kill()
@@ -182,14 +178,14 @@ func (k *kit) one(ctx context.Context, c chunk, withMedia, final bool, change fu
 	}
 	got, err := run.Output(answer, func() ([]api.Segment, error) { return k.tasks.segments.list, nil })
 	if err != nil {
-		return nil, &badForm{err}
+		return nil, &badFormError{err}
 	}
 	got.Output.Token = ""
 	return &got, nil
 }
 
-// badForm is an answer that cannot be read.
-type badForm struct{ error }
+// badFormError is an answer that cannot be read.
+type badFormError struct{ error }
 
 // chunks runs the plugin over the recording.
 func (k *kit) chunks(ctx context.Context) ([]output, error) {
@@ -245,9 +241,12 @@ func (k *kit) chunks(ctx context.Context) ([]output, error) {
 
 func (k *kit) answerFailed(name, where string, err error) {
 	remedy := "the plugin says why above, or in what it wrote to standard error"
-	if _, ok := err.(*badForm); ok { //nolint:errorlint // It is made here and wrapped by nobody.
+	var form *badFormError
+	var late *timedOutError
+	switch {
+	case errors.As(err, &form):
 		remedy = "answer what the package for plugins makes, or MRE's output object"
-	} else if strings.Contains(err.Error(), "did not answer within") {
+	case errors.As(err, &late):
 		remedy = "make it faster, or raise spec.policy.timeoutSeconds and --timeout"
 	}
 	k.report.fail(name, remedy, "%s%v", where, err)

@@ -351,7 +351,7 @@ func TestWhatIsWrongIsSaid(t *testing.T) {
 		"counts":         {some, nil, "repeat", "another answer"},
 		"blind":          {some, nil, "no media", "nil pointer"},
 		"fails":          {some, nil, "answer", "chunk 1: *errors.errorString: there is no ball"},
-		"hangs":          {some, func(o *Options) { o.Timeout = time.Second }, "answer", "did not answer within"},
+		"hangs":          {some, func(o *Options) { o.Timeout = time.Second }, "answer", "timed out after 1 s"},
 		"crashes":        {some, nil, "answer", "segmentation fault"},
 		"nonsense":       {some, nil, "answer", `"hello"`},
 		"nothing":        {some, nil, "answer", "neither Output"},

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
 	"github.com/mre-operator/mre-operator/internal/media/ingest"
@@ -111,8 +112,13 @@ func join(f *ingest.Folder, dir string, plan *api.Plan, number int64, units []in
 		Number: number, StartMicros: first.StartMicros, EndMicros: last.EndMicros,
 		FirstFrame: first.FrameStart, Frames: last.FrameStart + last.Frames - first.FrameStart,
 	}}
+	// A folder each: decoded pictures are kept beside the file.
+	folder := filepath.Join(dir, strconv.FormatInt(number, 10))
+	if err := os.Mkdir(folder, 0o755); err != nil {
+		return c, err
+	}
 	c.media.Name = invocation.MediaName(plan, number)
-	c.media.Path = filepath.Join(dir, c.media.Name)
+	c.media.Path = filepath.Join(folder, c.media.Name)
 	out, err := os.OpenFile(c.media.Path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o444)
 	if err != nil {
 		return c, err

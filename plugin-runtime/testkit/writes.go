@@ -48,6 +48,10 @@ func snapshot(folders []string) (map[string]file, error) {
 				}
 				return nil
 			}
+			// The agent's pictures are no plugin's work.
+			if strings.HasPrefix(entry.Name(), "frames-") {
+				return nil
+			}
 			if len(out) == maxFiles {
 				return errTooMany
 			}

@@ -6,6 +6,7 @@ import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from .frames import numpy
 
@@ -65,9 +66,9 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Model:
-    name: str
+    name: str  # of OpenInference: by which the server knows the model
     protocol: str  # Plain or OpenInference
-    address: str  # of OpenInference: the model itself, …/v2/models/NAME
+    address: str  # of OpenInference: the server's, without /v2
     timeout: Any = None
 
     def infer(self, *inputs, outputs=None, parameters=None):
@@ -80,7 +81,7 @@ class Model:
         if parameters:
             body["parameters"] = parameters
         request = urllib.request.Request(
-            self.address.rstrip("/") + "/infer",
+            f"{self.address.rstrip('/')}/v2/models/{quote(self.name, safe='')}/infer",
             data=json.dumps(body).encode(),
             headers={"Content-Type": "application/json"},
             method="POST",

@@ -98,7 +98,7 @@ class WithAgent(unittest.TestCase):
         self.assertIn(("GET", "/mre/v1/prompts/Describe%20it?version=v2"), self.agent.calls)
 
     def test_model(self):
-        address = f"http://{self.agent.address}/v2/models/crowd"
+        address = f"http://{self.agent.address}/served/"
 
         def detect(ctx):
             y = ctx.model.infer(Tensor.of("x", [[1.5, 2], [3, 4]]), outputs=["y"])["y"]
@@ -107,9 +107,9 @@ class WithAgent(unittest.TestCase):
                 self.assertEqual(y.array()[1].tolist(), [6, 8])
                 self.assertEqual(Tensor.of("x", frames.numpy.zeros((1, 2), "uint8")), Tensor("x", "UINT8", (1, 2), [0, 0]))
 
-        self.run_with(detect, model={"name": "crowd", "protocol": "OpenInference", "address": address})
+        self.run_with(detect, model={"name": "crowd 1", "protocol": "OpenInference", "address": address})
         path, body, _ = self.agent.said.get(timeout=10)
-        self.assertEqual(path, "/v2/models/crowd/infer")
+        self.assertEqual(path, "/served/v2/models/crowd%201/infer")
         self.assertEqual(
             body, {"inputs": [{"name": "x", "datatype": "FP32", "shape": [2, 2], "data": [1.5, 2, 3, 4]}], "outputs": [{"name": "y"}]}
         )
@@ -118,7 +118,7 @@ class WithAgent(unittest.TestCase):
         with self.assertRaisesRegex(ModelError, "plain address"):
             Model("m", "Plain", "arn:x").infer(Tensor.of("x", [1]))
         with self.assertRaisesRegex(ModelError, "cannot be reached"):
-            Model("m", "OpenInference", "http://127.0.0.1:1/v2/models/m", 5).infer(Tensor.of("x", [1]))
+            Model("m", "OpenInference", "http://127.0.0.1:1", 5).infer(Tensor.of("x", [1]))
         with self.assertRaisesRegex(ValueError, "ragged"):
             Tensor.of("x", [[1], [2, 3]])
 
