@@ -106,6 +106,7 @@ func hasEnded(e *mrev1.Event) bool { return ending(e) != nil }
 // +kubebuilder:rbac:groups=apps,resources=controllerrevisions,verbs=create;delete;get;list;patch;watch
 // +kubebuilder:rbac:groups=batch,resources=jobs,verbs=create;delete;get;list;watch
 // +kubebuilder:rbac:groups="",resources=pods,verbs=list
+// +kubebuilder:rbac:groups="",resources=services,verbs=get
 // +kubebuilder:rbac:groups="",resources=serviceaccounts,resourceNames=mre-agent,verbs=create;patch
 // +kubebuilder:rbac:groups=networking.k8s.io,resources=networkpolicies,verbs=create;patch
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
@@ -403,8 +404,8 @@ func firstOf(findings ...*Finding) *Finding {
 func (r *EventReconciler) applyJobs(ctx context.Context, s *eventScope, plan JobsPlan) error {
 	logger := log.FromContext(ctx)
 	if len(plan.Create) > 0 {
-		// No plugin of an Event runs in a container of its own yet, so that no pool reaches further than the others.
-		if err := r.surroundings.ensure(ctx, r.Client, s.event, r.Options, nil, s.now); err != nil {
+		reach := func() ([]PoolEgress, error) { return poolEgress(ctx, r.Live, s.event.Namespace, s.pods) }
+		if err := r.surroundings.ensure(ctx, r.Client, s.event, r.Options, reach, s.now); err != nil {
 			return err
 		}
 	}

@@ -29,8 +29,8 @@ type surroundings struct {
 	seen map[types.UID]time.Time
 }
 
-// ensure applies them. It comes before the first Job, so that no pod of an Event ever runs without its policies.
-func (a *surroundings) ensure(ctx context.Context, c client.Client, e *mrev1.Event, o Options, pools []PoolEgress, now time.Time) error {
+// ensure applies them, with what the pools may reach. It comes before the first Job, so that no pod of an Event ever runs without its policies.
+func (a *surroundings) ensure(ctx context.Context, c client.Client, e *mrev1.Event, o Options, reach func() ([]PoolEgress, error), now time.Time) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if last, ok := a.seen[e.UID]; ok && now.Sub(last) < surroundingsFresh {
@@ -43,6 +43,10 @@ func (a *surroundings) ensure(ctx context.Context, c client.Client, e *mrev1.Eve
 		return fmt.Errorf("applying ServiceAccount %s: %w", o.AgentServiceAccount, err)
 	}
 	if o.NetworkPolicies {
+		pools, err := reach()
+		if err != nil {
+			return err
+		}
 		if err := applyNetworkPolicies(ctx, c, e, o, pools); err != nil {
 			return err
 		}
