@@ -38,7 +38,7 @@ func copySelf(dest string) error {
 	defer func() { _ = in.Close() }()
 	// An init container that was killed may have left half a file, and one that is run again finds a whole one.
 	part := dest + ".part"
-	out, err := os.OpenFile(part, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o755) //nolint:gosec // Every container may run it.
+	out, err := os.OpenFile(part, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o755)
 	if err != nil {
 		return fmt.Errorf("copy this program (is the volume mounted and writable?): %w", err)
 	}

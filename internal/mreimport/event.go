@@ -29,7 +29,7 @@ func (im *importer) event(d *document) (*mrev1.Event, error) {
 	if start := d.text("Start"); start != "" {
 		at, err := time.Parse(time.RFC3339, start)
 		if err != nil {
-			return nil, fmt.Errorf("Start is %q; a time is written 2026-06-01T14:00:00Z", start)
+			return nil, fmt.Errorf("the event's Start is %q; a time is written 2026-06-01T14:00:00Z", start)
 		}
 		e.Spec.Start = &metav1.Time{Time: at}
 	}
@@ -85,10 +85,10 @@ func source(d *document, e *mrev1.Event) bool {
 
 func clips(d *document) mrev1.ClipsSpec {
 	var c mrev1.ClipsSpec
-	if make, ok := d.boolean("GenerateOrigClips"); ok && !make {
+	if wanted, ok := d.boolean("GenerateOrigClips"); ok && !wanted {
 		c.Original = mrev1.Skip
 	}
-	if make, ok := d.boolean("GenerateOptoClips"); ok && !make {
+	if wanted, ok := d.boolean("GenerateOptoClips"); ok && !wanted {
 		c.Optimized = mrev1.Skip
 	}
 	original, hasOriginal := d.boolean("GenerateOrigThumbNails")

@@ -4,6 +4,7 @@ package mreimport
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"regexp"
@@ -127,7 +128,7 @@ func (im *importer) modelsOf(d *document) ([]mrev1.LocalReference, error) {
 		return nil, nil
 	}
 	if len(endpoints) == 0 {
-		return nil, fmt.Errorf("ExecutionType is SyncModel, but ModelEndpoints is empty")
+		return nil, errors.New("the ExecutionType is SyncModel, but ModelEndpoints is empty")
 	}
 	var out []mrev1.LocalReference
 	for _, e := range endpoints {
@@ -156,7 +157,7 @@ func configuration(d *document) (*apiextensionsv1.JSON, error) {
 	}
 	raw, err := json.Marshal(fields)
 	if err != nil {
-		return nil, fmt.Errorf("Configuration: %w", err)
+		return nil, fmt.Errorf("the Configuration: %w", err)
 	}
 	return &apiextensionsv1.JSON{Raw: raw}, nil
 }

@@ -4,6 +4,7 @@ package mreimport
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -40,7 +41,7 @@ func (im *importer) profile(d *document) (*mrev1.Profile, error) {
 	b := profileBuilder{im: im, profile: p, seen: map[string]*document{}}
 	classifier := d.object("Classifier")
 	if classifier == nil {
-		return nil, fmt.Errorf("the Classifier is empty; a profile has one")
+		return nil, errors.New("the Classifier is empty; a profile has one")
 	}
 	for _, c := range []struct {
 		field string

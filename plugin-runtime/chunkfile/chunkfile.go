@@ -160,7 +160,7 @@ func (s *Store) build(ctx context.Context, folder, name string, media api.ChunkM
 		return m, fmt.Errorf("fetch chunk %d: %w", media.Chunk.Number, err)
 	}
 	defer release()
-	if err := os.Mkdir(folder, 0o755); err != nil && !errors.Is(err, fs.ErrExist) { //nolint:gosec // Plugins read it.
+	if err := os.Mkdir(folder, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 		return m, fmt.Errorf("make the file of chunk %d (is the media volume writable?): %w", media.Chunk.Number, err)
 	}
 	m = invocation.Media{Path: filepath.Join(folder, name), Name: name}
@@ -171,7 +171,7 @@ func (s *Store) build(ctx context.Context, folder, name string, media api.ChunkM
 			_ = os.RemoveAll(folder)
 		}
 	}()
-	out, err := os.OpenFile(part, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o644) //nolint:gosec // As above.
+	out, err := os.OpenFile(part, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o644)
 	if err != nil {
 		return m, err
 	}

@@ -213,7 +213,7 @@ func taken(media string) (int64, error) {
 // write decodes to a file beside its place, and moves it there when it is whole.
 func write(ctx context.Context, media, filter, path string, room int64, tooMuch error) (n int64, err error) {
 	part := path + ".part"
-	out, err := os.OpenFile(part, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o644) //nolint:gosec // Plugins read it.
+	out, err := os.OpenFile(part, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o644)
 	if err != nil {
 		return 0, fmt.Errorf("keep the chunk's pictures: %w", err)
 	}

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"maps"
 	"math/big"
 	"net/http"
 	"net/url"
@@ -157,9 +158,7 @@ func (in *Input) Variables(ctx context.Context) (map[string]any, error) {
 		return nil, err
 	}
 	out := copyOf(got.Variables)
-	for name, value := range in.variables {
-		out[name] = value
-	}
+	maps.Copy(out, in.variables)
 	return out, nil
 }
 

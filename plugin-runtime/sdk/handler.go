@@ -5,6 +5,7 @@ package sdk
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -80,7 +81,7 @@ func invoke(ctx context.Context, handlers []Handler, event []byte) ([]byte, erro
 		return nil, fmt.Errorf("read the invocation: %w", err)
 	}
 	if len(envelope.Mre) == 0 {
-		return nil, fmt.Errorf("the invocation has no key Mre: is the operator older than this package?")
+		return nil, errors.New("the invocation has no key Mre: is the operator older than this package?")
 	}
 	if err := json.Unmarshal(envelope.Mre, &head); err != nil {
 		return nil, fmt.Errorf("read the invocation: %w", err)

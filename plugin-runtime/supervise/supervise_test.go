@@ -60,7 +60,7 @@ func superviseMain(perTask bool, runtimeAPI string, command []string) int {
 func pluginMain(runtimeAPI string) {
 	base := "http://" + runtimeAPI + "/2018-06-01/runtime/invocation/"
 	for {
-		resp, err := http.Get(base + "next") //nolint:noctx // The process ends with it.
+		resp, err := http.Get(base + "next")
 		if err != nil || resp.StatusCode != http.StatusOK {
 			os.Exit(9)
 		}
@@ -71,7 +71,7 @@ func pluginMain(runtimeAPI string) {
 		_ = resp.Body.Close()
 		act(do)
 		answer := strings.NewReader(strconv.Itoa(os.Getpid()))
-		if resp, err = http.Post(base+resp.Header.Get("Lambda-Runtime-Aws-Request-Id")+"/response", "application/json", answer); err == nil { //nolint:noctx // As above.
+		if resp, err = http.Post(base+resp.Header.Get("Lambda-Runtime-Aws-Request-Id")+"/response", "application/json", answer); err == nil {
 			_ = resp.Body.Close()
 		}
 	}
@@ -93,7 +93,7 @@ func act(do string) {
 		if err != nil {
 			os.Exit(7)
 		}
-		cmd := exec.Command("sh", "-c", script) //nolint:noctx // It ends at once.
+		cmd := exec.Command("sh", "-c", script)
 		cmd.Stdout = out
 		if err := cmd.Run(); err != nil {
 			os.Exit(6)
@@ -138,7 +138,7 @@ func start(t *testing.T, attr *syscall.SysProcAttr, mode string, command ...stri
 	if len(command) == 0 {
 		command = []string{self, "plugin", r.addr}
 	}
-	r.cmd = exec.Command(self, append([]string{mode, r.addr}, command...)...) //nolint:noctx // It is ended below.
+	r.cmd = exec.Command(self, append([]string{mode, r.addr}, command...)...)
 	r.cmd.Stdout, r.cmd.Stderr, r.cmd.SysProcAttr = &r.stdout, &r.stderr, attr
 	if err := r.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -368,7 +368,7 @@ func TestProbe(t *testing.T) {
 		t.Errorf("before anything: %v", err)
 	}
 	go func() {
-		if resp, err := http.Get("http://" + l.Addr().String() + "/2018-06-01/runtime/invocation/next"); err == nil { //nolint:noctx // It ends with the server.
+		if resp, err := http.Get("http://" + l.Addr().String() + "/2018-06-01/runtime/invocation/next"); err == nil {
 			_ = resp.Body.Close()
 		}
 	}()
