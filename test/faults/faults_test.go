@@ -5,9 +5,7 @@ package faults
 import (
 	"flag"
 	"fmt"
-	"math/rand/v2"
 	"os"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,7 +16,8 @@ import (
 var (
 	only   = flag.String("faults.run", "", "run one point alone: LAYER:MODE:K:POLICY:SEED, as a failing run prints it")
 	traced = flag.Bool("faults.trace", false, "with -faults.run: print every call that is counted")
-	all    = flag.Bool("faults.all", os.Getenv("FAULTS") == "all", "every call of every layer in every mode (or FAULTS=all)")
+	all    = flag.Bool("faults.all", os.Getenv("FAULTS") == "all", "every call of every layer in every mode, but those that equal others (or FAULTS=all)")
+	equal  = flag.Bool("faults.equal", false, "also those that equal others")
 	sample = flag.Int("faults.sample", 160, "how many points are run, evenly over layers, modes and calls")
 	budget = flag.Duration("faults.for", 2*time.Minute, "start no more runs of a sample after so long; the table says how many were run")
 	onPG   = flag.Bool("faults.postgres", os.Getenv("FAULTS_POSTGRES") != "", "each run has a database on a PostgreSQL server, which is started for it, instead of a SQLite file (or FAULTS_POSTGRES=1)")
@@ -95,44 +94,4 @@ func judge(t *testing.T, r, base *run) {
 	if len(r.violations) > 0 {
 		t.Errorf("%s\n  failed was %s\n  to run it alone: make faults RUN=%s (-faults.run=%s)", strings.Join(r.violations, "\n  "), r.inject.hit, r.at, r.at)
 	}
-}
-
-// choose lists the points of this test: every one, or a sample that is spread evenly.
-func choose(bases map[string]*run) []point {
-	var out []point
-	random := rand.New(rand.NewPCG(*seed, 2))
-	for _, layer := range layers {
-		most := 0
-		for _, b := range bases {
-			most = max(most, b.inject.counts[layer])
-		}
-		for m, mode := range modesOf(layer) {
-			var mine []point
-			for k := 1; k <= most; k++ {
-				// Each policy in turn; the last calls are those of the policy that makes the most.
-				turn := k + m
-				for k > bases[policies[turn%len(policies)]].inject.counts[layer] {
-					turn++
-				}
-				policy := policies[turn%len(policies)]
-				if !*all && layer == layerSQL && (mode == modeAfter || mode == modeKill) && !slices.Contains(bases[policy].inject.commits, k) {
-					continue // a sample is for what differs: without its commit a transaction has no effect
-				}
-				mine = append(mine, point{layer, mode, k, policy, *seed})
-			}
-			if n := max(1, *sample/(len(layers)*len(modesOf(layer)))); !*all && n < len(mine) {
-				// One of each n-th part of the calls.
-				picked := make([]point, 0, n)
-				for i := range n {
-					from, to := i*len(mine)/n, (i+1)*len(mine)/n
-					picked = append(picked, mine[from+random.IntN(to-from)])
-				}
-				mine = picked
-			}
-			out = append(out, mine...)
-		}
-	}
-	// In a mixed order, so that what a budget leaves out is spread evenly, too.
-	random.Shuffle(len(out), func(i, j int) { out[i], out[j] = out[j], out[i] })
-	return out
 }

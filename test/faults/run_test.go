@@ -170,7 +170,7 @@ func newRun(t testing.TB, at point) *run {
 	// The API server's clock and the object store's are not ours; ours is never behind them.
 	r.began = time.Now().Truncate(time.Second).Add(2 * time.Second)
 	r.clock = testclock.NewFakePassiveClock(r.began)
-	r.inject.later = r.delay
+	r.inject.later, r.inject.step = r.delay, func() int { return r.steps }
 	r.network = &http.Transport{MaxIdleConnsPerHost: 8}
 	r.database = newDatabase(t)
 	r.side = openSide(t, r.database)

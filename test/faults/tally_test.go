@@ -61,8 +61,8 @@ func (s *tally) ran(r *run) {
 func (s *tally) table(bases map[string]*run) string {
 	var text strings.Builder
 	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "layer\tmode\tpoints\trun\tnot reached\tviolations\tmost steps\t")
-	points := 0
+	fmt.Fprintln(w, "layer\tmode\tcalls\trun\tnot reached\tviolations\tmost steps\t")
+	calls := 0
 	for _, layer := range layers {
 		most := 0
 		for _, b := range bases {
@@ -71,13 +71,13 @@ func (s *tally) table(bases map[string]*run) string {
 		for _, mode := range modesOf(layer) {
 			row := s.row(point{layer: layer, mode: mode})
 			fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t\n", layer, mode, most, row.ran, row.unreached, row.violations, row.steps)
-			points += most
+			calls += most
 		}
 	}
-	fmt.Fprintf(w, "all\t\t%d\t%d\t%d\t%d\t%d\t\n", points, s.sum.ran, s.sum.unreached, s.sum.violations, s.sum.steps)
+	fmt.Fprintf(w, "all\t\t%d\t%d\t%d\t%d\t%d\t\n", calls, s.sum.ran, s.sum.unreached, s.sum.violations, s.sum.steps)
 	_ = w.Flush()
 	took := time.Since(s.began)
-	fmt.Fprintf(&text, "%s, seed %d, %d steps undisturbed, %s for all runs, one every %s", engine(), *seed, bases["delete"].steps,
+	fmt.Fprintf(&text, "%s, seed %d, %d points, %d steps undisturbed, %s for all runs, one every %s", engine(), *seed, s.points, bases["delete"].steps,
 		took.Round(time.Second), (took / time.Duration(max(s.sum.ran, 1))).Round(time.Millisecond))
 	return text.String()
 }
