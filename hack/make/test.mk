@@ -32,9 +32,9 @@ fuzz-mre: test-tools ## Fuzz the façade and what becomes of plugins' answers, F
 	go test ./plugin-runtime/invocation -run '^$$' -fuzz FuzzOutput -fuzztime $(FUZZTIME)
 
 .PHONY: faults
-faults: ## Let every single call of an Event's life fail, one after the other (RUN=... repeats one of them)
+faults: $(if $(FAULTS_POSTGRES),test-tools) ## Let every single call of an Event's life fail, one after the other (RUN=... repeats one; FAULTS_POSTGRES=1)
 	assets="$$($(CLUSTER_CMD) assets)" && \
-	  KUBEBUILDER_ASSETS="$$assets" $(GO_TEST) ./test/faults -count=1 -timeout 24h -v \
+	  KUBEBUILDER_ASSETS="$$assets" $(GO_TEST) ./test/faults -count=1 -timeout 24h -parallel 4 -v \
 	  $(if $(RUN),-faults.run=$(RUN) -faults.trace,-faults.all) | { grep -vE '^(=== | +--- PASS)' || true; }
 
 .PHONY: e2e

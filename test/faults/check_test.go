@@ -238,7 +238,7 @@ func (r *run) checkSwept() bool {
 
 // checkGone: after the deletion there is nothing but the tombstone and what the policy keeps, which is listed.
 func (r *run) checkGone() bool {
-	for _, table := range r.read(r.tables) {
+	for _, table := range r.read(tables[engine()]) {
 		if slices.Contains([]string{"tombstones", "counters", "goose_db_version", "sqlite_sequence"}, table) {
 			continue
 		}

@@ -14,6 +14,10 @@
 // delivered twice, or late: by who goes on without an answer (late), or has died since (ghost). Then the run goes on
 // without faults until the Event is done, swept and deleted, and is compared with the run in which nothing failed.
 //
+// Points are left out that equal others: the lost answer of a statement without lasting effect is its failure, since
+// either is taken back (which is checked), and a process that ends leaves the same behind at all statements between
+// two effects. Rows are in SQLite, or in PostgreSQL with -faults.postgres.
+//
 // What is proven: no unit, chunk, result, segment, clip or reel is lost or doubled, segments never overlap, Complete
 // and Failed never go back, statuses equal the data plane's truth, each row's object is stored, what no row names is
 // swept, and a deletion leaves what its policy keeps and nothing else.

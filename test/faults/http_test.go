@@ -135,6 +135,7 @@ func (r *run) sawAPI(req *http.Request, resp *http.Response) {
 	if req.Method == http.MethodGet || resp.StatusCode >= 300 {
 		return
 	}
+	r.applied++
 	if strings.Contains(req.URL.Path, "/jobs") {
 		r.jobsMoved = true
 	}

@@ -23,9 +23,6 @@ const (
 
 var layers = []string{layerSQL, layerHTTP, layerS3, layerAPI}
 
-// statementCommit is the one whose lost answer leaves something behind: all others are rolled back.
-const statementCommit = "COMMIT"
-
 // What becomes of the call.
 const (
 	// modeBefore fails it without its effect.
@@ -137,8 +134,12 @@ type injector struct {
 	mu     sync.Mutex
 	on     bool
 	counts map[string]int
-	// commits are the numbers of those statements that end a transaction.
-	commits []int
+	// lasting are the numbers of the statements that leave something behind: commits, and writes without a transaction.
+	lasting map[int]bool
+	// places are where the statements were made, the first one's first.
+	places []place
+	// step is which of the run's steps it is.
+	step func() int
 	// hit describes the call that failed.
 	hit   string
 	trace func(layer string, k int, who, what string)
@@ -152,7 +153,16 @@ func (i *injector) listen(on bool) {
 	defer i.mu.Unlock()
 	i.on = on
 	if i.counts == nil {
-		i.counts = map[string]int{}
+		i.counts, i.lasting = map[string]int{}, map[int]bool{}
+	}
+}
+
+// lasts says that the statement made last has left something behind.
+func (i *injector) lasts() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.on {
+		i.lasting[i.counts[layerSQL]] = true
 	}
 }
 
@@ -163,8 +173,8 @@ func (i *injector) fault(layer string, p *proc, what string) string {
 		return ""
 	}
 	i.counts[layer]++
-	if layer == layerSQL && what == statementCommit {
-		i.commits = append(i.commits, i.counts[layer])
+	if layer == layerSQL {
+		i.places = append(i.places, place{i.step(), i.counts[layerHTTP], i.counts[layerS3], i.counts[layerAPI], len(i.lasting)})
 	}
 	if i.trace != nil {
 		i.trace(layer, i.counts[layer], p.name, what)
@@ -175,6 +185,10 @@ func (i *injector) fault(layer string, p *proc, what string) string {
 	i.hit = p.name + ": " + what
 	return i.at.mode
 }
+
+// place is what a process that ends at a statement has left to the world: it is the same for all statements between
+// two effects, in the same call.
+type place struct{ step, http, s3, api, lasting int }
 
 // call makes a call of a process, or what the plan of faults makes of it. undo ends what a call that had its effect
 // left open where nobody gets its answer.

@@ -39,7 +39,7 @@ func (r *run) startPlane() {
 	p := &dataPlane{proc: newProc(r.ctx, "dataplane")}
 	rows, err := store.Open(r.ctx, r.database, store.Options{Clock: r.clock, LeaseDuration: lease, Location: r.bucket.Location,
 		Connector: func(c driver.Connector) driver.Connector {
-			return &sqlConnector{Connector: c, inject: r.inject, proc: p.proc, committed: func() { r.version.Add(1) }}
+			return &sqlConnector{Connector: c, inject: r.inject, proc: p.proc, committed: func() { r.version.Add(1) }, violate: r.violate}
 		}})
 	r.must(err)
 	p.rows = rows

@@ -11,8 +11,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
-	"path/filepath"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -53,9 +51,8 @@ type run struct {
 	network       *http.Transport
 	plane         *dataPlane
 	manager       *manager
-	// side reads the rows past the data plane; tables is how it lists what there is.
-	side   *sql.DB
-	tables string
+	// side reads the rows past the data plane.
+	side *sql.DB
 	// version moves with each commit of the store.
 	version atomic.Int64
 
@@ -69,6 +66,8 @@ type run struct {
 	// late are calls under way.
 	late []delivery
 
+	// applied counts the manager's writes to the cluster.
+	applied    int
 	writes     []written
 	told       []string
 	lastErrors []string
@@ -171,52 +170,11 @@ func newRun(t testing.TB, at point) *run {
 	// The API server's clock and the object store's are not ours; ours is never behind them.
 	r.began = time.Now().Truncate(time.Second).Add(2 * time.Second)
 	r.clock = testclock.NewFakePassiveClock(r.began)
-	r.inject.later = r.delay
+	r.inject.later, r.inject.step = r.delay, func() int { return r.steps }
 	r.network = &http.Transport{MaxIdleConnsPerHost: 8}
-	r.makeDatabase()
+	r.database = newDatabase(t)
+	r.side = openSide(t, r.database)
 	return r
-}
-
-// makeDatabase is a database for one run: a file, or one on a PostgreSQL server.
-func (r *run) makeDatabase() {
-	r.t.Helper()
-	var err error
-	if *postgres == "" {
-		r.database = filepath.Join(scratch(r.t), "dataplane.db")
-		r.tables = `SELECT name FROM sqlite_master WHERE type = 'table'`
-		r.side, err = sql.Open("sqlite", r.database+"?_pragma=busy_timeout(10000)")
-	} else {
-		r.tables = `SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'`
-		server, err := url.Parse(*postgres)
-		r.must(err)
-		maker, err := sql.Open("pgx", *postgres)
-		r.must(err)
-		defer maker.Close()
-		name := fmt.Sprintf("faults_%d_%d", os.Getpid(), buckets.Add(1))
-		_, err = maker.ExecContext(r.ctx, "CREATE DATABASE "+name)
-		r.must(err)
-		server.Path = "/" + name
-		r.database = server.String()
-		r.side, err = sql.Open("pgx", r.database)
-		r.must(err)
-	}
-	r.must(err)
-	r.t.Cleanup(func() { _ = r.side.Close() })
-}
-
-// scratch is a folder in memory, where there is one: nothing here has to survive a power cut.
-func scratch(t testing.TB) string {
-	t.Helper()
-	parent := "/dev/shm"
-	if info, err := os.Stat(parent); err != nil || !info.IsDir() {
-		return t.TempDir()
-	}
-	dir, err := os.MkdirTemp(parent, "mre-faults-")
-	if err != nil {
-		return t.TempDir()
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	return dir
 }
 
 // life runs an Event from its manifests to its end and away again.
@@ -364,18 +322,25 @@ func (r *run) remove() bool {
 		if together && n == 0 {
 			continue
 		}
-		if !r.until(func() bool {
-			for _, i := range names[:n+1] {
-				if !apierrors.IsNotFound(cluster.admin.Get(r.ctx, client.ObjectKey{Namespace: r.namespace, Name: i.name}, r.object(i))) {
-					return false
-				}
-			}
-			return true
-		}) {
+		if !r.until(r.gone(names[:n+1])) {
 			return false
 		}
 	}
 	return r.until(func() bool { return r.manager.quiet() && len(r.pods) == 0 && !r.plane.proc.dead.Load() })
+}
+
+// gone says whether objects are no more. It looks again when the manager has written something: nobody else does.
+func (r *run) gone(names []item) func() bool {
+	seen := -1
+	return func() bool {
+		if seen == r.applied {
+			return false
+		}
+		seen = r.applied
+		return !slices.ContainsFunc(names, func(i item) bool {
+			return !apierrors.IsNotFound(cluster.admin.Get(r.ctx, client.ObjectKey{Namespace: r.namespace, Name: i.name}, r.object(i)))
+		})
+	}
 }
 
 func (r *run) object(i item) client.Object {

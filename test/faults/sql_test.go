@@ -5,6 +5,7 @@ package faults
 import (
 	"context"
 	"database/sql/driver"
+	"errors"
 	"strings"
 )
 
@@ -15,6 +16,7 @@ type sqlConnector struct {
 	proc   *proc
 	// committed is told of each commit that had its effect.
 	committed func()
+	violate   func(format string, args ...any)
 }
 
 func (c *sqlConnector) Connect(ctx context.Context) (driver.Conn, error) {
@@ -29,6 +31,31 @@ func (c *sqlConnector) Connect(ctx context.Context) (driver.Conn, error) {
 type sqlConn struct {
 	driver.Conn
 	of *sqlConnector
+	// open says that a transaction is; failed is its statement that was made to fail and is not taken back yet.
+	open   bool
+	failed string
+}
+
+// made notes a statement. One that failed must be taken back before anything is kept: that a statement has failed
+// without its effect proves then that it may fail with it, too.
+func (c *sqlConn) made(query string, err error) {
+	switch {
+	case errors.Is(err, errInjected) && c.open:
+		c.failed = short(query)
+	case err != nil:
+	case strings.HasPrefix(query, "ROLLBACK"):
+		c.failed = ""
+	case strings.HasPrefix(query, "RELEASE"):
+		c.keeps()
+	case !c.open && !strings.HasPrefix(query, "SELECT"):
+		c.of.inject.lasts()
+	}
+}
+
+func (c *sqlConn) keeps() {
+	if c.failed != "" {
+		c.of.violate("a transaction was kept in which a statement had failed: %s", c.failed)
+	}
 }
 
 func short(query string) string {
@@ -51,16 +78,19 @@ func (c *sqlConn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx
 	if err != nil {
 		return nil, err
 	}
+	c.open, c.failed = true, ""
 	return &sqlTx{tx, c}, nil
 }
 
-func (c *sqlConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+func (c *sqlConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (result driver.Result, err error) {
+	defer func() { c.made(query, err) }()
 	return call(c.of.inject, layerSQL, c.of.proc, short(query), func() (driver.Result, error) {
 		return c.Conn.(driver.ExecerContext).ExecContext(ctx, query, args)
 	}, nil)
 }
 
-func (c *sqlConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+func (c *sqlConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (rows driver.Rows, err error) {
+	defer func() { c.made(query, err) }()
 	return call(c.of.inject, layerSQL, c.of.proc, short(query), func() (driver.Rows, error) {
 		return c.Conn.(driver.QueryerContext).QueryContext(ctx, query, args)
 	}, closeRows)
@@ -121,11 +151,14 @@ type sqlTx struct {
 
 // Commit that fails before its effect has rolled back, as databases do.
 func (t *sqlTx) Commit() error {
+	t.conn.keeps()
 	tried := false
-	_, err := call(t.conn.of.inject, layerSQL, t.conn.of.proc, statementCommit, func() (struct{}, error) {
+	_, err := call(t.conn.of.inject, layerSQL, t.conn.of.proc, "COMMIT", func() (struct{}, error) {
 		tried = true
 		err := t.Tx.Commit()
+		t.conn.open = false
 		if err == nil {
+			t.conn.of.inject.lasts()
 			t.conn.of.committed()
 		}
 		return struct{}{}, err
@@ -136,20 +169,28 @@ func (t *sqlTx) Commit() error {
 	return err
 }
 
+// Rollback is not counted: that its answer is lost changes nothing.
+func (t *sqlTx) Rollback() error {
+	t.conn.open, t.conn.failed = false, ""
+	return t.Tx.Rollback()
+}
+
 type sqlStmt struct {
 	driver.Stmt
 	conn  *sqlConn
 	query string
 }
 
-func (s *sqlStmt) ExecContext(ctx context.Context, args []driver.NamedValue) (driver.Result, error) {
+func (s *sqlStmt) ExecContext(ctx context.Context, args []driver.NamedValue) (result driver.Result, err error) {
+	defer func() { s.conn.made(s.query, err) }()
 	of := s.conn.of
 	return call(of.inject, layerSQL, of.proc, short(s.query), func() (driver.Result, error) {
 		return s.Stmt.(driver.StmtExecContext).ExecContext(ctx, args)
 	}, nil)
 }
 
-func (s *sqlStmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
+func (s *sqlStmt) QueryContext(ctx context.Context, args []driver.NamedValue) (rows driver.Rows, err error) {
+	defer func() { s.conn.made(s.query, err) }()
 	of := s.conn.of
 	return call(of.inject, layerSQL, of.proc, short(s.query), func() (driver.Rows, error) {
 		return s.Stmt.(driver.StmtQueryContext).QueryContext(ctx, args)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"sync"
 
 	"github.com/getkin/kin-openapi/openapi3filter"
 	"github.com/getkin/kin-openapi/routers"
@@ -34,6 +35,16 @@ type gate struct {
 }
 
 func newGate(s *Server, next http.Handler) (*gate, error) {
+	routes, err := routesOnce()
+	if err != nil {
+		return nil, err
+	}
+	return &gate{server: s, routes: routes, next: next}, nil
+}
+
+// routesOnce reads the embedded API description, once for each process: it takes longer than all else that a server
+// does to start, and tests start thousands.
+var routesOnce = sync.OnceValues(func() (routers.Router, error) {
 	spec, err := api.GetSpec()
 	if err != nil {
 		return nil, fmt.Errorf("read the embedded API description: %w", err)
@@ -42,8 +53,8 @@ func newGate(s *Server, next http.Handler) (*gate, error) {
 	if err != nil {
 		return nil, fmt.Errorf("route by the embedded API description: %w", err)
 	}
-	return &gate{server: s, routes: routes, next: next}, nil
-}
+	return routes, nil
+})
 
 func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	route, params, err := g.routes.FindRoute(r)

@@ -20,12 +20,15 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	_ "github.com/jackc/pgx/v5/stdlib" // registers the driver "pgx"
+
+	"github.com/mre-operator/mre-operator/internal/scratch"
 )
 
 const password = "test-password"
@@ -58,22 +61,11 @@ type Server struct {
 	templated string
 }
 
-var shared = sync.OnceValues(func() (*Server, error) { return Start(memory()) })
+var shared = sync.OnceValues(func() (*Server, error) { return Start(scratch.Memory(memoryBytes)) })
 
-// memoryBytes is what a server with some hundred databases takes.
+// memoryBytes is what a server with some hundred databases takes. Its settings
+// are the same in memory.
 const memoryBytes = 4 << 30
-
-// memory is a folder whose files are in memory, where there is a large one:
-// hundreds of databases are made and thrown away, and tests only kill
-// processes. The settings stay as they are.
-func memory() string {
-	const dir = "/dev/shm"
-	var at syscall.Statfs_t
-	if syscall.Statfs(dir, &at) != nil || at.Bavail*uint64(at.Bsize) < memoryBytes {
-		return ""
-	}
-	return dir
-}
 
 // Start makes a server in a folder; the usual one for temporary files when it
 // is empty.
@@ -203,7 +195,21 @@ func (s *Server) Create(ctx context.Context, migrate func(address string) error)
 	return s.Address(name), nil
 }
 
-// Database makes a database of the process's server for a test.
+// Drop removes a database that Create made, whoever still has it open: one takes
+// some 8 MB, and a run may make thousands.
+func (s *Server) Drop(ctx context.Context, address string) error {
+	u, err := url.Parse(address)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, err = s.admin.ExecContext(ctx, `DROP DATABASE `+strings.TrimPrefix(u.Path, "/")+` WITH (FORCE)`)
+	return err
+}
+
+// Database makes a database of the process's server for a test, and removes it
+// with the test's end.
 func Database(t testing.TB, migrate func(address string) error) string {
 	t.Helper()
 	s, err := shared()
@@ -214,6 +220,11 @@ func Database(t testing.TB, migrate func(address string) error) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		if err := s.Drop(context.Background(), address); err != nil {
+			t.Errorf("remove the database: %v", err)
+		}
+	})
 	return address
 }
 
