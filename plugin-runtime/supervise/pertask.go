@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -98,6 +99,8 @@ var errOrdered = errors.New("ended by an order")
 // feed gives the event to the command's standard input, and returns its standard output.
 func (s *supervisor) feed(ctx context.Context, in *invocation) ([]byte, error) {
 	cmd := exec.Command(s.Command[0], s.Command[1:]...) //nolint:noctx // It is ended by its process group, and reaped by the family.
+	// The package of a plugin that finds the Runtime API would ask it for work, past its standard input.
+	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "AWS_LAMBDA_RUNTIME_API=") })
 	input, err := give(in.event)
 	if err != nil {
 		return nil, err

@@ -302,10 +302,14 @@ func TestAsTheFirstProcess(t *testing.T) {
 }
 
 func TestExec(t *testing.T) {
+	t.Setenv("AWS_LAMBDA_RUNTIME_API", "is-not-for-the-command")
 	file := filepath.Join(t.TempDir(), "pids")
 	// The event is a JSON string: a shell script.
 	r := start(t, nil, "supervise-exec", "sh", "-c", `read -r line; eval "$(printf %s "$line" | sed 's/^"//; s/"$//')"`)
 	if got := r.works(`echo 42`); got != "42\n" {
+		t.Errorf("answer %q", got)
+	}
+	if got := r.works(`echo 42$AWS_LAMBDA_RUNTIME_API`); got != "42\n" {
 		t.Errorf("answer %q", got)
 	}
 	r.fails(`echo no ball >&2; exit 3`, time.Minute, lambda.Reported, "the command ended with exit code 3: no ball")
