@@ -76,6 +76,9 @@ func TestPythonPlugins(t *testing.T) {
 	if len(w.failures) > 0 {
 		t.Fatal(w.failures)
 	}
+	if len(states) == 0 {
+		t.Fatal("no segment was ever seen")
+	}
 	// A chunk closes when the next one begins, so the first state is seen after the second chunk has come.
 	if states[len(states)-1] != api.SegmentStateComplete || states[0] != api.SegmentStateOpen {
 		t.Errorf("the segment was %v", states)
