@@ -207,7 +207,7 @@ func TestPluginsInContainers(t *testing.T) {
 	if err := os.Mkdir(media, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	sidecar := run(t, "agent", nil, mre, "worker", "--event-uid=pod", "--dataplane-url="+p.url, "--token-file="+p.agentToken, "--holder=pod-1",
+	sidecar := run(t, "agent", nil, mre, "worker", "--event-uid=pod", "--dataplane-url="+p.url, "--token-file="+p.agentToken("pod"), "--holder=pod-1",
 		"--scratch-dir="+filepath.Join(dir, "scratch"), "--media-dir="+media, "--control-socket="+socket, fmt.Sprintf("--plugin-port-base=%d", base))
 	var plugins []*process
 	for i, kind := range kinds {
@@ -227,7 +227,7 @@ func TestPluginsInContainers(t *testing.T) {
 	g, ctx := errgroup.WithContext(t.Context())
 	g.Go(func() error { return p.ingest(ctx, "pod") })
 	g.Go(func() error {
-		return agent.Run(ctx, agent.Config{Client: p.agent, EventUID: "pod", Holder: "render", Pool: api.PoolRender, Runner: renderer, Patience: time.Minute, Log: discard()})
+		return agent.Run(ctx, agent.Config{Client: p.agent("pod"), EventUID: "pod", Holder: "render", Pool: api.PoolRender, Runner: renderer, Patience: time.Minute, Log: discard()})
 	})
 	g.Go(func() error {
 		select {
@@ -324,7 +324,7 @@ func TestMainContainerEndsAsTheAgentDoes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			socket := filepath.Join(dir, strings.ReplaceAll(name, " ", "-")+".sock")
 			follow := run(t, "follow", nil, mre, "follow", "--control-socket="+socket)
-			agent := run(t, "agent", nil, mre, "worker", "--event-uid=pod", "--dataplane-url="+p.url, "--token-file="+p.agentToken, "--holder=pod-1",
+			agent := run(t, "agent", nil, mre, "worker", "--event-uid=pod", "--dataplane-url="+p.url, "--token-file="+p.agentToken("pod"), "--holder=pod-1",
 				"--scratch-dir="+t.TempDir(), "--media-dir="+t.TempDir(), "--control-socket="+socket)
 			for until := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
 				if exec.CommandContext(t.Context(), mre, "probe", "--control-socket="+socket).Run() == nil {

@@ -89,7 +89,7 @@ func (w *world) openRuns(f *testing.F) []*invocation.Run {
 	runs := []*invocation.Run{nil}
 	kept := map[string]bool{}
 	for {
-		got, err := w.agent.Lease(f.Context(), eventUID, api.LeaseRequest{Pool: api.PoolWork, Holder: "fuzz"})
+		got, err := w.agent(f, eventUID).Lease(f.Context(), eventUID, api.LeaseRequest{Pool: api.PoolWork, Holder: "fuzz"})
 		if err != nil {
 			f.Fatal(err)
 		}
@@ -113,7 +113,7 @@ func (w *world) openRuns(f *testing.F) []*invocation.Run {
 				out.Segments = []api.SegmentUpdate{{StartMicros: 1_000_000, EndMicros: new(int64(5_000_000)), Attributes: map[string]any{}}}
 			}
 		}
-		if _, err := w.agent.Complete(f.Context(), eventUID, lease.TaskID, out); err != nil {
+		if _, err := w.agent(f, eventUID).Complete(f.Context(), eventUID, lease.TaskID, out); err != nil {
 			f.Fatal(err)
 		}
 	}
@@ -128,7 +128,7 @@ func otherEvent(f *testing.F, w *world) {
 	w.begin(f, plan)
 	w.ingest(f, foreign, 1, 1, 1)
 	for {
-		got, err := w.agent.Lease(f.Context(), foreign, api.LeaseRequest{Pool: api.PoolWork, Holder: "fuzz"})
+		got, err := w.agent(f, foreign).Lease(f.Context(), foreign, api.LeaseRequest{Pool: api.PoolWork, Holder: "fuzz"})
 		if err != nil {
 			f.Fatal(err)
 		}
@@ -144,7 +144,7 @@ func otherEvent(f *testing.F, w *world) {
 		case api.TaskKindSegmenter:
 			out.Segments = []api.SegmentUpdate{{StartMicros: 1_000_000, EndMicros: new(int64(5_000_000)), Attributes: map[string]any{foreign: foreign}}}
 		}
-		if _, err := w.agent.Complete(f.Context(), foreign, got.Lease.TaskID, out); err != nil {
+		if _, err := w.agent(f, foreign).Complete(f.Context(), foreign, got.Lease.TaskID, out); err != nil {
 			f.Fatal(err)
 		}
 	}

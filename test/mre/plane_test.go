@@ -14,14 +14,10 @@ import (
 	"testing"
 	"time"
 
-	authenticationv1 "k8s.io/api/authentication/v1"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/client-go/kubernetes/fake"
-	k8stesting "k8s.io/client-go/testing"
 	"k8s.io/utils/clock"
 
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
-	"github.com/mre-operator/mre-operator/internal/dataplane/auth"
+	"github.com/mre-operator/mre-operator/internal/dataplane/auth/authtest"
 	"github.com/mre-operator/mre-operator/internal/dataplane/client"
 	"github.com/mre-operator/mre-operator/internal/dataplane/server"
 	"github.com/mre-operator/mre-operator/internal/dataplane/store"
@@ -40,8 +36,9 @@ const (
 
 // plane is a running data plane.
 type plane struct {
-	url            string
-	manager, agent *client.Client
+	url     string
+	manager *client.Client
+	agents  map[string]*client.Client
 }
 
 func startPlane(t testing.TB) *plane {
@@ -52,9 +49,7 @@ func startPlane(t testing.TB) *plane {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { rows.Close() })
-	s := server.New(rows, bucket, auth.NewAuthenticator(tokenReviews(), auth.Accounts{
-		Manager: auth.ServiceAccount{Namespace: "mre-system", Name: "mre-manager"}, AgentName: "mre-agent",
-	}, clock.RealClock{}), clock.RealClock{}, server.Options{
+	s := server.New(rows, bucket, authtest.New().Authenticator(clock.RealClock{}), clock.RealClock{}, server.Options{
 		URLLifetime: 15 * time.Minute, SourceURLLifetime: time.Hour, SweepAge: time.Hour, SweepInterval: time.Hour,
 	})
 	listener, metrics := listen(t), listen(t)
@@ -67,8 +62,8 @@ func startPlane(t testing.TB) *plane {
 			t.Errorf("the data plane ended with %v", err)
 		}
 	})
-	p := &plane{url: "http://" + listener.Addr().String()}
-	p.manager, p.agent = p.client(t, "mre-system:mre-manager"), p.client(t, "football:mre-agent")
+	p := &plane{url: "http://" + listener.Addr().String(), agents: map[string]*client.Client{}}
+	p.manager = p.client(t, authtest.Token("mre-system", "mre-manager"))
 	return p
 }
 
@@ -81,22 +76,19 @@ func listen(t testing.TB) net.Listener {
 	return l
 }
 
-// tokenReviews answers as the API server does for tokens that name their account.
-func tokenReviews() *fake.Clientset {
-	c := fake.NewClientset()
-	c.PrependReactor("create", "tokenreviews", func(action k8stesting.Action) (bool, runtime.Object, error) {
-		review := action.(k8stesting.CreateAction).GetObject().(*authenticationv1.TokenReview).DeepCopy()
-		review.Status = authenticationv1.TokenReviewStatus{Authenticated: true, Audiences: []string{auth.Audience},
-			User: authenticationv1.UserInfo{Username: "system:serviceaccount:" + review.Spec.Token}}
-		return true, review, nil
-	})
-	return c
+// agent is a client with the rights of an Event's Jobs.
+func (p *plane) agent(t testing.TB, uid string) *client.Client {
+	t.Helper()
+	if p.agents[uid] == nil {
+		p.agents[uid] = p.client(t, authtest.AgentToken("football", uid))
+	}
+	return p.agents[uid]
 }
 
-func (p *plane) client(t testing.TB, account string) *client.Client {
+func (p *plane) client(t testing.TB, token string) *client.Client {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "token")
-	if err := os.WriteFile(file, []byte(account), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(token), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	c, err := client.New(client.Options{BaseURL: p.url, TokenFile: file})
@@ -112,7 +104,7 @@ func (p *plane) begin(t testing.TB, plan api.Plan) {
 	if _, err := p.manager.PutPlan(t.Context(), plan.Event.UID, plan); err != nil {
 		t.Fatal(err)
 	}
-	err := p.agent.PutTimeline(t.Context(), plan.Event.UID, api.Timeline{OriginTicks: origin, Rate: api.Rational{Num: 25, Den: 1}, Width: 1920, Height: 1080,
+	err := p.agent(t, plan.Event.UID).PutTimeline(t.Context(), plan.Event.UID, api.Timeline{OriginTicks: origin, Rate: api.Rational{Num: 25, Den: 1}, Width: 1920, Height: 1080,
 		Ingest: api.TimelineIngestCopy, AudioTracks: []api.AudioTrack{
 			{Track: 1, StreamIndex: 2, Codec: "aac", SampleRate: 48000, Channels: 2}, {Track: 2, StreamIndex: 3, Codec: "aac", SampleRate: 48000, Channels: 2}}})
 	if err != nil {
@@ -125,20 +117,20 @@ func (p *plane) ingest(t testing.TB, uid string, from, to, last int64) {
 	t.Helper()
 	for n := (from - 1) * perChunk; n < to*perChunk; n++ {
 		first := origin + n*unitFrames*3600
-		up, err := p.agent.MintUnitURL(t.Context(), uid, api.UnitKey{FirstTicks: first})
+		up, err := p.agent(t, uid).MintUnitURL(t.Context(), uid, api.UnitKey{FirstTicks: first})
 		if err != nil {
 			t.Fatal(err)
 		}
 		body := unitBody(n)
 		put(t, up, body)
-		err = p.agent.RegisterUnit(t.Context(), uid, api.Unit{FirstTicks: first, Key: up.Key, StartMicros: n * unitMicros, EndMicros: (n + 1) * unitMicros,
+		err = p.agent(t, uid).RegisterUnit(t.Context(), uid, api.Unit{FirstTicks: first, Key: up.Key, StartMicros: n * unitMicros, EndMicros: (n + 1) * unitMicros,
 			FirstFrame: n * unitFrames, Frames: unitFrames, IdrFrames: []int64{n * unitFrames}, PayloadSHA256: fmt.Sprintf("%064d", n), Bytes: int64(len(body))})
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
 	if to == last {
-		if err := p.agent.EndSource(t.Context(), uid, api.SourceEnd{Frames: last * perChunk * unitFrames}); err != nil {
+		if err := p.agent(t, uid).EndSource(t.Context(), uid, api.SourceEnd{Frames: last * perChunk * unitFrames}); err != nil {
 			t.Fatal(err)
 		}
 	}

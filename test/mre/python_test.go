@@ -116,7 +116,7 @@ func TestPythonPlugins(t *testing.T) {
 		t.Errorf("the segment (-want +got):\n%s", diff)
 	}
 
-	variables, err := w.agent.Variables(t.Context(), eventUID)
+	variables, err := w.agent(t, eventUID).Variables(t.Context(), eventUID)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -247,7 +247,7 @@ func (w *world) asLabeler(t *testing.T) handler {
 
 // afterwards is what was published.
 func (w *world) afterwards(t *testing.T) {
-	variables, err := w.agent.Variables(t.Context(), eventUID)
+	variables, err := w.agent(t, eventUID).Variables(t.Context(), eventUID)
 	if err != nil || variables["Last_Theme"] != "sport" || variables["n"] != 2.0 || variables["count"] != 1.0 {
 		t.Errorf("the variables are %v (%v)", variables, err)
 	}

@@ -84,7 +84,7 @@ func newWorld(t testing.TB, plan api.Plan) *world {
 		srv := httptest.NewServer(p.runtime)
 		t.Cleanup(srv.Close)
 		p.url = srv.URL
-		p.Facade = facade.New(facade.Config{Client: w.agent, EventUID: plan.Event.UID, Plan: &w.plan, Plugin: &w.plan.Plugins[i], BaseURL: srv.URL,
+		p.Facade = facade.New(facade.Config{Client: w.agent(t, plan.Event.UID), EventUID: plan.Event.UID, Plan: &w.plan, Plugin: &w.plan.Plugins[i], BaseURL: srv.URL,
 			PromptsDir: w.prompts, Log: slog.New(slog.DiscardHandler)})
 		w.ports[plan.Plugins[i].Name] = p
 	}
@@ -114,7 +114,7 @@ func process(p *port, event []byte) ([]byte, error) {
 func (w *world) work(handlers map[string]handler) {
 	w.t.Helper()
 	for {
-		got, err := w.agent.Lease(w.t.Context(), w.plan.Event.UID, api.LeaseRequest{Pool: api.PoolWork, Holder: "test"})
+		got, err := w.agent(w.t, w.plan.Event.UID).Lease(w.t.Context(), w.plan.Event.UID, api.LeaseRequest{Pool: api.PoolWork, Holder: "test"})
 		if err != nil {
 			w.t.Fatal(err)
 		}
@@ -128,7 +128,7 @@ func (w *world) work(handlers map[string]handler) {
 func (w *world) do(lease api.Lease, handlers map[string]handler) {
 	w.t.Helper()
 	if lease.Kind == api.TaskKindFramer {
-		if _, err := w.agent.Complete(w.t.Context(), w.plan.Event.UID, lease.TaskID, api.TaskOutput{Token: lease.Token, Signals: new(noSignals)}); err != nil {
+		if _, err := w.agent(w.t, w.plan.Event.UID).Complete(w.t.Context(), w.plan.Event.UID, lease.TaskID, api.TaskOutput{Token: lease.Token, Signals: new(noSignals)}); err != nil {
 			w.t.Fatal(err)
 		}
 		return
@@ -143,9 +143,9 @@ func (w *world) do(lease api.Lease, handlers map[string]handler) {
 	ctx := w.t.Context()
 	if err != nil {
 		w.failures = append(w.failures, fmt.Sprintf("%s/%d: %v", run.Plugin.Name, lease.Chunk, err))
-		err = w.agent.Fail(ctx, w.plan.Event.UID, lease.TaskID, api.TaskFailure{Token: lease.Token, Message: err.Error(), Retryable: false})
+		err = w.agent(w.t, w.plan.Event.UID).Fail(ctx, w.plan.Event.UID, lease.TaskID, api.TaskFailure{Token: lease.Token, Message: err.Error(), Retryable: false})
 	} else {
-		_, err = w.agent.Complete(ctx, w.plan.Event.UID, lease.TaskID, out)
+		_, err = w.agent(w.t, w.plan.Event.UID).Complete(ctx, w.plan.Event.UID, lease.TaskID, out)
 	}
 	if err != nil {
 		w.t.Fatalf("%s on chunk %d: %v", run.Plugin.Name, lease.Chunk, err)
