@@ -30,8 +30,11 @@ type Error struct {
 func (e *Error) Error() string { return e.Message }
 func (e *Error) Unwrap() error { return e.Kind }
 
+// maxMessage bounds a message in bytes. It may repeat what a plugin sent.
+const maxMessage = 2048
+
 func refuse(kind error, format string, args ...any) error {
-	return &Error{Kind: kind, Message: fmt.Sprintf(format, args...)}
+	return &Error{Kind: kind, Message: short(fmt.Sprintf(format, args...), maxMessage)}
 }
 
 func invalid(format string, args ...any) error  { return refuse(ErrInvalid, format, args...) }

@@ -152,7 +152,7 @@ func TestHealthExpires(t *testing.T) {
 		t.Errorf("holders (-want +got):\n%s", diff)
 	}
 	h.news(&feed)
-	h.must(h.s.Tombstone(h.ctx, "another", api.DeletionPolicyDelete))
+	h.must(h.s.Release(h.ctx, h.uid, r.Lease.TaskID, r.Lease.Token)) // from here on nobody is heard of
 	h.clock.Step(10 * time.Minute)
 	h.reopen() // no data plane was alive: that time does not count
 	_, err = h.s.Housekeep(h.ctx)
