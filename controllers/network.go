@@ -201,6 +201,15 @@ func serviceOf(host string) (name, namespace string, ok bool) {
 	return labels[0], labels[1], true
 }
 
+// ServedByTLS tells which Service of the cluster a data plane's URL names, when it is one to encrypt the way to.
+func ServedByTLS(dataPlaneURL string) (service, namespace string, ok bool) {
+	u, err := url.Parse(dataPlaneURL)
+	if err != nil || u.Scheme != "https" {
+		return "", "", false
+	}
+	return serviceOf(u.Hostname())
+}
+
 func tcp(port intstr.IntOrString) []networkingv1.NetworkPolicyPort {
 	protocol := corev1.ProtocolTCP
 	return []networkingv1.NetworkPolicyPort{{Protocol: &protocol, Port: &port}}

@@ -18,6 +18,8 @@ type Options struct {
 	AgentImagePullPolicy corev1.PullPolicy
 	// DataPlaneURL is where the Jobs' pods reach the data plane.
 	DataPlaneURL string
+	// Trust are the authorities that sign the data plane's certificate, in PEM; nil where the operator does not make it.
+	Trust func() ([]byte, error)
 	// ObjectStoreURL is where signed URLs lead the Jobs' pods; empty for AWS S3.
 	ObjectStoreURL string
 	// NetworkPolicies are made for the Jobs of each Event.

@@ -9,6 +9,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	mrev1 "github.com/mre-operator/mre-operator/api/v1alpha1"
+	"github.com/mre-operator/mre-operator/internal/certs"
 )
 
 const (
@@ -97,14 +98,23 @@ func agentPod(e *mrev1.Event, j NewJob, o Options) corev1.PodSpec {
 			},
 		}},
 		Volumes: []corev1.Volume{
-			{Name: "token", VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{
-				Sources: []corev1.VolumeProjection{{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{
-					Audience: tokenAudience, ExpirationSeconds: ptr.To[int64](tokenSeconds), Path: tokenFile}}},
-			}}},
+			{Name: "token", VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{Sources: credentials(o)}}},
 			{Name: "scratch", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{
 				SizeLimit: new(o.ScratchSize)}}},
 		},
 	}
+}
+
+// credentials are the token for the data plane, and the authorities by which it is known.
+func credentials(o Options) []corev1.VolumeProjection {
+	out := []corev1.VolumeProjection{{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{
+		Audience: tokenAudience, ExpirationSeconds: ptr.To[int64](tokenSeconds), Path: tokenFile}}}
+	if o.Trust != nil {
+		out = append(out, corev1.VolumeProjection{ConfigMap: &corev1.ConfigMapProjection{
+			LocalObjectReference: corev1.LocalObjectReference{Name: trustConfigMap},
+			Items:                []corev1.KeyToPath{{Key: certs.Bundle, Path: certs.Bundle}}}})
+	}
+	return out
 }
 
 // podArgs tell a worker or renderer its slot, so that the data plane can send away those that are too many.
@@ -114,6 +124,9 @@ func podArgs(e *mrev1.Event, j NewJob, o Options) []string {
 		"--event-uid=" + string(e.UID),
 		"--dataplane-url=" + o.DataPlaneURL,
 		"--token-file=" + tokenFolder + "/" + tokenFile,
+	}
+	if o.Trust != nil {
+		args = append(args, "--ca-file="+tokenFolder+"/"+certs.Bundle)
 	}
 	if j.Role != RoleIngest {
 		args = append(args, fmt.Sprintf("--ordinal=%d", j.Ordinal))

@@ -22,7 +22,7 @@ import (
 const surroundingsFresh = 5 * time.Minute
 
 // surroundings make what the Jobs of an Event need in its namespace: the ServiceAccount, which has no rights in the
-// cluster and only says to the data plane who calls, and the NetworkPolicies. The manager may not list or read them.
+// cluster and only says to the data plane who calls, the authorities that the data plane is signed by, and the NetworkPolicies. The manager may not list or read them.
 type surroundings struct {
 	mu sync.Mutex
 	// seen holds the time of the last apply by Event, as a namespace may be made anew under its name.
@@ -41,6 +41,15 @@ func (a *surroundings) ensure(ctx context.Context, c client.Client, e *mrev1.Eve
 		WithAutomountServiceAccountToken(false)
 	if err := c.Apply(ctx, account, client.FieldOwner(managedBy), client.ForceOwnership); err != nil {
 		return fmt.Errorf("applying ServiceAccount %s: %w", o.AgentServiceAccount, err)
+	}
+	if o.Trust != nil {
+		bundle, err := o.Trust()
+		if err != nil {
+			return err
+		}
+		if err := applyTrust(ctx, c, e.Namespace, bundle); err != nil {
+			return err
+		}
 	}
 	if o.NetworkPolicies {
 		pools, err := reach()

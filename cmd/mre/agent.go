@@ -19,8 +19,8 @@ import (
 
 // jobOptions are the flags of the three subcommands that run as Jobs.
 type jobOptions struct {
-	dataPlaneURL, tokenFile, eventUID, scratchDir, holder string
-	patience                                              time.Duration
+	dataPlaneURL, tokenFile, caFile, eventUID, scratchDir, holder string
+	patience                                                      time.Duration
 	// What follows is the agents' alone.
 	cacheMiB     int64
 	maxTasks     int
@@ -30,13 +30,14 @@ type jobOptions struct {
 
 func (o *jobOptions) register(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&o.dataPlaneURL, "dataplane-url", "http://mre-dataplane.mre-system.svc:8080", "The data plane's address.")
+	f.StringVar(&o.dataPlaneURL, "dataplane-url", "https://mre-dataplane.mre-system.svc:8080", "The data plane's address.")
 	f.StringVar(&o.tokenFile, "token-file", "/var/run/secrets/mre/token", "The ServiceAccount token for the data plane; it is read again for each request.")
+	f.StringVar(&o.caFile, "ca-file", "", "The authorities that may have signed the data plane's certificate; the system's when not set. It is read again from time to time.")
 	f.StringVar(&o.eventUID, "event-uid", "", "The UID of the Event to work for.")
 	f.StringVar(&o.scratchDir, "scratch-dir", "/scratch", "A folder for temporary files. What is in it is lost.")
 	f.StringVar(&o.holder, "holder", os.Getenv("POD_NAME"), "Who works, shown to people; the environment's POD_NAME when not set.")
 	f.DurationVar(&o.patience, "dataplane-patience", 10*time.Minute, "How long the data plane may be away before the process gives up.")
-	// The flag exists: it was defined four lines ago.
+	// The flag exists: it was defined a few lines ago.
 	_ = cmd.MarkFlagRequired("event-uid")
 }
 
@@ -52,7 +53,11 @@ func (o *jobOptions) registerAgent(cmd *cobra.Command, cacheMiB int64) {
 
 // client is for calls that may each be repeated for so long.
 func (o *jobOptions) client(retryFor time.Duration) (*client.Client, error) {
-	return client.New(client.Options{BaseURL: o.dataPlaneURL, TokenFile: o.tokenFile, UserAgent: "mre/" + buildVersion(), RetryFor: retryFor})
+	options := client.Options{BaseURL: o.dataPlaneURL, TokenFile: o.tokenFile, UserAgent: "mre/" + buildVersion(), RetryFor: retryFor}
+	if o.caFile != "" {
+		options.Trust = client.TrustFile(o.caFile)
+	}
+	return client.New(options)
 }
 
 func (o *jobOptions) name() (string, error) {

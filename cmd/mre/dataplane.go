@@ -30,6 +30,7 @@ func init() { commands = append(commands, newDataplaneCommand) }
 
 type dataplaneFlags struct {
 	listen, metricsListen string
+	tlsDir                string
 	database              string
 	databaseFile          string
 	lease                 time.Duration
@@ -56,6 +57,7 @@ func newDataplaneCommand() *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVar(&f.listen, "listen", ":8080", "Address of the API, /healthz and /readyz.")
 	flags.StringVar(&f.metricsListen, "metrics-listen", ":8081", "Address of /metrics.")
+	flags.StringVar(&f.tlsDir, "tls-dir", "", "Folder with tls.crt and tls.key, to serve the API over TLS; they are read again when they change. Empty for HTTP.")
 	f.addDatabase(flags)
 	flags.DurationVar(&f.lease, "lease-duration", 20*time.Second, "How long a task stays with a worker that is silent. It heartbeats three times as often.")
 	flags.StringVar(&f.bucket.Bucket, "bucket", "mre", "Bucket of all media; it is made when it does not exist.")
@@ -207,6 +209,11 @@ func runDataplane(ctx context.Context, f dataplaneFlags) (err error) {
 		return fmt.Errorf("--listen: %w", err)
 	}
 	defer listener.Close()
+	if f.tlsDir != "" {
+		if listener, err = server.WithTLS(ctx, listener, f.tlsDir); err != nil {
+			return fmt.Errorf("--tls-dir: %w", err)
+		}
+	}
 	metrics, err := listen.Listen(ctx, "tcp", f.metricsListen)
 	if err != nil {
 		return fmt.Errorf("--metrics-listen: %w", err)

@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
 	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/config"
@@ -52,7 +53,7 @@ func newManagerCommand() *cobra.Command {
 	flags.StringVar(&f.metricsListen, "metrics-listen", ":8081", "Address of /metrics; 0 turns it off.")
 	flags.BoolVar(&f.leaderElect, "leader-elect", true, "Let one of several managers work at a time.")
 	flags.StringVar(&f.leaderNamespace, "leader-election-namespace", "", "Namespace of the Lease; empty for the manager's own.")
-	flags.StringVar(&f.dataPlaneURL, "dataplane-url", "http://mre-dataplane.mre-system.svc:8080", "Where the manager and the Jobs reach the data plane.")
+	flags.StringVar(&f.dataPlaneURL, "dataplane-url", "https://mre-dataplane.mre-system.svc:8080", "Where the manager and the Jobs reach the data plane. With https:// and the name of a Service, the manager makes the certificate; with http://, nothing is encrypted.")
 	flags.StringVar(&f.options.ObjectStoreURL, "object-store-endpoint", "", "URL of the object store, as the data plane has it; empty for AWS S3. The Jobs' NetworkPolicies open the way to it.")
 	flags.BoolVar(&f.options.NetworkPolicies, "network-policies", f.options.NetworkPolicies, "Make NetworkPolicies for the Jobs of each Event, which close them to everything that they do not need.")
 	flags.StringVar(&f.tokenFile, "token-file", "/var/run/secrets/mre/token", "File of the manager's token for the data plane.")
@@ -125,8 +126,16 @@ func runManager(ctx context.Context, f managerFlags) error {
 	if err != nil {
 		return fmt.Errorf("make the manager: %w", err)
 	}
+	if service, namespace, ok := controllers.ServedByTLS(f.dataPlaneURL); ok {
+		certificates := &controllers.Certificates{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Clock: clock.RealClock{},
+			Namespace: namespace, Service: service}
+		if err := mgr.Add(certificates); err != nil {
+			return fmt.Errorf("add the keeper of certificates: %w", err)
+		}
+		f.options.Trust = certificates.Trust
+	}
 	dataPlane, err := client.New(client.Options{
-		BaseURL: f.dataPlaneURL, TokenFile: f.tokenFile, UserAgent: "mre-manager", RetryFor: -1,
+		BaseURL: f.dataPlaneURL, TokenFile: f.tokenFile, Trust: f.options.Trust, UserAgent: "mre-manager", RetryFor: -1,
 	})
 	if err != nil {
 		return fmt.Errorf("--dataplane-url: %w", err)

@@ -105,7 +105,7 @@ func runsOf(tasks []api.Task) (runs int) {
 // stepJob makes a Job of one pod, with the same image and resources as the manager's Jobs.
 func (b *bench) stepJob(ctx context.Context, uid, name string, args ...string) error {
 	args = append(args, "--event-uid="+uid,
-		fmt.Sprintf("--dataplane-url=http://mre-dataplane.%s.svc:8080", b.namespace), "--token-file=/var/run/secrets/mre/token")
+		fmt.Sprintf("--dataplane-url=https://mre-dataplane.%s.svc:8080", b.namespace), "--token-file=/var/run/secrets/mre/token", "--ca-file=/var/run/secrets/mre/ca.crt")
 	labels := map[string]string{stepLabel: uid}
 	job := &batchv1.Job{
 		ObjectMeta: metav1.ObjectMeta{Namespace: b.events, Name: "bench-" + uid[:8] + "-" + name, Labels: labels},
@@ -141,7 +141,8 @@ func (b *bench) stepJob(ctx context.Context, uid, name string, args ...string) e
 					Volumes: []corev1.Volume{
 						{Name: "token", VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{
 							Sources: []corev1.VolumeProjection{{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{
-								Audience: "mre.media/dataplane", Path: "token"}}}}}},
+								Audience: "mre.media/dataplane", Path: "token"}},
+								{ConfigMap: &corev1.ConfigMapProjection{LocalObjectReference: corev1.LocalObjectReference{Name: "mre-dataplane-ca"}}}}}}},
 						{Name: "scratch", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}},
 					},
 				},

@@ -65,6 +65,8 @@ const (
 	annotationsPath = "metadata.annotations"
 	// postgres is not empty when several replicas share the rows.
 	postgres = ".Values.dataplane.postgres.secretName"
+	scheme   = "{{ if " + withTLS + " }}HTTPS{{ else }}HTTP{{ end }}"
+	withTLS  = ".Values.dataplane.tls"
 )
 
 var edits = concat(
@@ -78,6 +80,7 @@ var edits = concat(
 		{"Deployment/mre-manager", container + "manager].env.[name=IMAGE].value", value(imageExpression)},
 		{"Deployment/mre-manager", container + "manager].args", arguments(map[string]string{
 			"--object-store-endpoint": `{{ include "mre.s3Endpoint" . }}`,
+			"--dataplane-url":         "{{ if " + withTLS + " }}https{{ else }}http{{ end }}://mre-dataplane.{{ .Release.Namespace }}.svc:8080",
 		}, logLevel,
 			"- --agent-cpu={{ .Values.agent.cpu }}",
 			"- --agent-memory={{ .Values.agent.memory }}",
@@ -102,6 +105,13 @@ var edits = concat(
 		{"Deployment/mre-dataplane", "spec.replicas", value("{{ if " + postgres + " }}{{ .Values.dataplane.replicas }}{{ else }}1{{ end }}")},
 		{"Deployment/mre-dataplane", "spec.strategy.type", value("{{ if " + postgres + " }}RollingUpdate{{ else }}Recreate{{ end }}")},
 		{"Deployment/mre-dataplane", "spec.template.spec.volumes", guardedItem("data", "not "+postgres)},
+		{"Deployment/mre-dataplane", "spec.template.spec.volumes", guardedItem("tls", withTLS)},
+		{"Deployment/mre-dataplane", container + "dataplane].volumeMounts", guardedItem("tls", withTLS)},
+		{"Deployment/mre-dataplane", container + "dataplane].args", guardedArgument("--tls-dir", withTLS)},
+		{"Deployment/mre-dataplane", container + "dataplane].startupProbe.httpGet.scheme", value(scheme)},
+		{"Deployment/mre-dataplane", container + "dataplane].livenessProbe.httpGet.scheme", value(scheme)},
+		{"Deployment/mre-dataplane", container + "dataplane].readinessProbe.httpGet.scheme", value(scheme)},
+		{"Service/mre-dataplane", "spec.ports.[name=api].appProtocol", value("{{ if " + withTLS + " }}https{{ else }}http{{ end }}")},
 		{"Deployment/mre-dataplane", container + "dataplane].volumeMounts", guardedItem("data", "not "+postgres)},
 		{"ServiceAccount/mre-dataplane", annotationsPath, block(".Values.dataplane.serviceAccountAnnotations")},
 		{"StatefulSet/mre-objectstore", container + "objectstore].args", arguments(nil, logLevel,
@@ -156,7 +166,22 @@ func guardedItem(name, condition string) func(*marks, any) any {
 	return func(m *marks, old any) any {
 		var out []any
 		for _, item := range old.([]any) {
-			if text(item.(map[string]any)["name"]) == name {
+			if named, ok := item.(map[string]any); ok && text(named["name"]) == name {
+				out = append(out, guarded(condition)(m, []any{item}).([]any)...)
+			} else {
+				out = append(out, item)
+			}
+		}
+		return out
+	}
+}
+
+// guardedArgument keeps a flag of a container under a condition.
+func guardedArgument(flag, condition string) func(*marks, any) any {
+	return func(m *marks, old any) any {
+		var out []any
+		for _, item := range old.([]any) {
+			if strings.HasPrefix(text(item), flag+"=") {
 				out = append(out, guarded(condition)(m, []any{item}).([]any)...)
 			} else {
 				out = append(out, item)

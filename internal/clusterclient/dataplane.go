@@ -48,10 +48,10 @@ func (c *Cluster) dataPlane(tokens *tokenSource) (*client.Client, error) {
 		userAgent = FieldOwner
 	}
 	d, err := client.New(client.Options{
-		BaseURL: fmt.Sprintf("http://mre-dataplane.%s.svc:8080", c.Namespace),
+		BaseURL: fmt.Sprintf("https://mre-dataplane.%s.svc:8080", c.Namespace),
 		HTTPClient: &http.Client{Transport: &tokenTransport{
 			tokens: tokens,
-			next:   c.HTTP.Transport,
+			next:   &planeTransport{cluster: c},
 		}},
 		UserAgent: userAgent,
 		RetryFor:  c.Patience,

@@ -28,10 +28,13 @@ const (
 // Options say how the data plane is reached.
 type Options struct {
 	// BaseURL is the data plane's address, such as
-	// http://mre-dataplane.mre-system.svc:8080.
+	// https://mre-dataplane.mre-system.svc:8080.
 	BaseURL string
 	// TokenFile holds the bearer token. Empty: no token is sent.
 	TokenFile string
+	// Trust names the authorities that may have signed the data plane's
+	// certificate, in PEM. Nil: those of the system.
+	Trust func() ([]byte, error)
 	// HTTPClient replaces the default one, for example for another dialer.
 	HTTPClient *http.Client
 	// UserAgent names the caller in the data plane's log.
@@ -60,6 +63,9 @@ func New(o Options) (*Client, error) {
 	}
 	if o.HTTPClient == nil {
 		o.HTTPClient = &http.Client{Transport: defaultTransport()}
+		if o.Trust != nil {
+			o.HTTPClient.Transport = Trusting(defaultTransport(), o.Trust)
+		}
 	}
 	t := &transport{http: o.HTTPClient, tokenFile: o.TokenFile, userAgent: o.UserAgent, retryFor: o.RetryFor}
 	raw, err := api.NewClientWithResponses(base, api.WithHTTPClient(t))
