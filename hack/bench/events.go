@@ -112,11 +112,16 @@ func (b *bench) upload(ctx context.Context, path string) (string, error) {
 
 // begin makes an Event of a source; its clips are rendered or left out.
 func (b *bench) begin(ctx context.Context, name, url string, clips mrev1.RenderPolicy) (*mrev1.Event, error) {
+	return b.beginWith(ctx, name, "highlights", url, clips)
+}
+
+// beginWith makes an Event of a Profile.
+func (b *bench) beginWith(ctx context.Context, name, profile, url string, clips mrev1.RenderPolicy) (*mrev1.Event, error) {
 	e := &mrev1.Event{
 		ObjectMeta: metav1.ObjectMeta{Namespace: b.events, Name: name},
 		Spec: mrev1.EventSpec{
 			Program:        "Benchmark",
-			ProfileRef:     mrev1.RevisionReference{Name: "highlights"},
+			ProfileRef:     mrev1.RevisionReference{Name: profile},
 			Source:         mrev1.EventSource{File: &mrev1.FileSource{URL: url}},
 			Clips:          mrev1.ClipsSpec{Original: clips, Optimized: clips, Thumbnails: clips},
 			DeletionPolicy: mrev1.DeletionDelete,

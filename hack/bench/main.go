@@ -59,6 +59,9 @@ var benchmarks = []benchmark{
 	{names: []string{"pipeline-vs-job-per-step"}, measure: measurePipeline},
 	{names: taskNames("sqlite"), measure: measureTasks("sqlite"), alone: true},
 	{names: taskNames("postgres"), measure: measureTasks("postgres"), alone: true},
+	{names: invokeNames("sqlite"), measure: measureInvoke("sqlite"), alone: true},
+	{names: invokeNames("postgres"), measure: measureInvoke("postgres"), alone: true},
+	{names: []string{"worker-cold-start-s"}, measure: measureColdStart},
 	{names: []string{"manager-rss-mib-1000-events", "cold-start-s-1000-events"}, measure: measureScale, alone: true},
 }
 

@@ -112,22 +112,29 @@ func (p *plane) work(ctx context.Context, run string, events, workers, chunks in
 	return took, all, err
 }
 
-// fill stores an Event whose chunks are all closed and whose source goes on.
-func (p *plane) fill(ctx context.Context, uid string, chunks int) error {
-	plugin := func(name string, class api.PlanPluginClass, deps ...string) api.PlanPlugin {
-		return api.PlanPlugin{
-			Name: name, Class: class, MediaType: api.PlanPluginMediaTypeVideo, Builtin: name, Configuration: map[string]any{}, DependsOn: deps,
-			Outputs: []string{}, TimeoutSeconds: 60, MaxAttempts: 3, OnFailure: api.PlanPluginOnFailureSkip,
-		}
+// idlePlugin is one whose tasks are there to be counted.
+func idlePlugin(name string, class api.PlanPluginClass, deps ...string) api.PlanPlugin {
+	return api.PlanPlugin{
+		Name: name, Class: class, MediaType: api.PlanPluginMediaTypeVideo, Builtin: name, Configuration: map[string]any{}, DependsOn: deps,
+		Outputs: []string{}, TimeoutSeconds: 60, MaxAttempts: 3, OnFailure: api.PlanPluginOnFailureSkip,
 	}
+}
+
+// fill stores an Event of three plugins.
+func (p *plane) fill(ctx context.Context, uid string, chunks int) error {
+	return p.fillWith(ctx, uid, chunks, []api.PlanPlugin{
+		idlePlugin("first", api.PlanPluginClassFeaturer), idlePlugin("second", api.PlanPluginClassFeaturer),
+		idlePlugin("segment", api.PlanPluginClassSegmenter, "first", "second"),
+	})
+}
+
+// fillWith stores an Event whose chunks are all closed and whose source goes on.
+func (p *plane) fillWith(ctx context.Context, uid string, chunks int, plugins []api.PlanPlugin) error {
 	plan := api.Plan{
 		Hash: "bench", Event: api.PlanEvent{UID: uid, Namespace: "bench", Name: uid, Program: "Benchmark", Profile: "bench"},
 		Source: api.PlanSource{FileURL: "s3://in/match.mp4"}, ChunkSeconds: 2, UnitMicros: 2_000_000, MaxSegmentSeconds: 60,
 		GapTimeoutSeconds: 600, DrainTimeoutSeconds: 600, Segmenter: "segment",
-		Plugins: []api.PlanPlugin{
-			plugin("first", api.PlanPluginClassFeaturer), plugin("second", api.PlanPluginClassFeaturer),
-			plugin("segment", api.PlanPluginClassSegmenter, "first", "second"),
-		},
+		Plugins: plugins,
 	}
 	if _, err := p.store.PutPlan(ctx, uid, plan); err != nil {
 		return err

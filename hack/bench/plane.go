@@ -26,7 +26,7 @@ import (
 )
 
 // plane is a data plane of this process: real rows, real HTTP, and a stand-in for the API server that counts how
-// often it is asked. Nothing is stored in a bucket; URLs are signed as always.
+// often it is asked. Nothing is stored in a bucket: URLs are signed as always, and each gives the same few bytes.
 type plane struct {
 	store   *store.Store
 	url     string
@@ -50,7 +50,11 @@ func startPlane(ctx context.Context, engine string) (p *plane, err error) {
 			return nil, err
 		}
 	}
-	bucket, err := objects.Open(ctx, objects.Config{Bucket: "bench", Endpoint: "http://127.0.0.1:9", Region: "us-east-1", PathStyle: true})
+	endpoint, err := p.serve(ctx, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, 188)) }))
+	if err != nil {
+		return nil, err
+	}
+	bucket, err := objects.Open(ctx, objects.Config{Bucket: "bench", Endpoint: endpoint, Region: "us-east-1", PathStyle: true})
 	if err != nil {
 		return nil, err
 	}
@@ -65,15 +69,20 @@ func startPlane(ctx context.Context, engine string) (p *plane, err error) {
 	if err != nil {
 		return nil, err
 	}
+	p.url, err = p.serve(ctx, handler)
+	return p, err
+}
+
+// serve answers on a port of its own until stop.
+func (p *plane) serve(ctx context.Context, handler http.Handler) (url string, err error) {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
-		return nil, err
+		return "", err
 	}
-	p.url = "http://" + listener.Addr().String()
 	serving := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
 	go func() { _ = serving.Serve(listener) }() // Close ends it
 	p.stops = append(p.stops, serving.Close)
-	return p, nil
+	return "http://" + listener.Addr().String(), nil
 }
 
 // database is an empty one, on this disk, with everything that makes commits durable switched on.

@@ -53,7 +53,7 @@ chaos: test-tools build ## Kill KILLS=1000 processes at random; nothing may be l
 	  KUBEBUILDER_ASSETS="$$assets" go test ./test/chaos -tags chaos -count=1 -timeout 4h -v -kills $(KILLS)
 
 .PHONY: bench
-bench: test-tools image-load ## Measure against the goals; writes bench/out/results.json
+bench: test-tools image-load plugin-images ## Measure against the goals; writes bench/out/results.json
 	$(IN_CLUSTER) go run ./hack/bench --image "$$(cat bin/image.txt)"
 
 .PHONY: bench-scale
