@@ -84,10 +84,10 @@ var _ = Describe("The data plane's certificate", func() {
 
 	It("is what the pods of Jobs know the data plane by", func(ctx SpecContext) {
 		o := DefaultOptions()
-		plain := podSpec(makeEvent(), NewJob{Slot: Slot{Role: RoleWorker}}, o)
+		plain := podSpec(makeEvent(), NewJob{Slot: Slot{Role: RoleWorker}}, podNeeds{}, o)
 		Expect(plain.Volumes[0].Projected.Sources).To(HaveLen(1))
 		o.Trust = func() ([]byte, error) { return nil, nil }
-		pod := podSpec(makeEvent(), NewJob{Slot: Slot{Role: RoleWorker}}, o)
+		pod := podSpec(makeEvent(), NewJob{Slot: Slot{Role: RoleWorker}}, podNeeds{}, o)
 		Expect(pod.Volumes[0].Projected.Sources[1].ConfigMap.Name).To(Equal(trustConfigMap))
 		Expect(pod.Containers[0].Args).To(ContainElement("--ca-file=" + tokenFolder + "/ca.crt"))
 	})

@@ -85,7 +85,7 @@ func networkPolicies(e *mrev1.Event, n Network, pools []PoolEgress) ([]networkin
 	if err != nil {
 		return nil, fmt.Errorf("opening the way to the object store: %w", err)
 	}
-	all := networkPolicy(e, "jobs", nil, []networkingv1.NetworkPolicyEgressRule{egressToDNS(), dataPlane, objectStore})
+	all := networkPolicy(e, "jobs", nil, append(egressToDNS(), dataPlane, objectStore))
 	all.Spec.PolicyTypes = append(all.Spec.PolicyTypes, networkingv1.PolicyTypeIngress)
 	out := []networkingv1.NetworkPolicy{all}
 	// A source in the bucket is read from the object store.
@@ -138,11 +138,16 @@ func networkPolicy(e *mrev1.Event, suffix string, who []metav1.LabelSelectorRequ
 	}
 }
 
-func egressToDNS() networkingv1.NetworkPolicyEgressRule {
+// egressToDNS opens the way to the cluster's DNS: to its pods, which may listen on any port behind their Service, and
+// on the usual port to whatever else of the system plays its part.
+func egressToDNS() []networkingv1.NetworkPolicyEgressRule {
 	udp, port := corev1.ProtocolUDP, intstr.FromInt32(dnsPort)
-	return networkingv1.NetworkPolicyEgressRule{
-		Ports: append(tcp(port), networkingv1.NetworkPolicyPort{Protocol: &udp, Port: &port}),
-		To:    []networkingv1.NetworkPolicyPeer{inNamespace(dnsNamespace, nil), address(nodeLocalDNS)},
+	return []networkingv1.NetworkPolicyEgressRule{
+		{To: []networkingv1.NetworkPolicyPeer{inNamespace(dnsNamespace, map[string]string{"k8s-app": "kube-dns"})}},
+		{
+			Ports: append(tcp(port), networkingv1.NetworkPolicyPort{Protocol: &udp, Port: &port}),
+			To:    []networkingv1.NetworkPolicyPeer{inNamespace(dnsNamespace, nil), address(nodeLocalDNS)},
+		},
 	}
 }
 
