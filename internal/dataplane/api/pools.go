@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// Package api is the data plane's API: what is generated from openapi.yaml, and the names of pools.
 package api
 
 import "strings"

@@ -80,8 +80,8 @@ func TestTimesGoneAstray(t *testing.T) {
 	h.ingest(3)
 	extremes := []int64{math.MinInt64, math.MinInt64 + 1, math.MaxInt64, math.MaxInt64 - 1, -700 * second}
 	h.drainBut(match{moments: []int64{1}}, func(l *api.Lease, out *api.TaskOutput) bool {
-		switch {
-		case l.Kind == api.TaskKindSegmenter:
+		switch l.Kind {
+		case api.TaskKindSegmenter:
 			for _, us := range extremes {
 				h.wantErr(h.report(l, seg("", us)), ErrInvalid, "segments[0].startMicros")
 				h.wantErr(h.report(l, seg("", 1*second, us)), ErrInvalid, "segments[0].endMicros")
@@ -89,7 +89,7 @@ func TestTimesGoneAstray(t *testing.T) {
 			deep := seg("", 1*second)
 			deep.Attributes = map[string]any{"x": nested(maxDepth)}
 			h.wantErr(h.report(l, deep), ErrInvalid, "segments[0].attributes nest")
-		case l.Kind == api.TaskKindOptimizer:
+		case api.TaskKindOptimizer:
 			for _, us := range extremes {
 				marks := out.Optimized[0]
 				marks.StartMicros = us
@@ -98,7 +98,7 @@ func TestTimesGoneAstray(t *testing.T) {
 				marks.EndMicros = us
 				h.wantErr(h.completeTask(l.TaskID, api.TaskOutput{Token: l.Token, Optimized: []api.OptimizedMarks{marks}}), ErrInvalid, "the optimized end of segment")
 			}
-		case l.Kind == api.TaskKindLabeler:
+		case api.TaskKindLabeler:
 			label := out.Labels[0]
 			label.Attributes = map[string]any{"x": nested(maxDepth)}
 			h.wantErr(h.completeTask(l.TaskID, api.TaskOutput{Token: l.Token, Labels: []api.SegmentLabel{label}}), ErrInvalid, "labels[0].attributes nest")

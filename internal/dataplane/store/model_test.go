@@ -327,7 +327,7 @@ func (m *model) poolOf(t *modelTask) string {
 // inPool counts a pool's tasks, without those of chunks that came late.
 func (m *model) inPool(pool string) (n int, open bool) {
 	for _, t := range m.tasks {
-		if m.poolOf(t) == pool && !(m.chunks[t.chunk-1].late && t.kind != api.TaskKindSegmenter) {
+		if m.poolOf(t) == pool && (t.kind == api.TaskKindSegmenter || !m.chunks[t.chunk-1].late) {
 			n++
 			open = open || t.open()
 		}

@@ -104,7 +104,7 @@ func (s *Store) SwapVariable(ctx context.Context, uid string, taskID int64, swap
 func swapDigest(parts ...string) string {
 	h := sha256.New()
 	for _, p := range parts {
-		fmt.Fprintf(h, "%d:%s", len(p), p) //nolint:errcheck // a hash takes everything
+		fmt.Fprintf(h, "%d:%s", len(p), p)
 	}
 	return hex.EncodeToString(h.Sum(nil))
 }
