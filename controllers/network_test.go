@@ -55,7 +55,7 @@ func TestNetworkPolicies(t *testing.T) {
 				got.WriteString("---\n" + string(text))
 			}
 			file := filepath.Join("testdata", "network", name+".yaml")
-			if os.Getenv("UPDATE") != "" {
+			if *updateGolden {
 				if err := os.WriteFile(file, []byte(got.String()), 0o600); err != nil {
 					t.Fatal(err)
 				}
@@ -65,7 +65,7 @@ func TestNetworkPolicies(t *testing.T) {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(string(want), got.String()); diff != "" {
-				t.Errorf("(-want +got; UPDATE=1 writes the file):\n%s", diff)
+				t.Errorf("(-want +got; -update writes the file):\n%s", diff)
 			}
 		})
 	}
