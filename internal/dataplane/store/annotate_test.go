@@ -46,7 +46,8 @@ func TestAttributesOfEarlierSegments(t *testing.T) {
 	for _, s := range h.segments() {
 		got = append(got, s.Attributes)
 	}
-	want := []map[string]any{{"Kept": "yes", "Score": 2.0, "Star": true}, {"Open": true, "Note": "early", "Closed": true}}
+	// The labeler names both.
+	want := []map[string]any{{"Kept": "yes", "Score": 2.0, "Star": true, "Named": true}, {"Open": true, "Note": "early", "Closed": true, "Named": true}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("attributes (-want +got):\n%s", diff)
 	}

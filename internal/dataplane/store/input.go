@@ -184,12 +184,12 @@ func (e *eventTx) neighbours(rows []*segmentRow, horizon int64) ([]api.Segment, 
 	if err != nil {
 		return nil, err
 	}
+	for _, s := range before {
+		s.label, s.labelCode, s.labelAttrs = "", "", ""
+	}
 	out, err := wireSegments(e.ctx, e, e.ev.uid, before)
 	if err != nil {
 		return nil, err
-	}
-	for i := range out {
-		out[i].Label, out[i].LabelCode = "", ""
 	}
 	after, err := e.segmentAfter(rows[len(rows)-1], horizon)
 	if err != nil {

@@ -44,6 +44,11 @@ func TestHappyPath(t *testing.T) {
 	}, h.story()); d != "" {
 		t.Error(d)
 	}
+	for _, g := range h.segments() {
+		if g.Attributes["Named"] != true {
+			t.Errorf("segment %s lacks its labeler's attributes: %v", g.ID, g.Attributes)
+		}
+	}
 	if e.ExportLocation == nil || *e.ExportLocation != "s3://bucket/sports/"+testEvent+"/exports/event.json" || len(e.EdlLocations) != 1 {
 		t.Errorf("exports: %v %v", e.ExportLocation, e.EdlLocations)
 	}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"maps"
 
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
 )
@@ -132,7 +133,8 @@ func selectOptimized(ctx context.Context, q querier, tail string, args ...any) (
 		FROM segment_marks WHERE source = 'optimizer' AND `+tail, args...)
 }
 
-// wireSegments adds the optimizers' marks to segments of an Event.
+// wireSegments adds what others than the segmenter said to segments of an Event: the optimizers' marks and the
+// labelers' attributes.
 func wireSegments(ctx context.Context, q querier, uid string, rows []*segmentRow) ([]api.Segment, error) {
 	out := make([]api.Segment, 0, len(rows))
 	if len(rows) == 0 {
@@ -158,6 +160,11 @@ func wireSegments(ctx context.Context, q querier, uid string, rows []*segmentRow
 		if o := bySegment[r.id]; o != nil {
 			w.Optimized = o
 		}
+		labelled := map[string]any{}
+		if err := fromJSON(r.labelAttrs, &labelled); err != nil {
+			return nil, err
+		}
+		maps.Copy(w.Attributes, labelled)
 		out = append(out, w)
 	}
 	return out, nil
