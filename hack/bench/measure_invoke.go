@@ -71,7 +71,8 @@ func measureInvoke(engine string) func(context.Context, *bench) ([]Result, error
 		goals := map[string]float64{"sqlite": 5, "postgres": 15}
 		var out []Result
 		for i, kind := range invokeKinds {
-			if len(took[kind]) < invokeChunks {
+			// The last run of all has none behind it that would end its time.
+			if len(took[kind]) < invokeChunks-1 {
 				return nil, fmt.Errorf("%s ran %d times, want %d", kind, len(took[kind]), invokeChunks)
 			}
 			p50, p99 := new(goals[engine]), new(50.0)
@@ -129,7 +130,11 @@ func (p *plane) invoke(ctx context.Context, uid, dir string) (map[string][]float
 	if err != nil {
 		return nil, err
 	}
-	chunks, err := chunkfile.New(filepath.Join(dir, "media"), runner.Units())
+	media := filepath.Join(dir, "media")
+	if err := os.Mkdir(media, 0o755); err != nil {
+		return nil, err
+	}
+	chunks, err := chunkfile.New(media, runner.Units())
 	if err != nil {
 		return nil, err
 	}
