@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -95,7 +96,7 @@ func networkPolicies(e *mrev1.Event, n Network, pools []PoolEgress) ([]networkin
 	for _, p := range pools {
 		rules := p.Rules
 		for _, m := range p.Models {
-			rules = append(rules[:len(rules):len(rules)], networkingv1.NetworkPolicyEgressRule{
+			rules = append(slices.Clip(rules), networkingv1.NetworkPolicyEgressRule{
 				Ports: tcp(m.Port), To: []networkingv1.NetworkPolicyPeer{{PodSelector: &metav1.LabelSelector{MatchLabels: m.Selector}}},
 			})
 		}

@@ -142,14 +142,14 @@ func (f *pluginTestFlags) complete(command []string) error {
 	return nil
 }
 
-func orElse(flag time.Duration, manifest int32, usual time.Duration) time.Duration {
+func orElse(flag time.Duration, manifest, usualSeconds int32) time.Duration {
 	switch {
 	case flag > 0:
 		return flag
 	case manifest > 0:
 		return time.Duration(manifest) * time.Second
 	}
-	return usual * time.Second
+	return time.Duration(usualSeconds) * time.Second
 }
 
 func (f *pluginTestFlags) planPlugin(plugin mrev1.Plugin) (api.PlanPlugin, error) {

@@ -14,6 +14,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"maps"
 	"math/big"
 	"slices"
 	"time"
@@ -52,9 +53,7 @@ type pair struct {
 // broken, made for other names, or has used up two thirds of its life.
 func Renew(stored map[string][]byte, names []string, now time.Time) (map[string][]byte, error) {
 	out := make(map[string][]byte, len(stored))
-	for key, value := range stored {
-		out[key] = value
-	}
+	maps.Copy(out, stored)
 	signing, err := read(out, authority, authorityKey)
 	if err != nil || now.After(signing.cert.NotAfter) {
 		// Nobody can trust what this one signs. There is nothing to go on from.
@@ -78,12 +77,14 @@ func Renew(stored map[string][]byte, names []string, now time.Time) (map[string]
 // authorities that something in use may be signed by.
 func succeed(out map[string][]byte, signing pair, now time.Time) (pair, error) {
 	coming, err := read(out, next, nextKey)
-	if err != nil && worn(signing.cert, now) {
+	there := err == nil
+	if !there && worn(signing.cert, now) {
 		if coming, err = makeAuthority(out, next, nextKey, now); err != nil {
 			return pair{}, err
 		}
+		there = true
 	}
-	if err != nil {
+	if !there {
 		out[Bundle] = bundle(now, out[Bundle], signing.cert)
 		return signing, nil
 	}

@@ -4,6 +4,7 @@ package facade
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -78,9 +79,7 @@ func (c *call) common(r row, name string, track int32, chunk int64) row {
 // row is a result as MRE's API shows it.
 func (c *call) row(f found) row {
 	r := make(row, len(f.attributes)+18)
-	for name, v := range f.attributes {
-		r[name] = v
-	}
+	maps.Copy(r, f.attributes)
 	c.common(r, f.plugin, f.track, f.chunk)
 	r["Start"], r["End"] = seconds(f.span.StartMillis), seconds(f.end())
 	return r

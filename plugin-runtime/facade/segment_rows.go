@@ -18,7 +18,6 @@ type segment struct {
 	id         string
 	span       invocation.Span
 	chunk      int64
-	track      int32
 	attributes map[string]any
 	label      string
 	labelCode  string
@@ -152,9 +151,7 @@ func (c *call) segments() ([]segment, error) {
 // row is a segment as MRE's API shows it.
 func (v segment) row(c *call) row {
 	r := make(row, len(v.attributes)+36)
-	for name, value := range v.attributes {
-		r[name] = value
-	}
+	maps.Copy(r, v.attributes)
 	c.common(r, c.Plan.Segmenter, 0, v.chunk)
 	r["Start"], r["End"] = seconds(v.span.StartMillis), seconds(v.end())
 	for _, name := range []string{"OriginalClipStatus", "OriginalClipLocation", "OptimizedClipStatus", "OptimizedClipLocation"} {

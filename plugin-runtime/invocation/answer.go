@@ -150,7 +150,7 @@ func (r *Run) ownOutput(body json.RawMessage) (api.TaskOutput, error) {
 		{"labels", len(a.Labels), api.PlanPluginClassLabeler},
 	} {
 		if m.count > 0 && class != m.class {
-			return api.TaskOutput{}, fmt.Errorf("Mre.%s is for a %s; plugin %s is a %s", m.name, m.class, r.Plugin.Name, class)
+			return api.TaskOutput{}, fmt.Errorf("the answer's Mre.%s is for a %s; plugin %s is a %s", m.name, m.class, r.Plugin.Name, class)
 		}
 	}
 	if err := r.checkOwn(a); err != nil {
@@ -165,17 +165,17 @@ func (r *Run) checkOwn(a Answer) error {
 	for i := range a.Results {
 		one := &a.Results[i]
 		if one.EndMicros < one.StartMicros || one.StartMicros < -bound || one.EndMicros > bound {
-			return fmt.Errorf("Mre.results[%d] is from %d µs to %d µs", i, one.StartMicros, one.EndMicros)
+			return fmt.Errorf("the answer's Mre.results[%d] is from %d µs to %d µs", i, one.StartMicros, one.EndMicros)
 		}
 		one.Attributes = orEmpty(one.Attributes)
 	}
 	for i := range a.Segments {
 		one := &a.Segments[i]
 		if one.StartMicros < -bound || one.StartMicros > bound || one.EndMicros != nil && (*one.EndMicros <= one.StartMicros || *one.EndMicros > bound) {
-			return fmt.Errorf("Mre.segments[%d] starts at %d µs and does not end after that", i, one.StartMicros)
+			return fmt.Errorf("the answer's Mre.segments[%d] starts at %d µs and does not end after that", i, one.StartMicros)
 		}
 		if c := one.CloseReason; c != nil && !c.Valid() {
-			return fmt.Errorf("Mre.segments[%d].closeReason %q is none that there is", i, *c)
+			return fmt.Errorf("the answer's Mre.segments[%d].closeReason %q is none that there is", i, *c)
 		}
 		one.Attributes = orEmpty(one.Attributes)
 	}
@@ -186,22 +186,22 @@ func (r *Run) checkOwn(a Answer) error {
 	for i, one := range a.Optimized {
 		switch {
 		case !claimed[one.SegmentID] || seen[one.SegmentID]:
-			return fmt.Errorf("Mre.optimized[%d].segmentID is %q; each of the input's segments may stand there once", i, one.SegmentID)
+			return fmt.Errorf("the answer's Mre.optimized[%d].segmentID is %q; each of the input's segments may stand there once", i, one.SegmentID)
 		case one.StartMicros < -bound || one.EndMicros > bound || one.EndMicros <= one.StartMicros:
-			return fmt.Errorf("Mre.optimized[%d] is from %d µs to %d µs", i, one.StartMicros, one.EndMicros)
+			return fmt.Errorf("the answer's Mre.optimized[%d] is from %d µs to %d µs", i, one.StartMicros, one.EndMicros)
 		}
 		seen[one.SegmentID] = true
 	}
 	for i := range a.Labels {
 		one := &a.Labels[i]
 		if !claimed[one.SegmentID] {
-			return fmt.Errorf("Mre.labels[%d].segmentID is %q, which is none of the input's segments", i, one.SegmentID)
+			return fmt.Errorf("the answer's Mre.labels[%d].segmentID is %q, which is none of the input's segments", i, one.SegmentID)
 		}
 		one.Attributes = orEmpty(one.Attributes)
 	}
 	for name, v := range a.Variables {
 		if err := CheckVariable(name, v); err != nil {
-			return fmt.Errorf("Mre.variables: %w", err)
+			return fmt.Errorf("the answer's Mre.variables: %w", err)
 		}
 	}
 	return nil

@@ -66,9 +66,9 @@ type Location struct{ S3Bucket, S3Key string }
 
 type hlsSegment struct {
 	StartTime       float64
-	StartTimeUtc    string //nolint:revive // MRE's name
+	StartTimeUtc    string
 	StartPtsTime    float64
-	StartPtsTimeUtc string //nolint:revive // MRE's name
+	StartPtsTimeUtc string
 	Duration        float64
 	FrameRate       int64
 }

@@ -15,7 +15,7 @@ func ParseReported(class api.PlanPluginClass, list []any) ([]Reported, error) {
 	for i, v := range list {
 		one, err := parseOne(class, v)
 		if err != nil {
-			return nil, fmt.Errorf("Results[%d]: %w", i, err)
+			return nil, fmt.Errorf("Results[%d]: %w", i, err) //nolint:staticcheck // It begins with the member's name.
 		}
 		out = append(out, one)
 	}

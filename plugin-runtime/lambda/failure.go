@@ -13,15 +13,15 @@ import (
 type Kind string
 
 const (
-	// Reported: the plugin itself said that it failed.
+	// Reported says that the plugin itself said that it failed.
 	Reported Kind = "Reported"
-	// BadAnswer: the answer is none that can be used.
+	// BadAnswer says that the answer is none that can be used.
 	BadAnswer Kind = "BadAnswer"
-	// StartFailed: the process did not come to ask for work.
+	// StartFailed says that the process did not come to ask for work.
 	StartFailed Kind = "StartFailed"
-	// Crashed: the process ended without an answer.
+	// Crashed says that the process ended without an answer.
 	Crashed Kind = "Crashed"
-	// TimedOut: there was no answer in time.
+	// TimedOut says that there was no answer in time.
 	TimedOut Kind = "TimedOut"
 )
 

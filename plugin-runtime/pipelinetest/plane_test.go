@@ -209,7 +209,7 @@ func (p *plane) run(uid string, feed func(ctx context.Context) error) api.EventS
 	g.Go(func() error { return feed(ctx) })
 	for pool, runner := range map[api.Pool]agent.Runner{api.PoolWork: analyse, api.PoolRender: renderer} {
 		g.Go(func() error {
-			err := agent.Run(ctx, agent.Config{Client: p.agent(uid), EventUID: uid, Holder: "test-" + string(pool), Pool: pool, Runner: runner,
+			err := agent.Run(ctx, agent.Config{Client: p.agent(uid), EventUID: uid, Holder: "test-" + pool, Pool: pool, Runner: runner,
 				Patience: time.Minute, Log: slog.New(slog.NewTextHandler(testWriter{p.t}, &slog.HandlerOptions{Level: slog.LevelWarn}))})
 			if err != nil {
 				return fmt.Errorf("%s: %w", pool, err)

@@ -125,7 +125,7 @@ func look(event []byte) ([]byte, error) {
 	defer resp.Body.Close()
 	n, err := io.Copy(io.Discard, resp.Body)
 	if err != nil || n != st.Size() || n != e.Mre.Media.Bytes || n == 0 {
-		return nil, fmt.Errorf("the file has %d bytes, the URL %d, the event says %d: %v", st.Size(), n, e.Mre.Media.Bytes, err)
+		return nil, fmt.Errorf("the file has %d bytes, the URL %d, the event says %d: %w", st.Size(), n, e.Mre.Media.Bytes, err)
 	}
 	return fmt.Appendf(nil, `{"Mre":{"contract":"v1","results":[{"startMicros":%d,"endMicros":%d,"attributes":{"Seen":%d}}]}}`,
 		e.Mre.Chunk.StartMicros, e.Mre.Chunk.EndMicros, e.Mre.Chunk.Number), nil

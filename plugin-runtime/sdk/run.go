@@ -112,8 +112,7 @@ func protect(ctx context.Context, handlers []Handler, event []byte) (said []byte
 // failure is an error as the Runtime API tells it.
 func failure(err error) []byte {
 	kind, stack := fmt.Sprintf("%T", err), []string{}
-	var p *panicked
-	if errors.As(err, &p) {
+	if p, ok := errors.AsType[*panicked](err); ok {
 		kind, stack = "panic", strings.Split(string(p.stack), "\n")
 	}
 	// Text and lists of text can always be written.

@@ -258,7 +258,7 @@ func TestAgent(t *testing.T) {
 			frames = append(frames, err.Error())
 			break
 		}
-		frames = append(frames, fmt.Sprint(f.Start, f.End, f.Width, f.Height, f.Pixels))
+		frames = append(frames, fmt.Sprintf("%d %d %d %d %v", f.Start, f.End, f.Width, f.Height, f.Pixels))
 	}
 	want := []string{"6000000 6033367 2 1 [1 2]", "6033367 6066733 2 1 [3 4]", "the frames ended in frame 2 of 3: unexpected EOF"}
 	if diff := cmp.Diff(want, frames); diff != "" {

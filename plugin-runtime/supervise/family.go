@@ -61,7 +61,7 @@ func (f *family) reap() {
 		var status syscall.WaitStatus
 		pid, err := syscall.Wait4(-1, &status, syscall.WNOHANG, nil)
 		switch {
-		case err == syscall.EINTR: //nolint:errorlint // A system call gives a bare number.
+		case err == syscall.EINTR: // A system call gives a bare number.
 		case err != nil || pid <= 0:
 			return
 		default:

@@ -30,7 +30,7 @@ func Probe(ctx context.Context, runtimeAPI string) error {
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return nil //nolint:nilerr // The pod's end is not decided here.
+		return nil // The pod's end is not decided here.
 	}
 	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode != http.StatusServiceUnavailable {

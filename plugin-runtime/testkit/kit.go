@@ -191,7 +191,7 @@ type badFormError struct{ error }
 func (k *kit) chunks(ctx context.Context) ([]output, error) {
 	var out []output
 	var times []string
-	slowest, began := time.Duration(0), time.Now()
+	var slowest time.Duration
 	list := k.tasks.clip.chunks
 	steps := len(list)
 	if k.o.Plugin.Class == api.PlanPluginClassSegmenter {
@@ -199,7 +199,7 @@ func (k *kit) chunks(ctx context.Context) ([]output, error) {
 	}
 	for i := range steps {
 		c, final := list[min(i, len(list)-1)], i == len(list)
-		began = time.Now()
+		began := time.Now()
 		got, err := k.one(ctx, c, true, final, nil)
 		took := time.Since(began)
 		if ctx.Err() != nil {

@@ -5,6 +5,7 @@ package testkit
 import (
 	"fmt"
 	"maps"
+	"slices"
 
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
 	"github.com/mre-operator/mre-operator/internal/media/timeline"
@@ -26,9 +27,8 @@ func (s *segments) open() *api.Segment {
 
 // previous is the last complete one.
 func (s *segments) previous() *api.Segment {
-	for i := len(s.list) - 1; i >= 0; i-- {
-		if s.list[i].State == api.SegmentStateComplete {
-			one := s.list[i]
+	for _, one := range slices.Backward(s.list) {
+		if one.State == api.SegmentStateComplete {
 			return &one
 		}
 	}

@@ -3,6 +3,7 @@
 package client
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"maps"
@@ -47,7 +48,9 @@ func TestTrust(t *testing.T) {
 
 	call := func(host string, trust func() ([]byte, error)) error {
 		t.Helper()
-		base := &http.Transport{Dial: func(network, _ string) (net.Conn, error) { return net.Dial(network, listener.Addr().String()) }, DisableKeepAlives: true}
+		base := &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, listener.Addr().String())
+		}, DisableKeepAlives: true}
 		c, err := New(Options{BaseURL: "https://" + host + ":8080", RetryFor: -1, HTTPClient: &http.Client{Transport: Trusting(base, trust)}})
 		if err != nil {
 			t.Fatal(err)
@@ -78,7 +81,9 @@ func TestTrust(t *testing.T) {
 
 	// One client sees the authorities change: it looks again when it does not trust the server.
 	known := maps.Clone(others)
-	base := &http.Transport{Dial: func(network, _ string) (net.Conn, error) { return net.Dial(network, listener.Addr().String()) }, DisableKeepAlives: true}
+	base := &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, listener.Addr().String())
+	}, DisableKeepAlives: true}
 	c, err := New(Options{BaseURL: "https://" + host + ":8080", RetryFor: -1, HTTPClient: &http.Client{
 		Transport: Trusting(base, func() ([]byte, error) { return known[certs.Bundle], nil })}})
 	if err != nil {
