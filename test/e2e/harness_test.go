@@ -16,6 +16,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/rand"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	mrev1alpha1 "github.com/mre-operator/mre-operator/api/v1alpha1"
@@ -109,8 +110,8 @@ func (a *area) describe() {
 		}
 		for _, t := range tasks {
 			if t.Error != nil || t.FinishedAt == nil {
-				a.Logf("task %d %s %s chunk %d %s: %s, %d attempts, %d losses: %v",
-					t.ID, t.Kind, t.Plugin, t.Chunk, t.Subject, t.State, t.Attempts, t.Losses, t.Error)
+				a.Logf("task %d %s %s chunk %d %s: %s, %d attempts, %d losses: %s",
+					t.ID, t.Kind, t.Plugin, t.Chunk, t.Subject, t.State, t.Attempts, t.Losses, ptr.Deref(t.Error, ""))
 			}
 		}
 	}
