@@ -49,8 +49,6 @@ type Certificates struct {
 
 	mu     sync.Mutex
 	bundle []byte
-	// distributed is the bundle that the namespaces have.
-	distributed []byte
 }
 
 // NeedLeaderElection implements manager.LeaderElectionRunnable.
@@ -93,14 +91,8 @@ func (c *Certificates) look(ctx context.Context) error {
 	c.mu.Lock()
 	c.bundle = bundle
 	c.mu.Unlock()
-	if bytes.Equal(bundle, c.distributed) {
-		return nil
-	}
-	if err := c.distribute(ctx, bundle); err != nil {
-		return err
-	}
-	c.distributed = bundle
-	return nil
+	// Each time: somebody may have deleted what a namespace had.
+	return c.distribute(ctx, bundle)
 }
 
 // keep returns the bundle. The Secret's resourceVersion keeps two managers from replacing each other's authorities.

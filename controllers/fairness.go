@@ -87,10 +87,14 @@ func totals(s mrev1.SlotsStatus) (workers, wanted int32) {
 // come first that can work now: the others wait for what they do, so that the Event goes on with a single worker.
 // running are the workers that each pool has; none is added before another has left.
 func divide(granted int32, slots mrev1.SlotsStatus, backlog api.Backlog, running map[string]int32) mrev1.SlotsStatus {
-	first, later := time.Unix(0, 0), time.Unix(1, 0)
+	// Who works goes on, as another pool's pod takes long to start; each has its turn when the others wait for it.
+	busy, first, later := time.Unix(-1, 0), time.Unix(0, 0), time.Unix(1, 0)
 	claimOf := func(name string, like int32, b api.PoolBacklog) claim {
 		c := claim{UID: types.UID(name), Wanted: like, Created: later}
-		if doable(b) > 0 {
+		switch {
+		case doable(b) > 0 && running[name] > 0:
+			c.Created = busy
+		case doable(b) > 0:
 			c.Created = first
 		}
 		return c

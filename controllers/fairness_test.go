@@ -168,6 +168,7 @@ func TestDivide(t *testing.T) {
 		"nobody can":                       {granted: 1, like: slots(1, 1, 1), want: slots(1, 0, 0)},
 		"all can":                          {granted: 2, like: slots(2, 2, 2), work: busy, pools: map[string]api.PoolBacklog{"gpu": busy, "npu": busy}, want: slots(1, 1, 0)},
 		"after another has left":           {granted: 1, like: slots(1, 1, 0), work: blocked, pools: map[string]api.PoolBacklog{"gpu": busy}, running: map[string]int32{"": 1}, want: slots(0, 0, 0)},
+		"who works goes on":                {granted: 1, like: slots(1, 1, 0), work: busy, pools: map[string]api.PoolBacklog{"gpu": busy}, running: map[string]int32{"gpu": 1}, want: slots(0, 1, 0)},
 		"it has left":                      {granted: 1, like: slots(1, 1, 0), work: blocked, pools: map[string]api.PoolBacklog{"gpu": busy}, want: slots(0, 1, 0)},
 		"who is there stays":               {granted: 2, like: slots(1, 1, 0), running: map[string]int32{"": 1, "gpu": 1}, want: slots(1, 1, 0)},
 		"nothing":                          {granted: 0, like: slots(1, 1, 1), want: slots(0, 0, 0)},

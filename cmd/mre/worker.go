@@ -5,12 +5,14 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
+	"github.com/mre-operator/mre-operator/plugin-runtime/agent"
 	"github.com/mre-operator/mre-operator/plugin-runtime/chunkfile"
 	"github.com/mre-operator/mre-operator/plugin-runtime/container"
 	"github.com/mre-operator/mre-operator/plugin-runtime/facade"
@@ -87,6 +89,12 @@ func (k *containerOptions) run(ctx context.Context, o *jobOptions, runner *worke
 		return err
 	}
 	defer func() { _ = socket.Close() }()
+	// A task that is taken while plugins' images are still being pulled would count against plugins that cannot help it.
+	select {
+	case <-socket.Followed():
+	case <-ctx.Done():
+		return fmt.Errorf("stopped: %w", agent.ErrStopped)
+	}
 	if err := o.runAgent(ctx, api.WorkerPool(k.pool), runner); err != nil {
 		socket.Failed(err)
 		return err

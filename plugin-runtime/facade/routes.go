@@ -43,7 +43,7 @@ func (f *Facade) mreRoutes() []route {
 		{method: post, pattern: "clip/preview/feedback", handle: (*call).giveFeedback},
 		// The control plane.
 		{method: get, pattern: "event/{event}/program/{program}/context-variables", idle: true, handle: (*call).variables},
-		{method: patch, pattern: "event/{event}/program/{program}/context-variables", handle: (*call).setVariables},
+		{method: patch, pattern: "event/{event}/program/{program}/context-variables", freeBody: true, handle: (*call).setVariables},
 		{method: get, pattern: "event/{event}/program/{program}/status", handle: (*call).status},
 		{method: get, pattern: "event/{event}/program/{program}/timecode/firstpts", handle: (*call).firstPTS},
 		{method: get, pattern: "event/{event}/program/{program}", handle: (*call).event},

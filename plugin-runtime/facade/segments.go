@@ -11,7 +11,7 @@ import (
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
 )
 
-// segmentsForClips are the segments that have optimized marks.
+// segmentsForClips are the complete segments; those without optimized marks have empty ones.
 func (c *call) segmentsForClips() (any, error) {
 	if err := c.require("Program", "Event", "Classifier"); err != nil {
 		return nil, err
@@ -22,11 +22,11 @@ func (c *call) segmentsForClips() (any, error) {
 	}
 	rows := []row{}
 	for _, s := range list {
-		if start, _, _, _ := s.marks(); len(start) > 0 {
+		if !s.span.Partial() {
 			rows = append(rows, s.row(c))
 		}
 	}
-	return only(rows, []string{"PK", "Start", "End", "OptoStart", "OptoEnd"}), nil
+	return items{Items: only(rows, []string{"PK", "Start", "End", "OptoStart", "OptoEnd"})}, nil
 }
 
 // clipsOf are the rendered clips of each segment's newest marks.

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/mre-operator/mre-operator/plugin-runtime/invocation"
@@ -18,8 +19,10 @@ import (
 type route struct {
 	method, pattern string
 	// idle: answered without a run, too.
-	idle   bool
-	handle func(*call) (any, error)
+	idle bool
+	// freeBody: the body's members are a plugin's own, and say nothing of Program and Event.
+	freeBody bool
+	handle   func(*call) (any, error)
 }
 
 // text is an answer that goes out as it is. All others are written as JSON.
@@ -72,7 +75,12 @@ func (f *Facade) callMRE(run *invocation.Run, r *http.Request) (any, error) {
 				return nil, err
 			}
 		}
-		if err := c.checkScope(); err != nil {
+		if strings.HasSuffix(rt.pattern, "...}") {
+			if c.path, ok = verbatim(rt.pattern, path, r.URL.EscapedPath()); !ok {
+				return nil, notFound("the end of the path cannot be decoded")
+			}
+		}
+		if err := c.checkScope(!rt.freeBody); err != nil {
 			return nil, err
 		}
 		return rt.handle(c)
@@ -82,11 +90,6 @@ func (f *Facade) callMRE(run *invocation.Run, r *http.Request) (any, error) {
 
 // split takes a path apart: what follows the endpoint, without empty parts, decoded.
 func (f *Facade) split(escaped string) ([]string, bool) {
-	// Names are written into paths as they are, a slash in them too.
-	if program := f.Plan.Event.Program; strings.Contains(program, "/") {
-		raw := strings.ReplaceAll(url.PathEscape(program), "%2F", "/")
-		escaped = strings.TrimSuffix(strings.ReplaceAll(escaped+"/", "/"+raw+"/", "/"+url.PathEscape(program)+"/"), "/")
-	}
 	host, rest, ok := strings.Cut(strings.TrimLeft(escaped, "/"), "/")
 	if !ok || !strings.Contains(host, ".execute-api.") {
 		return nil, false
@@ -105,14 +108,42 @@ func (f *Facade) split(escaped string) ([]string, bool) {
 	if len(parts) == 0 || parts[0] != "api" {
 		return nil, false
 	}
-	return parts[1:], true
+	return joinName(parts[1:], f.Plan.Event.Program), true
+}
+
+// joinName makes one part again of a name with slashes: names are written into paths as they are.
+func joinName(parts []string, name string) []string {
+	want := slices.DeleteFunc(strings.Split(name, "/"), func(s string) bool { return s == "" })
+	if len(want) < 2 {
+		return parts
+	}
+	for i := 0; i+len(want) <= len(parts); i++ {
+		if slices.Equal(parts[i:i+len(want)], want) {
+			parts = slices.Replace(parts, i, i+len(want), name)
+		}
+	}
+	return parts
+}
+
+// verbatim gives the last member of a pattern as it was written: slashes side by side are part of a value.
+func verbatim(pattern string, path map[string]string, escaped string) (map[string]string, bool) {
+	words := strings.Split(pattern, "/")
+	member := strings.TrimSuffix(words[len(words)-1], "...}")[1:]
+	fixed := words[len(words)-2]
+	if strings.HasPrefix(fixed, "{") { // what stands before is a name, such as a bucket's
+		return path, true
+	}
+	_, rest, _ := strings.Cut(escaped, "/"+fixed+"/")
+	value, err := url.PathUnescape(rest)
+	path[member] = value
+	return path, err == nil
 }
 
 func match(pattern string, parts []string) (map[string]string, bool) {
 	found := map[string]string{}
 	want := strings.Split(pattern, "/")
 	for i, w := range want {
-		if rest, ok := strings.CutSuffix(w, "...}"); ok && len(parts) > i {
+		if rest, ok := strings.CutSuffix(w, "...}"); ok && len(parts) >= i {
 			found[rest[1:]] = strings.Join(parts[i:], "/")
 			return found, true
 		}
@@ -155,23 +186,30 @@ func (c *call) reserve() error {
 }
 
 // checkScope refuses what names another Event than the run's own, in the path or in the body.
-func (c *call) checkScope() error {
+func (c *call) checkScope(body bool) error {
 	event := c.Plan.Event
 	for _, s := range []struct{ member, want string }{{"program", event.Program}, {"event", event.Name}, {"profile", event.Profile}} {
 		if got, ok := c.path[s.member]; ok && got != s.want {
 			return c.foreign(s.member, got, s.want)
 		}
 	}
+	segmenter, ok := c.path["classifier"]
+	if !body {
+		return c.checkSegmenter(segmenter, ok)
+	}
 	for _, s := range []struct{ member, want string }{{"Program", event.Program}, {"Event", event.Name}, {"Profile", event.Profile}, {"ProfileName", event.Profile}} {
 		if got, ok := c.body[s.member]; ok && got != s.want {
 			return c.foreign(s.member, got, s.want)
 		}
 	}
-	segmenter, ok := c.path["classifier"]
 	if !ok {
 		segmenter, ok = c.body["Classifier"].(string)
 	}
-	if ok && segmenter != c.Plan.Segmenter {
+	return c.checkSegmenter(segmenter, ok)
+}
+
+func (c *call) checkSegmenter(segmenter string, named bool) error {
+	if named && segmenter != c.Plan.Segmenter {
 		return notFound(fmt.Sprintf("the Event's Classifier is %q, not %q", c.Plan.Segmenter, segmenter))
 	}
 	return nil

@@ -41,7 +41,9 @@ func (c *call) segmentState() (any, error) {
 	prior := row{}
 	since := start - int64(c.Plan.MaxSegmentSeconds)*1000
 	for _, s := range c.overlay(list) {
-		if s.span.StartMillis >= start {
+		// In the last run the chunk is the same again: what an earlier run began there is before it.
+		earlier := s.id != "" && c.run.Lease.Input.Segmenter.Final
+		if s.span.StartMillis >= start && !earlier {
 			break
 		}
 		state, prior, since = stateComplete, s.row(c), s.end()
@@ -195,6 +197,9 @@ func segmentItem(c *call, s segment, more bool) map[string]any {
 	return item
 }
 
+// nothing is the answer when no segment is left: MRE's helper takes a Segment, where there is one, for a row.
+var nothing = struct{}{}
+
 // labelingState gives a Labeler one segment after the other, with what was found in each.
 func (c *call) labelingState() (any, error) {
 	if err := c.mustBe(api.PlanPluginClassLabeler, "get_segment_state_for_labeling"); err != nil {
@@ -203,7 +208,7 @@ func (c *call) labelingState() (any, error) {
 	output := map[string]items{}
 	s, more, ok := c.next(func(s segment) bool { return s.labelCode != "" && s.labelCode != invocation.NotAttempted })
 	if !ok {
-		return map[string]any{"Segment": map[string]any{}, "DependentPluginsOutput": output}, nil
+		return nothing, nil
 	}
 	for _, name := range c.names("DependentPlugins", c.run.Plugin.DependsOn) {
 		list, err := c.dependency(name, 0)
@@ -239,7 +244,7 @@ func (c *call) optimizationState() (any, error) {
 		})
 	})
 	if !ok {
-		return map[string]any{"Segment": map[string]any{}, "DependentDetectorsOutput": near}, nil
+		return nothing, nil
 	}
 	for _, name := range c.names("Detectors", c.run.Plugin.DependsOn) {
 		start, end := s.span.StartMillis, s.end()

@@ -62,6 +62,9 @@ type Set struct {
 	Frames        int64
 }
 
+// maxRateTerm bounds the terms of a rate that is asked for, far above any real one, so that products of them are numbers.
+const maxRateTerm = 1_000_000
+
 // RefusedError is a request that cannot be fulfilled, in words for who made it.
 type RefusedError struct{ words string }
 
@@ -78,6 +81,8 @@ func (p Params) check() error {
 		return refused("format is %q; it must be %s or %s", p.Format, Gray, RGB)
 	case p.Rate != (timeline.Rational{}) && !p.Rate.Valid():
 		return refused("rate is %d/%d; both must be positive", p.Rate.Num, p.Rate.Den)
+	case p.Rate.Num > maxRateTerm || p.Rate.Den > maxRateTerm:
+		return refused("rate is %d/%d; both must be at most %d", p.Rate.Num, p.Rate.Den, maxRateTerm)
 	}
 	return nil
 }
@@ -132,6 +137,12 @@ func join(ctx context.Context, media string, p Params) (*decode, flight) {
 	flights[key] = d
 	go func() {
 		defer close(d.done)
+		// A plugin's request must not end the agent, whatever is wrong with the media or with this code.
+		defer func() {
+			if p := recover(); p != nil {
+				d.err = fmt.Errorf("decode the chunk: %v", p)
+			}
+		}()
 		select {
 		case turn <- struct{}{}:
 		case <-work.Done():
@@ -160,6 +171,9 @@ func makeSet(ctx context.Context, media string, p Params) (Set, error) {
 		return Set{}, err
 	}
 	v := info.Video
+	if v.Width < 1 || v.Height < 1 || !v.Rate.Valid() {
+		return Set{}, refused("the chunk has no pictures")
+	}
 	s := Set{Width: p.Width, Format: p.Format, Rate: p.Rate}
 	s.Height = max(1, int(timeline.MulDiv(int64(p.Width), int64(v.Height), int64(v.Width))))
 	filter := fmt.Sprintf("scale=%d:%d:flags=area,format=%s", s.Width, s.Height, s.Format)

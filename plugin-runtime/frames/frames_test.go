@@ -98,6 +98,7 @@ func TestRefuses(t *testing.T) {
 		"large width":  {Params{Width: 10000, Format: Gray}, "width is 10000"},
 		"other format": {Params{Width: 10, Format: "yuv420p"}, `format is "yuv420p"`},
 		"bad rate":     {Params{Width: 10, Format: Gray, Rate: timeline.Rational{Num: 1}}, "rate is 1/0"},
+		"endless rate": {Params{Width: 10, Format: Gray, Rate: timeline.Rational{Num: 1, Den: 1 << 58}}, "both must be at most 1000000"},
 		"too much":     {Params{Width: 7680, Format: RGB}, "more than the 512 MiB"},
 	}
 	for name, tt := range tests {

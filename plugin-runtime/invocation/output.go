@@ -94,8 +94,8 @@ func (r *Run) labels(saved []Reported) Result {
 		case !found:
 			out.note("no segment that this run may label starts at %s s", secondsText(one.StartMillis))
 			continue
-		case label.Code == NotAttempted:
-			out.note("the label at %s s has the code %q, so the segment stays without one", secondsText(one.StartMillis), NotAttempted)
+		case label.Code == NotAttempted || label.Code == "":
+			out.note("the label at %s s has the code %q, so the segment stays without one", secondsText(one.StartMillis), label.Code)
 			continue
 		}
 		switch v := one.Fields["Label"].(type) {

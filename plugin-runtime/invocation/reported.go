@@ -43,7 +43,7 @@ func parseOne(class api.PlanPluginClass, v any) (Reported, error) {
 		r.EndMillis = &ms
 	}
 	if class == api.PlanPluginClassLabeler {
-		if code, ok := fields["LabelCode"].(string); !ok || code == "" {
+		if _, ok := fields["LabelCode"].(string); !ok {
 			return Reported{}, fmt.Errorf("LabelCode is %s; a Labeler sets it to a text other than %q, such as \"Succeeded\", or nothing is labelled",
 				describe(fields["LabelCode"]), NotAttempted)
 		}

@@ -135,9 +135,8 @@ func (s *Server) tooLate() error {
 		words += "; " + s.startError
 	}
 	s.is(api.PluginHealthReportStateStartFailed, words)
-	if !s.condemned {
-		s.restart()
-	}
+	// Also where an order was given already: a supervisor whose report of having done it got lost does it again.
+	s.restart()
 	return s.failure(StartFailed, words)
 }
 

@@ -42,8 +42,8 @@ type Socket struct {
 	// said is the last word, once there is one.
 	said      string
 	followers map[net.Conn]struct{}
-	// told is closed when a follower has heard the last word.
-	told chan struct{}
+	// joined is closed when the first follower is there, told when one has heard the last word.
+	joined, told chan struct{}
 }
 
 // Listen opens the socket. From then on the agent's startup probe succeeds.
@@ -57,7 +57,7 @@ func Listen(ctx context.Context, path string) (*Socket, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the control socket (is its volume mounted and writable?): %w", err)
 	}
-	s := &Socket{listener: l, followers: map[net.Conn]struct{}{}, told: make(chan struct{})}
+	s := &Socket{listener: l, followers: map[net.Conn]struct{}{}, joined: make(chan struct{}), told: make(chan struct{})}
 	go s.accept()
 	return s, nil
 }
@@ -83,6 +83,7 @@ func (s *Socket) welcome(c net.Conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.followers[c] = struct{}{}
+	closeOnce(s.joined)
 	if s.said != "" {
 		s.tell(c)
 	}
@@ -94,12 +95,20 @@ func (s *Socket) tell(c net.Conn) {
 	if _, err := fmt.Fprintln(c, s.said); err != nil {
 		return
 	}
+	closeOnce(s.told)
+}
+
+// closeOnce closes a channel that may be closed; the lock is held.
+func closeOnce(c chan struct{}) {
 	select {
-	case <-s.told:
+	case <-c:
 	default:
-		close(s.told)
+		close(c)
 	}
 }
+
+// Followed is closed when the pod's main container is there: Kubernetes starts it after all sidecars.
+func (s *Socket) Followed() <-chan struct{} { return s.joined }
 
 // Done tells followers, also those that come later, that the work is done. It returns the channel that is closed
 // when one has heard it.

@@ -140,3 +140,25 @@ func TestSocketOfADeadAgent(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// The main container comes last: whoever only probes does not count for it.
+func TestFollowed(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "agent.sock")
+	s := socket(t, path)
+	probe, err := dial(t.Context(), path, time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = probe.Close()
+	select {
+	case <-s.Followed():
+		t.Error("a probe is taken for the main container")
+	case <-time.After(100 * time.Millisecond):
+	}
+	follow(t.Context(), path)
+	select {
+	case <-s.Followed():
+	case <-time.After(time.Minute):
+		t.Error("nobody is said to follow")
+	}
+}

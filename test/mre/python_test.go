@@ -106,7 +106,7 @@ func TestPythonPlugins(t *testing.T) {
 	}
 	// Units 1 to 4 are far: the volleys are at 6, 11, 16 and 21 s, and the first row without one is at 26 s.
 	want := wanted{In: 150, Out: 650, Opened: 1, Closed: 3, Label: "4 volleys from 6",
-		Attributes: map[string]any{"tracks": []any{"1", "2"}, "named by": "namer"},
+		Attributes: map[string]any{"tracks": []any{"1", "2"}, "named by": "namer", "Score": 4.0},
 		Optimized: []marks{
 			// Track 1: the noise from 2 to 3 s ends just 3 s before the start; at the end there is none, and none follows.
 			{1, 50, 650, "Opto succeeded", "Unsuccessful"},

@@ -134,7 +134,8 @@ func (w *world) asFeaturer(t *testing.T, p *port) {
 		{call: "POST program/" + program + "/event/final/start/0/end/9/plugins/output/attributes", body: `{"pluginAttributes":["Near"]}`, want: `{"scenes":[{"Start":2.5,"Near":true}]}`},
 		// Context variables.
 		{call: "PATCH event/final/program/" + program + "/context-variables", body: `{"Last_Theme":"sport","n":2,"on":true}`, want: "{}"},
-		{call: "GET event/final/program/" + program + "/context-variables", want: `{"Last_Theme":"sport","n":2,"on":true}`},
+		{call: "GET event/final/program/" + program + "/context-variables", has: []string{`"Last_Theme":"sport"`, `"n":2`, `"on":true`}},
+		{call: "PATCH event/final/program/" + program + "/context-variables", body: `{"Event":"late goal"}`, want: "{}"},
 		{call: "PATCH event/final/program/" + program + "/context-variables", body: `{"list":[1]}`, status: 400, has: []string{"list is a list"}},
 		{call: "GET profile/soccer/context-variables", want: `{"Last_Theme":"none"}`},
 		{call: "POST /mre/v1/variables/count/swap", body: `{"value":1}`, want: `{"swapped":true,"current":1}`},
@@ -206,9 +207,11 @@ func (w *world) asOptimizer(t *testing.T) handler {
 			{call: "POST workflow/optimization/segment/state", body: body, has: []string{`"Item":{`, `"Start":8.311`, `"End":23.2`,
 				`{"DependentDetector":"noise","Start":[{`, `"End":8.2`, `{"DependentDetector":"noise","End":[{`, `"Start":24.52`}},
 			{call: "POST plugin/result", body: envelope("cutter", "Optimizer", "3", `[{"Start":8.311,"End":23.2,"OptoStart":7,"OptoStartCode":"Opto succeeded","OptoEnd":25.5,"OptoEndCode":"Opto succeeded","OptoEndDescription":"silence"}]`), want: "{}"},
-			{call: "POST workflow/optimization/segment/state", body: body, want: `{"Segment":{},"DependentDetectorsOutput":[]}`},
+			{call: "POST workflow/optimization/segment/state", body: body, want: `{}`},
 			{call: "POST workflow/engine/clipgen/segments", body: scoped(`"Classifier":"moments"`),
-				want: `[{"PK":"Open 2026 / Men#final#moments","Start":8.311,"End":23.2,"OptoStart":{"1":7},"OptoEnd":{"1":25.5}}]`},
+				want: `{"Items":[{"PK":"Open 2026 / Men#final#moments","Start":0,"End":5,"OptoStart":{},"OptoEnd":{}},` +
+					`{"PK":"Open 2026 / Men#final#moments","Start":8.311,"End":23.2,"OptoStart":{"1":7},"OptoEnd":{"1":25.5}},` +
+					`{"PK":"Open 2026 / Men#final#moments","Start":26,"End":30,"OptoStart":{},"OptoEnd":{}}]}`},
 		})
 		return answer("[]"), nil
 	}
@@ -224,7 +227,7 @@ func (w *world) asLabeler(t *testing.T) handler {
 			{call: "POST workflow/labeling/segment/state", body: body, has: []string{`"Start":8.311`, `"volley":{"Items":[{`, `"Start":12,"Volley"`, `"Start":23.12`, `"noise":{"Items":[{`, `"Start":9}`, `"AudioTrack":"2"`}},
 			{call: "POST plugin/result", body: envelope("namer", "Labeler", "3", `[{"Start":8.311,"Label":"x"}]`), status: 400, has: []string{"LabelCode is absent"}},
 			{call: "POST plugin/result", body: envelope("namer", "Labeler", "3", `[{"Start":8.311,"LabelCode":"Succeeded","Label":"30-15","Score":15.0,"other":1}]`), want: "{}"},
-			{call: "POST workflow/labeling/segment/state", body: body, has: []string{`"Segment":{}`}},
+			{call: "POST workflow/labeling/segment/state", body: body, want: `{}`},
 			{call: "POST clip/preview/feedback", body: scoped(`"Classifier":"moments","AudioTrack":1,"StartTime":8.311,"OriginalFeedback":{"Feedback":"like","FeedbackDetail":"good"},"IsOptimizerConfiguredInProfile":true,"ActionSource":"Original"`), want: "{}"},
 			{call: "POST clip/preview/feedback", body: scoped(`"Classifier":"moments","AudioTrack":1,"StartTime":8.311,"OriginalFeedback":{"Feedback":"superb"}`), status: 400},
 			{call: "POST clip/preview/feedback", body: scoped(`"Classifier":"moments","AudioTrack":1,"StartTime":99,"OriginalFeedback":{"Feedback":"Like"}`), status: 404},
@@ -239,7 +242,7 @@ func (w *world) asLabeler(t *testing.T) handler {
 			{call: "PUT event/program/export/all/segments", body: `{"Name":"final","Program":"Open 2026 / Men","Classifier":"moments","OutputAttributes":["Pidx"],"PluginsInProfile":[],"LastStartValue":0}`,
 				has: []string{`"LastStartValue":null`, `"Start":8.311`, `"Start":26`, `"Feedback":[{`}},
 			{call: "PUT event/program/export/all/segments", body: `{"Name":"semi","Program":"Open 2026 / Men","Classifier":"moments","OutputAttributes":[]}`, status: 403},
-			{call: "PUT event/final/program/" + program + "/classifier/moments/start/8.311/attrName/note/attrVal/late", want: "{}"},
+			{call: "PUT event/final/program/" + program + "/classifier/moments/start/8.311/attrName/note/attrVal/s3://a//b%20c", want: "{}"},
 		})
 		return answer("[]"), nil
 	}
@@ -260,7 +263,7 @@ func (w *world) afterwards(t *testing.T) {
 		t.Errorf("the first segment is %+v", first)
 	}
 	// 8.311 s is frame 208; it stays known by what was reported.
-	if second.In.Frame != 208 || second.ReportedStartMicros != 8_311_000 || second.Out.Frame != 580 || second.Label != "30-15" || second.Attributes["note"] != "late" ||
+	if second.In.Frame != 208 || second.ReportedStartMicros != 8_311_000 || second.Out.Frame != 580 || second.Label != "30-15" || second.Attributes["note"] != "s3://a//b c" ||
 		second.Attributes["OptoEndDescription"] != "silence" || *second.ClosedChunk != 3 {
 		t.Errorf("the second segment is %+v", second)
 	}

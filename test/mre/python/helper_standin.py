@@ -219,12 +219,13 @@ class DataPlane:
         out = []
         while True:
             page = self._post(path, **body)
-            if "Item" not in page["Segment"]:
+            if "Segment" not in page:
                 return out
+            segment = page["Segment"]["Item"]
             found = page[member]
             if isinstance(found, dict):
                 found = {name: rows["Items"] for name, rows in found.items()}
-            out.append({"Segment": page["Segment"]["Item"], member: found})
+            out.append({"Segment": segment, member: found})
             if "LastEvaluatedKey" not in page["Segment"]:
                 return out
             body["LastEvaluatedKey"] = page["Segment"]["LastEvaluatedKey"]
