@@ -81,7 +81,7 @@ func TestPluginThatFillsTheDisk(t *testing.T) {
 	a := newArea(t)
 	m := a.theMatch(30)
 	filler := a.python("fill.py")
-	filler.Temporary = ptr.To(resource.MustParse("32Mi"))
+	filler.Temporary = new(resource.MustParse("32Mi"))
 	filler.Pool = "filler"
 	a.container("fill", filler, mrev1alpha1.PluginPolicy{TimeoutSeconds: 20, MaxAttempts: 1})
 	a.profileWith("filled", "fill")
