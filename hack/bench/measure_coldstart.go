@@ -12,6 +12,7 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -21,6 +22,8 @@ import (
 const (
 	coldPlugin  = "cold-start"
 	coldProfile = "cold-start"
+	// coldChunks are enough that tasks wait when the worker goes, at two seconds for each of the Event's own.
+	coldChunks = 20
 	// coldImage has the plugin in Go; hack/image/plugins makes and loads it.
 	coldImage = "bin/plugins-go.txt"
 )
@@ -77,7 +80,7 @@ func (b *bench) coldObjects(ctx context.Context, image string) error {
 }
 
 func (b *bench) coldStart(ctx context.Context) (float64, error) {
-	m, err := fixture(ctx, 60)
+	m, err := fixture(ctx, coldChunks)
 	if err != nil {
 		return 0, err
 	}
@@ -93,14 +96,15 @@ func (b *bench) coldStart(ctx context.Context) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	// firstBy is when the plugin got its first task from a worker of a Job.
-	firstBy := func(ctx context.Context, job string) (first time.Time, err error) {
+	// firstBy is when the plugin got its first task from the worker of a Job that is so old: the next one may have the
+	// same name.
+	firstBy := func(ctx context.Context, job string, since time.Time) (first time.Time, err error) {
 		tasks, err := dataPlane.Tasks(ctx, string(e.UID))
 		if err != nil {
 			return first, err
 		}
 		for _, t := range tasks {
-			if t.Plugin != coldPlugin || t.LeasedAt == nil || t.Holder == nil || !strings.HasPrefix(*t.Holder, job+"-") {
+			if t.Plugin != coldPlugin || t.LeasedAt == nil || t.Holder == nil || !strings.HasPrefix(*t.Holder, job+"-") || t.LeasedAt.Before(since) {
 				continue
 			}
 			if first.IsZero() || t.LeasedAt.Before(first) {
@@ -110,27 +114,24 @@ func (b *bench) coldStart(ctx context.Context) (float64, error) {
 		return first, nil
 	}
 	var began, first time.Time
-	old := ""
+	var old types.UID
 	err = wait.PollUntilContextTimeout(ctx, 500*time.Millisecond, 5*time.Minute, true, func(ctx context.Context) (bool, error) {
 		job, err := b.workerJob(ctx, e)
 		if err != nil || job == nil {
 			return false, err
 		}
 		if old == "" {
-			if at, err := firstBy(ctx, job.Name); err != nil || at.IsZero() {
+			if at, err := firstBy(ctx, job.Name, job.CreationTimestamp.Time); err != nil || at.IsZero() {
 				return false, client.IgnoreNotFound(err)
 			}
-			old = job.Name
+			old = job.UID
 			return false, b.cluster.Delete(ctx, job, client.PropagationPolicy(metav1.DeletePropagationForeground))
 		}
-		if job.Name == old && job.DeletionTimestamp != nil {
+		if job.UID == old {
 			return false, nil
 		}
 		began = job.CreationTimestamp.Time
-		at, err := firstBy(ctx, job.Name)
-		if err == nil && at.After(began) {
-			first = at
-		}
+		first, err = firstBy(ctx, job.Name, began)
 		return !first.IsZero(), err
 	})
 	if err != nil {
