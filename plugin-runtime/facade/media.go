@@ -162,11 +162,7 @@ func (c *call) chunksOf() (any, error) {
 	if err := c.require("Program", "Event", "Start", "End"); err != nil {
 		return nil, err
 	}
-	start, err := c.bodyMillis("Start")
-	if err != nil {
-		return nil, err
-	}
-	end, err := c.bodyMillis("End")
+	start, end, err := c.bodyRange()
 	if err != nil {
 		return nil, err
 	}
@@ -197,4 +193,13 @@ func (c *call) bodyMillis(member string) (int64, error) {
 		return 0, badRequest(member + " " + err.Error())
 	}
 	return ms, nil
+}
+
+// bodyRange is the time from Start to End that a body names.
+func (c *call) bodyRange() (start, end int64, err error) {
+	if start, err = c.bodyMillis("Start"); err != nil {
+		return 0, 0, err
+	}
+	end, err = c.bodyMillis("End")
+	return start, end, err
 }

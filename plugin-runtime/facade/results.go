@@ -122,11 +122,7 @@ func (c *call) featuresIn() (any, error) {
 	if err := c.require("Program", "Event", "PluginName", "Start", "End", "OutputAttributes"); err != nil {
 		return nil, err
 	}
-	start, err := c.bodyMillis("Start")
-	if err != nil {
-		return nil, err
-	}
-	end, err := c.bodyMillis("End")
+	start, end, err := c.bodyRange()
 	if err != nil {
 		return nil, err
 	}
