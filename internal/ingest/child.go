@@ -21,7 +21,7 @@ import (
 	"github.com/mre-operator/mre-operator/internal/media/ffmpeg"
 	"github.com/mre-operator/mre-operator/internal/media/ingest"
 	"github.com/mre-operator/mre-operator/internal/media/probe"
-	"github.com/mre-operator/mre-operator/internal/upload"
+	"github.com/mre-operator/mre-operator/internal/presigned"
 )
 
 const (
@@ -73,7 +73,7 @@ func Run(ctx context.Context, c Config) error {
 	}
 	c.Log.Info("ingest", "mode", decision.Mode, "reason", decision.Reason, "rate", decision.Rate.String(), "stored", len(spec.Units))
 
-	out := newSink(ctx, c, upload.New(), spec, info, decision)
+	out := newSink(ctx, c, presigned.New(), spec, info, decision)
 	err = ingest.Run(ctx, ingest.Config{URL: spec.URL, Info: info, Decision: decision, ChunkSeconds: int64(spec.ChunkSeconds)}, out)
 	// What is still under way must end before this process does.
 	if flushErr := out.flush(); flushErr != nil && (err == nil || errors.Is(err, context.Canceled)) {

@@ -14,7 +14,7 @@ import (
 	"github.com/mre-operator/mre-operator/internal/media/mpegts"
 	"github.com/mre-operator/mre-operator/internal/media/probe"
 	"github.com/mre-operator/mre-operator/internal/media/timeline"
-	"github.com/mre-operator/mre-operator/internal/upload"
+	"github.com/mre-operator/mre-operator/internal/presigned"
 )
 
 const (
@@ -39,7 +39,7 @@ type sink struct {
 	ctx      context.Context
 	cancel   context.CancelCauseFunc
 	config   Config
-	uploads  *upload.Client
+	uploads  *presigned.Client
 	info     probe.Info
 	decision probe.Decision
 	stored   map[int64]bool
@@ -51,7 +51,7 @@ type sink struct {
 	frames int64
 }
 
-func newSink(ctx context.Context, c Config, uploads *upload.Client, spec api.IngestSpec, info probe.Info, d probe.Decision) *sink {
+func newSink(ctx context.Context, c Config, uploads *presigned.Client, spec api.IngestSpec, info probe.Info, d probe.Decision) *sink {
 	s := &sink{config: c, uploads: uploads, info: info, decision: d, stored: map[int64]bool{}, slots: make(chan struct{}, inFlight), last: make(chan struct{})}
 	s.ctx, s.cancel = context.WithCancelCause(ctx)
 	close(s.last)
@@ -179,7 +179,7 @@ func (s *sink) put(u ingest.Unit) (string, error) {
 			return "", err
 		}
 		err = s.uploads.Put(s.ctx, to, bytes.NewReader(u.Data), int64(len(u.Data)))
-		if errors.Is(err, upload.ErrExists) {
+		if errors.Is(err, presigned.ErrExists) {
 			err = s.compare(u, to)
 		}
 		switch {

@@ -17,15 +17,15 @@ import (
 	"github.com/mre-operator/mre-operator/internal/media/cut"
 	"github.com/mre-operator/mre-operator/internal/media/render"
 	"github.com/mre-operator/mre-operator/internal/media/timeline"
+	"github.com/mre-operator/mre-operator/internal/presigned"
 	"github.com/mre-operator/mre-operator/internal/unitcache"
-	"github.com/mre-operator/mre-operator/internal/upload"
 	"github.com/mre-operator/mre-operator/plugin-runtime/agent"
 )
 
 // Runner implements agent.Runner for the render pool.
 type Runner struct {
 	units   *unitcache.Cache
-	uploads *upload.Client
+	uploads *presigned.Client
 	scratch string
 }
 
@@ -42,7 +42,7 @@ func New(scratch string, cacheBytes int64) (*Runner, error) {
 	if err := os.MkdirAll(out, 0o755); err != nil {
 		return nil, fmt.Errorf("make the scratch folder (is the volume writable?): %w", err)
 	}
-	return &Runner{units: units, uploads: upload.New(), scratch: out}, nil
+	return &Runner{units: units, uploads: presigned.New(), scratch: out}, nil
 }
 
 // Chunk implements agent.Runner: render tasks have no chunk.
@@ -169,7 +169,7 @@ func (j job) put(ctx context.Context, to api.Upload, path string) (int64, error)
 	}
 	// Keys carry the attempt and no two runs have the same one, so an object
 	// that is there came from an earlier try of this very upload.
-	if err := j.runner.uploads.Put(ctx, to, f, st.Size()); err != nil && !errors.Is(err, upload.ErrExists) {
+	if err := j.runner.uploads.Put(ctx, to, f, st.Size()); err != nil && !errors.Is(err, presigned.ErrExists) {
 		return 0, err
 	}
 	return st.Size(), nil

@@ -26,7 +26,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
-	"github.com/mre-operator/mre-operator/internal/media/ffmpeg"
+	"github.com/mre-operator/mre-operator/internal/presigned"
 )
 
 const (
@@ -104,7 +104,7 @@ func (c *Cache) Get(ctx context.Context, refs []api.UnitRef) (paths []string, re
 	}
 	if err := g.Wait(); err != nil {
 		release()
-		return nil, func() {}, err
+		return nil, func() {}, presigned.InTime(ctx, err)
 	}
 	return paths, release, nil
 }
@@ -191,15 +191,12 @@ func (c *Cache) once(ctx context.Context, path, url string) (n int64, err error)
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return 0, clean(err)
+		return 0, presigned.Away(err)
 	}
 	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode != http.StatusOK {
-		err := fmt.Errorf("the store answered %s", resp.Status)
-		if resp.StatusCode < 500 && resp.StatusCode != http.StatusTooManyRequests {
-			return 0, backoff.Permanent(err)
-		}
-		return 0, err
+		said, _ := io.ReadAll(io.LimitReader(resp.Body, 4096))
+		return 0, presigned.Refused(resp, said)
 	}
 	part := path + ".part"
 	f, err := os.Create(part)
@@ -219,14 +216,17 @@ func (c *Cache) once(ctx context.Context, path, url string) (n int64, err error)
 	if closeErr := f.Close(); err == nil {
 		err = closeErr
 	}
+	_, disk := errors.AsType[*fs.PathError](err)
 	switch {
+	case disk:
+		return 0, backoff.Permanent(err)
 	case err != nil:
 		if cause := context.Cause(ctx); cause != nil {
 			err = cause
 		}
-		return 0, clean(err)
+		return 0, presigned.Away(err)
 	case resp.ContentLength >= 0 && n != resp.ContentLength:
-		return 0, fmt.Errorf("%d of %d bytes came", n, resp.ContentLength)
+		return 0, presigned.Away(fmt.Errorf("%d of %d bytes came", n, resp.ContentLength))
 	}
 	return n, os.Rename(part, path)
 }
@@ -244,6 +244,3 @@ func (t *touching) Read(p []byte) (int, error) {
 	}
 	return n, err
 }
-
-// clean keeps the signature of a presigned URL out of messages.
-func clean(err error) error { return errors.New(ffmpeg.Redact(err.Error())) }

@@ -3,6 +3,8 @@
 package unitcache
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -10,8 +12,10 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
+	"github.com/mre-operator/mre-operator/internal/presigned"
 )
 
 type store struct {
@@ -34,6 +38,8 @@ func newStore(t *testing.T) *store {
 			// The connection breaks: fewer bytes than announced.
 			w.Header().Set("Content-Length", "1000")
 			_, _ = w.Write([]byte("half"))
+		case r.URL.Path == "/slow":
+			<-r.Context().Done()
 		case r.URL.Path == "/busy" && n < 3:
 			w.WriteHeader(http.StatusServiceUnavailable)
 		default:
@@ -126,16 +132,33 @@ func TestMissingIsAnErrorWithoutSecrets(t *testing.T) {
 	s := newStore(t)
 	c, dir := newCache(t, 1000)
 	_, _, err := c.Get(t.Context(), s.refs("a", "missing"))
-	if err == nil || !strings.Contains(err.Error(), "404") || strings.Contains(err.Error(), "secret") || s.asked("missing") != 1 {
+	if err == nil || !strings.Contains(err.Error(), "404") || strings.Contains(err.Error(), "secret") || s.asked("missing") != 1 || errors.Is(err, presigned.ErrAway) {
 		t.Fatalf("err = %v, asked %d times", err, s.asked("missing"))
 	}
 	s.Close()
 	_, _, err = c.Get(t.Context(), s.refs("z"))
-	if err == nil || strings.Contains(err.Error(), "secret") {
+	if !errors.Is(err, presigned.ErrAway) || strings.Contains(err.Error(), "secret") {
 		t.Fatalf("err = %v", err)
 	}
 	if parts, _ := filepath.Glob(dir + "/*.part"); len(parts) > 0 {
 		t.Errorf("left behind: %v", parts)
+	}
+}
+
+// That the disk is full, or a plugin filled it, is no fault of the store.
+func TestBlamesTheStoreOnlyForWhatItDoes(t *testing.T) {
+	s := newStore(t)
+	c, dir := newCache(t, 1000)
+	if err := os.Remove(dir); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := c.Get(t.Context(), s.refs("a")); err == nil || errors.Is(err, presigned.ErrAway) {
+		t.Errorf("no folder: %v", err)
+	}
+	ctx, cancel := context.WithTimeoutCause(t.Context(), 300*time.Millisecond, errors.New("timed out"))
+	defer cancel()
+	if _, _, err := c.Get(ctx, s.refs("slow")); !errors.Is(err, presigned.ErrAway) {
+		t.Errorf("a store that takes too long: %v", err)
 	}
 }
 

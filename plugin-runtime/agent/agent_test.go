@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
 	"github.com/mre-operator/mre-operator/internal/dataplane/client"
+	"github.com/mre-operator/mre-operator/internal/presigned"
 )
 
 // plane answers like a data plane that has a list of tasks, and notes what it
@@ -200,17 +202,21 @@ func TestFailureCostsAnAttemptNotTheProcess(t *testing.T) {
 		run       runner
 		want      string
 		retryable bool
+		away      bool
 	}{
 		"error": {func(context.Context, api.Lease) (api.TaskOutput, error) {
 			return api.TaskOutput{}, errors.New("bad unit")
-		}, "bad unit", true},
+		}, "bad unit", true, false},
 		"permanent": {func(context.Context, api.Lease) (api.TaskOutput, error) {
 			return api.TaskOutput{}, Permanent(errors.New("no such plugin"))
-		}, "no such plugin", false},
-		"panic": {func(context.Context, api.Lease) (api.TaskOutput, error) { panic("index out of range") }, "panicked: index out of range", true},
+		}, "no such plugin", false, false},
+		"panic": {func(context.Context, api.Lease) (api.TaskOutput, error) { panic("index out of range") }, "panicked: index out of range", true, false},
+		"object store": {func(context.Context, api.Lease) (api.TaskOutput, error) {
+			return api.TaskOutput{}, fmt.Errorf("fetch chunk 3: %w", presigned.Away(errors.New("connection refused")))
+		}, "fetch chunk 3: the object store is away: connection refused", true, true},
 		"long": {func(context.Context, api.Lease) (api.TaskOutput, error) {
 			return api.TaskOutput{}, errors.New(strings.Repeat("é", 5000))
-		}, "éé", true},
+		}, "éé", true, false},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -220,7 +226,8 @@ func TestFailureCostsAnAttemptNotTheProcess(t *testing.T) {
 			}
 			said := p.bodies["fail"]
 			message, _ := said["message"].(string)
-			if !strings.Contains(message, tt.want) || said["retryable"] != tt.retryable || len(message) > maxMessage {
+			away, _ := said["storeAway"].(bool)
+			if !strings.Contains(message, tt.want) || said["retryable"] != tt.retryable || away != tt.away || len(message) > maxMessage {
 				t.Fatalf("fail said %v", said)
 			}
 		})

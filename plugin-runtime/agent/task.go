@@ -12,6 +12,7 @@ import (
 
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
 	"github.com/mre-operator/mre-operator/internal/dataplane/client"
+	"github.com/mre-operator/mre-operator/internal/presigned"
 )
 
 var (
@@ -179,14 +180,16 @@ func (a *agent) complete(ctx, say context.Context, lease api.Lease, out api.Task
 
 func (a *agent) fail(ctx, say context.Context, lease api.Lease, why error) error {
 	var p *permanent
+	failure := api.TaskFailure{Token: lease.Token, Retryable: !errors.As(why, &p)}
+	if errors.Is(why, presigned.ErrAway) {
+		failure.StoreAway = new(true)
+	}
 	message := strings.ToValidUTF8(why.Error(), "?")
 	if len(message) > maxMessage {
 		message = strings.ToValidUTF8(message[:maxMessage-4], "") + "…"
 	}
-	return a.report(ctx, say, "fail", lease, func() error {
-		return a.Client.Fail(say, a.EventUID, lease.TaskID,
-			api.TaskFailure{Token: lease.Token, Message: message, Retryable: !errors.As(why, &p)})
-	})
+	failure.Message = message
+	return a.report(ctx, say, "fail", lease, func() error { return a.Client.Fail(say, a.EventUID, lease.TaskID, failure) })
 }
 
 // report repeats a call until the data plane has heard it or does not want it.

@@ -14,7 +14,7 @@ import (
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
 	"github.com/mre-operator/mre-operator/internal/dataplane/auth/authtest"
 	"github.com/mre-operator/mre-operator/internal/dataplane/client"
-	"github.com/mre-operator/mre-operator/internal/upload"
+	"github.com/mre-operator/mre-operator/internal/presigned"
 )
 
 const (
@@ -33,7 +33,7 @@ type pod struct {
 	proc *proc
 	nap  nap
 	data *client.Client
-	puts *upload.Client
+	puts *presigned.Client
 	job  string
 	role string
 	// slot is the ordinal of the Job.
@@ -45,7 +45,7 @@ type pod struct {
 }
 
 func (r *run) newPod(job, role string, ordinal int32) *pod {
-	p := &pod{run: r, proc: newProc(r.ctx, role+"-"+strconv.Itoa(int(ordinal))), puts: upload.New(), job: job, role: role, slot: ordinal}
+	p := &pod{run: r, proc: newProc(r.ctx, role+"-"+strconv.Itoa(int(ordinal))), puts: presigned.New(), job: job, role: role, slot: ordinal}
 	p.data = r.dial(p.proc, authtest.AgentToken(r.namespace, r.eventUID))
 	switch role {
 	case "ingest":
@@ -146,7 +146,7 @@ func (i *ingest) unit(n, frames int64) error {
 	if err != nil {
 		return err
 	}
-	if err := i.puts.Put(ctx, to, bytes.NewReader(body), u.Bytes); errors.Is(err, upload.ErrExists) {
+	if err := i.puts.Put(ctx, to, bytes.NewReader(body), u.Bytes); errors.Is(err, presigned.ErrExists) {
 		there, err := i.puts.Get(ctx, *to.Existing, 1<<20)
 		if err != nil {
 			return err
@@ -230,11 +230,11 @@ func (w *worker) render(mp4 api.Upload, jpg *api.Upload, frames int64) (*api.Med
 	body := fmt.Appendf(nil, "%d frames of %s", frames, w.job)
 	proof := &api.MediaProof{Key: mp4.Key, Frames: frames, Width: 1280, Height: 720, Bytes: int64(len(body)),
 		DurationMicros: frames * second / frameRate, Method: api.MediaProofMethodReencode, MethodReason: "a test"}
-	if err := w.puts.Put(w.proc.ctx, mp4, bytes.NewReader(body), proof.Bytes); err != nil && !errors.Is(err, upload.ErrExists) {
+	if err := w.puts.Put(w.proc.ctx, mp4, bytes.NewReader(body), proof.Bytes); err != nil && !errors.Is(err, presigned.ErrExists) {
 		return nil, err
 	}
 	if jpg != nil {
-		if err := w.puts.Put(w.proc.ctx, *jpg, bytes.NewReader([]byte("jpg")), 3); err != nil && !errors.Is(err, upload.ErrExists) {
+		if err := w.puts.Put(w.proc.ctx, *jpg, bytes.NewReader([]byte("jpg")), 3); err != nil && !errors.Is(err, presigned.ErrExists) {
 			return nil, err
 		}
 		proof.ThumbnailKey = &jpg.Key

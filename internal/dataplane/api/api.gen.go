@@ -1558,7 +1558,7 @@ type Task struct {
 	Kind       TaskKind   `json:"kind"`
 	LeasedAt   *time.Time `json:"leasedAt,omitempty"`
 
-	// Losses How often a holder fell silent.
+	// Losses How often it came back for no fault of its own: its holder fell silent, or the object store was away.
 	Losses      int32      `json:"losses"`
 	MaxAttempts int32      `json:"maxAttempts"`
 	Plugin      string     `json:"plugin"`
@@ -1583,6 +1583,10 @@ type TaskDetail struct {
 type TaskFailure struct {
 	Message   string `json:"message"`
 	Retryable bool   `json:"retryable"`
+
+	// StoreAway The object store was away: what the task reads could not be fetched, or what it made could not be stored.
+	// That is no attempt; the task is tried again later, within bounds.
+	StoreAway *bool  `json:"storeAway,omitempty"`
 	Token     string `json:"token"`
 }
 
@@ -2201,14 +2205,14 @@ type ClientInterface interface {
 	// Corresponds with POST /v1/events/{eventUID}/tasks/{taskID}/complete (the `CompleteTask` operationId).
 	CompleteTask(ctx context.Context, eventUID EventUID, taskID TaskID, body CompleteTaskJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// FailTaskWithBody Reports that an attempt failed. It is tried again until the plugin's maxAttempts.
+	// FailTaskWithBody Reports that an attempt failed. The task is tried again until the plugin's maxAttempts.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /v1/events/{eventUID}/tasks/{taskID}/fail (the `FailTask` operationId).
 	FailTaskWithBody(ctx context.Context, eventUID EventUID, taskID TaskID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// FailTask Reports that an attempt failed. It is tried again until the plugin's maxAttempts.
+	// FailTask Reports that an attempt failed. The task is tried again until the plugin's maxAttempts.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -2930,7 +2934,7 @@ func (c *Client) CompleteTask(ctx context.Context, eventUID EventUID, taskID Tas
 	return c.Client.Do(req)
 }
 
-// FailTaskWithBody Reports that an attempt failed. It is tried again until the plugin's maxAttempts.
+// FailTaskWithBody Reports that an attempt failed. The task is tried again until the plugin's maxAttempts.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2947,7 +2951,7 @@ func (c *Client) FailTaskWithBody(ctx context.Context, eventUID EventUID, taskID
 	return c.Client.Do(req)
 }
 
-// FailTask Reports that an attempt failed. It is tried again until the plugin's maxAttempts.
+// FailTask Reports that an attempt failed. The task is tried again until the plugin's maxAttempts.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -5564,14 +5568,14 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /v1/events/{eventUID}/tasks/{taskID}/complete (the `CompleteTask` operationId).
 	CompleteTaskWithResponse(ctx context.Context, eventUID EventUID, taskID TaskID, body CompleteTaskJSONRequestBody, reqEditors ...RequestEditorFn) (*CompleteTaskResponse, error)
 
-	// FailTaskWithBodyWithResponse Reports that an attempt failed. It is tried again until the plugin's maxAttempts.
+	// FailTaskWithBodyWithResponse Reports that an attempt failed. The task is tried again until the plugin's maxAttempts.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/events/{eventUID}/tasks/{taskID}/fail (the `FailTask` operationId).
 	FailTaskWithBodyWithResponse(ctx context.Context, eventUID EventUID, taskID TaskID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*FailTaskResponse, error)
 
-	// FailTaskWithResponse Reports that an attempt failed. It is tried again until the plugin's maxAttempts.
+	// FailTaskWithResponse Reports that an attempt failed. The task is tried again until the plugin's maxAttempts.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -7961,7 +7965,7 @@ func (c *ClientWithResponses) CompleteTaskWithResponse(ctx context.Context, even
 	return ParseCompleteTaskResponse(rsp)
 }
 
-// FailTaskWithBodyWithResponse Reports that an attempt failed. It is tried again until the plugin's maxAttempts.
+// FailTaskWithBodyWithResponse Reports that an attempt failed. The task is tried again until the plugin's maxAttempts.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -7974,7 +7978,7 @@ func (c *ClientWithResponses) FailTaskWithBodyWithResponse(ctx context.Context, 
 	return ParseFailTaskResponse(rsp)
 }
 
-// FailTaskWithResponse Reports that an attempt failed. It is tried again until the plugin's maxAttempts.
+// FailTaskWithResponse Reports that an attempt failed. The task is tried again until the plugin's maxAttempts.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9543,7 +9547,7 @@ type ServerInterface interface {
 	// transaction leases the caller's next task; a repeat leases none.
 	// (POST /v1/events/{eventUID}/tasks/{taskID}/complete)
 	CompleteTask(w http.ResponseWriter, r *http.Request, eventUID EventUID, taskID TaskID)
-	// FailTask Reports that an attempt failed. It is tried again until the plugin's maxAttempts.
+	// FailTask Reports that an attempt failed. The task is tried again until the plugin's maxAttempts.
 	// (POST /v1/events/{eventUID}/tasks/{taskID}/fail)
 	FailTask(w http.ResponseWriter, r *http.Request, eventUID EventUID, taskID TaskID)
 	// HeartbeatTask Extends a lease. 409 when it is lost.
@@ -12698,7 +12702,7 @@ type StrictServerInterface interface {
 	// transaction leases the caller's next task; a repeat leases none.
 	// (POST /v1/events/{eventUID}/tasks/{taskID}/complete)
 	CompleteTask(ctx context.Context, request CompleteTaskRequestObject) (CompleteTaskResponseObject, error)
-	// FailTask Reports that an attempt failed. It is tried again until the plugin's maxAttempts.
+	// FailTask Reports that an attempt failed. The task is tried again until the plugin's maxAttempts.
 	// (POST /v1/events/{eventUID}/tasks/{taskID}/fail)
 	FailTask(ctx context.Context, request FailTaskRequestObject) (FailTaskResponseObject, error)
 	// HeartbeatTask Extends a lease. 409 when it is lost.
@@ -13935,187 +13939,189 @@ func (sh *strictHandler) PutReplay(w http.ResponseWriter, r *http.Request, repla
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"5L3tchs31id+Kyj+p8pJPW1Jjp08E+nDU44tx5rxi0qSJ//a2LsB2YckRk2gA6BFM1lV7dXshe2VbOHg",
-	"pdEkutlNkU5SO19GMbvRwDkHB+f1h99HE7EoBQeu1ej091FJJV2ABon/9WJe8dt31WIM0vwn46PTUUn1",
-	"fJSNOF3A6HQ0MU+MspGEXysmIR+dallBNlKTOSyoeWkq5ILq0emIcf3ds1E2WjDOFtVidHqSjfSqBPsT",
-	"zECO7u+z0QvBNeMVmHdzUBPJSs2E+fLNHMgvE/fzL0RMiZ4DKekMyBimQsLRKLNz/LUCuYom6YeM57Wg",
-	"n98An+n56PSbb78LU1FaMj7DmZzfAdcfLl62LB38z12rj77y3TNcu//PJ5kZT4M0I//3n58//m/08W8n",
-	"j79//Ok//jZKTecNWzAd5rK2xAJ/jL+cw5RWhR6dfntykjW48PQbwwX62XLhyYn5PTDlSZIpl0U1Y/wd",
-	"fitJjBIf6E2Kp+uk2FzuFZQFXbWTX4bfvxD9b6i6bZ2Ntj/uthFSNL83Q6lScAW4FS+lGBewMH8acQaO",
-	"okDLsmATajbIcWmf+I9/K7Nbfo++/DcJ09Hp6P87rvf6sf1VHftx8YvN/fbTnGqyBK7JUgo+I5TnZGn+",
-	"TQuSC/LV1asX5Ptn3/7n10dIHzei+eDzKmfiRtLJLeoUKUqQmtmFTOaUcyjUOklQKtfJkI0mIoeJeXaN",
-	"IdmooHxW0Rkkf1R0URZwRTX0/I7SEujigufwOa15DNUp4yAfKcLMY0bb9BhYezI0h3zyeEwV5ETcgUQ9",
-	"Rg3NiJ2G6jX2fSxtP7sPNVfi6dcgSFbz4FMYVYz/DRNtJvwDndwWYpagAlW3imgjAVQC4UITDXLBOC0y",
-	"Ml6RUojiiBhaLSinM5BEsd9A4er+IcaKTKVYEKbN4poyYd7EP2ieM/M1Wlw2HuiUYCEKP+dNGRbyFiRO",
-	"zU19Tu+AUGL27dEosXwJPLfH3YCPLoW8HfTKGu/w/fDtJFdWLytJ7arWt1TOjOCPK/8rcKNVfh79sLqe",
-	"CGkYfv5rRYto3Hqj5G7Ua5gInqd3ZZeiykZaFCApn0CvIU62yvH6jBJfyJpLTtHrxZxyqxuatLplPI9p",
-	"hIf8yB83SRJxd+wlf1AlnbSoIPg1qfY3KVixPDHCGlnMcJmdvn0j/r6bZDsh3jCl07p4Zv9kGhZbt5oj",
-	"6n34DJWSrpAU8Flvaoyf5iDBHBczQQRfV2pJaqyt2s/QfSG9QGOCbq6tEAry57rBg5xqeKzZAkYJPsNn",
-	"f6x206Dit+f20ftsNKWsgBxVY09uF+5QapLqQpMJXQChUw2SMKOncjIG4CSHSUEl5GTBlGJ8FmmtsRAF",
-	"UG5GLaWYgFIQS1L0s9Luq1uXdo1PGqnkTPdb0xrPHB39R92K/YDxVJvka2XuS9CUFSnxdZzfuigUWc+j",
-	"XqJupuS+mxD3QJteY33gTG+OsiHp1pPyVNLdNDkPwtqkCfD8LZtI0Vcap0wq/Uo6FdfnBfNs39F58B17",
-	"PKw0lXrA5NcI6L7VHCeLCNJYbFhIK4VbVGbknm5okCANPbWpl8wuubBDtc7yLeSMtlis5ndnrxFZccI4",
-	"obUdSwohbhWh+og8Hytj5k+FJOOKFfox4yojyzmbzIkEmhPFZpwWatNy678Fa5Vp9G/B+FZ1dOOfizfc",
-	"utZUBH8y9qcZ94zAotQrssSThwuyMPRB1YrRgb7b9QqmvXdsWI+fZiuzri0ZH6LJajKqerCE32aMbpRw",
-	"6QMlVhzKShNRoQ3++fFMPHYTNU7j0RVdvgWljE/Vtlb/0fYl+oPGG1iiBG5cDjyOzX40/EGLEE+zpMX1",
-	"omBlQrVJKWR63/FttHtLJW61QkyCEd2kmnp6enzsafX28tlRykRYUHn7L5DKjdDD/ROV7ju3Ugox3fqw",
-	"kedLfDI4K8PMHAWzBXBtQxmbv67z7xJ4bn4zJrL92CgbvcJjO8k7Pa8WY+7O6w4S/+Py/MckjYPD3IO6",
-	"d1Qy2sNmK1j5L/fopl3tyVEPlwVnOmZ4bdBgpMtwNrkNClZe8LJKHB795fTf5WyrmioLQfPdpHJRPus/",
-	"/AAR7pathmhs2qi7nAst0ZUTcwBwlDN08MicKnMaYJClZ+BmuI2XPDS+uJAG4UycTDEPrBS0SfDhrR+j",
-	"4x9g/ETUik8byWaMU7M6UWq2YL+1qKmXMGEqGU3pv0kHbAwJ1IVlNzUuxmh6msjd+4veAk/trQ5psu/4",
-	"WYSJpkj+Egow++tSFGyyiql+ZRwl/r7SZYVChk8CHhnmhxYG2NGCwbAW0xIc0mpCwoIybkZJWz5MkQKm",
-	"GncCWQqZq6PRKa+KInUWaiHpDKLgehczr5tPbwSuBLcU9PNLERHVUcuax3XktWsajWAnzd+A9vm61nit",
-	"dbPRwJ8JkWMof0I5GQPRkkFO6IyyfgGabAR58caZUc3tvimQa5oQPpdC6jeRDbZpYTkDtC3etkMgriwo",
-	"f03VvOXHasZ4gno25aXIci4UEBezILkAhZHvpZC3hCrCNFFzURU5hsD5ED/DfuE10ELPU9QqpZhJUKpH",
-	"Csc+19AzzdU8N36fja0T+wwKAyVo0lghYXZlc5zQKmmbKVHJCZzzfGucaY2Y1og8NWewOYnICozbOdHs",
-	"Dk7xmLYjGzdVHZGX0u6gUxsIU8RYnnlmie729xF5IRal0TMozdYixcSET0ocofe/bsXajxol5T4yykZ+",
-	"pG7L9mHKIhupSpXgSdekzztBNFW4tjk1j3gfbT9WUjrAnI3uaqOxOZ8rpkCRJdNzAncgV8TGYXeJ4LaE",
-	"qmtjOmzPSOKzoAubOi4mYj39lJ41fKxkQslGCiYuATh59vcEy+vt5AXpGuX0ndCvRIWhePsPH7gEOpnT",
-	"cQHh386dp2v/64WQsirNsfRO/IvlIEbZ6ILPQOlWkVujpJtMrSOT6waqKwlXVZFYO9U2aQIdqjD50xLY",
-	"bK7TmZ2okGBrHUG8nFAyUM8qfKhjZbLFt9olhJIDyhKfsAFJEKu2r0BVhVZJvR3o2D0M5XaozmDODysX",
-	"uLHhzQyVpaz4I0XEkrvfCqr0GaHuv+yJ5YI/7uR3StOrlf7xSR+ySqzzQf7a0Ox2kBbv9CSib56Ia4xN",
-	"CxPk42R9Qu02bFnW+5JxwyPjCHivo/8rEu4YLG1svFGKtK00ZqsTsCuFG16BI3KYZRcN067iMG8w8GN3",
-	"jxDj+vvUDqVZvagUpm8GuP8PCW//cQFqexZdl7baJkG9rvR+wklIGzo3wdR7hFYdEVZFVRKc/Qn5mdFx",
-	"4b/njM9sxdEe7SHO9KAs2XD+/BNWycShLNrS5K9eLUqYYb5FRSbxGSklGM3m/DcbRLW/qaPRNqPBfLCx",
-	"4KzJTc+pLtF4Q8dQtG6tP9EhajVY/1lc2xf2c7i1HljRAeUn2OOEegNUpU04WJS6b/WcV3ud2UFm3VlF",
-	"BDf7cUkVmdBKQU7GqzNygmLHBYee8QHm5WRbft0K1H0WinK2vfBP89x9NioMbYbpo4XPk249AGxG1RUM",
-	"2EO2x6INl0Wlh01Ki2bArmUPh+JSV/0T9LqwsTsvE2uE2ZiUZ02ruF3BrxWoruNzI6oQWZw2EYupRloU",
-	"IMlcFLk6I/ivGIsy3nkpYQpSQt5Tmswg1kxaV5rGZ74FDMF8hZXgIn+kMATz9RlRc2Mea0FKEGWBojvQ",
-	"zBK8WKFAJENrt+DWZNNZym0os4eK1ZlNP5g9435fYLhtIhZAKF+RhZCQEQmayWa8qAdBFvTzhX3clm6v",
-	"ay4hc2+LJnY9cuaRIqoQ+ohcF0IrQsfiDpBxS8o15M7XsMEUUeSGjPVcB9X2ZVjb2ac0Et1Myjp3UPA1",
-	"n54MKinEOQRRan6nYzPY8uvN3VB41dy1Jqu/bZbA8H2THy8FB4yIYegH5YQpLFUlS1YUTWk5izcW8Fwd",
-	"kStkyen6D8ZFFNVsToQxo1Rde+dDGEaTjrLRRY6xipc2am0H2x6E8KtpJduN12lNmvVVdfhYcvAoarzG",
-	"jtac/nPuzCX/iE8+YxR+XSekQkBr0wufSs0Qcz1pi1dTqc23qXXLM6Ioy4meSzB7bpUorJkOKMlaDDFl",
-	"NZukNNoHvpS0LCEn35+Q29e/kcub613CfVNXXWU/E+aWpFddypDO5BhDxFc4ZMRYJaJC/cRsanfKrGJf",
-	"s5CqnIlrLHfvS5PxSvd+1pcnD6uyG1I0N28Ptm0+fAurljyKnou8maQDPhE5JGPb9vGr9ixlyBv/s+WD",
-	"S5br+S5xB7OCQCE/TqCCZ84G4cMS1yafkrR3sLSuRkdItKP/wHbybIzaKLVsiu/550lRKXYHZwR+rWhh",
-	"TlAdFIHNvJSCcY2izBZ9TesHlki2V0ZGZEgR0AeuEs6fL82NNOmzk++/S8jYNIq5eaF8w27xEGKqsH89",
-	"3n4EhXEy//n0lF0cz6hllSyUfWF2Q3PqT06+eZYqDR9YVbu1xkrq/h9/KNOjuF67ANRzygJpusj6ZaMB",
-	"3CiDsahSaW7nxCvXBIrZQFtFj4ZRQdkCciI4uFw4tkqSuViSKZVkYaSDLKixsu765247Igd/vcjFPsPy",
-	"6WhHxL8eoQ9Dm7YmvEWJ+YxLKczpjzYVd+YcudB1ft4mLMlybp6q68Awv5yuYt69A2pSsFL1YfgLfNAY",
-	"EZIyfrM9ZND9XexA7vNd2+R0n41mtNz8apPMr8WSFNjuafx38LaWraNmihjfyYUi3YZjWDqQalMZuJ65",
-	"K9LobNpN9IFidDKRVKcLCF3iKKdOAZgXVEt972e3s3bnik8gDZiRfyU9qdYSlXNMzccDGfHOSLzBCPY8",
-	"DKhJidVSFGr45u/JApUJILMx93LVo8XoilrzKlJ6QwjlVUpHcUqfFdqMvFeWxii+Du82J/L26vyRwioy",
-	"lHjbVmBeIuYtdNFtX2tGVDWZGyfl3fub/3H+9ofzly/PXybn2cw+bCq5mWTmvHL9FzaqRiWQSaXPzGbL",
-	"2R3LXV8taq6k8dgtpFhEOi6gs+t2s1m0MdcXgmv4rEkYy/KoVrZoU9gykkSr7dpJMrclIOD6MR0zN7IV",
-	"jUzG5nZNqbi0uvVqO5bDeq+1HUsvvKrvSBpv5qji/HAig+VdK9WjdjNZ4NoYo3XqvvEnFcddVyLrvUJi",
-	"imFcseQZGYNiuT1U6czFUTb7uRM+ve3FxlZwH+3iZqNjb5L2rTtmn2kMKPvZ2BokmwmEQkFGtBBr0Zun",
-	"36Q0pxRaTOxcgsdBF+OcXlXc9Uecf4ZJS7kXlbr3aWnjEVLZCRt70hyUbjG1EhOEqlurSoS83eGMXFK5",
-	"SPdBTcRiYWxfpsgtR0Yp4bu/VFWCvGNKSL8pmbY1n7g7kdkK15hKsqajqYG4aVK1ieH5XbJvcdfaTmsH",
-	"tv02k3TR7oL175np1aHdWunmJ1JP10+gjUiXwYdYqxBGi+u6/eDEaKP/2UYcXYqGmv1rBM9wvnAhYhZZ",
-	"zNjoZx6S1g9Lp9uxP5C1mOe+ebDWI/Gmpn4XNHVL8oycFFSpeNv66q9RNrqO9HVwR0chTZ3czBPBp2wW",
-	"ISh0RXo2F2b58chYuYiq42ojzc52nsgjhVAe0pzMSVyJSax+tzoK4eFQpabe82HF1jPgIFsC4z+G37yV",
-	"dRkdAJgAdp5Wz8BUIcTtmE5u2xJmRk8uKF8RoLJgIF227JHvLHUdqhwgVz37cxb083Ob+ByUA77Bf64F",
-	"y9diImZNOjYqckgcZ8/zXIJSdXulUMDJW/Nw2rcwv3gIpXZzt984l9HJtknp9XHMmaBKcQvmBGqURRcU",
-	"vff3JfALPgUJfALDQDAEj0ptE0H8qSgKsVQ2I2q5PKdqvSPhiFzfsvI0alSdGb0k7PkkKk2YPsIib5Sw",
-	"UwtE5HaGecxoNZ7X7z9SkR401rO6ZWUJuR0ED6HTyFQ101ExZcx0XDn4C5duDy8mCSSw++VlTYCHmNZI",
-	"OTuiIgugPPOuR71VFV0pokRS2bhXhymMUgq/mfr7ivjOmq/43ebYEu5YutQ8ln2j9qQoCpBX7vm0Qtpc",
-	"yvDqi3X0AHtU23MnVhX1kbd+isSauSZ5ouoi1lTxhsk2zvMNRdpQ463WgmVCyqzHX4j5dkE1nBJqaDxl",
-	"s7e0dFUbt7BS5O5JRu6+ycj/+V//GzeLMQNcdb3KyMKl3bYb/hM/eKqstVWnrCHDdVtZnlHhS21UqV36",
-	"tcwqK+DD1Zvt9px/MP2BqHenq8egvyJVjE9gQBv3eqP2tbEoXS9BNnohqZrjX8Yuz99XentiZa0xw6/C",
-	"T20bHa6gFDJh2ndV8DglZlVxKfId6nQiYm8abqU33MQyNANmPRo/NqhrnFfbLPRwOoc6lHVKt1PY50Y2",
-	"iNvRtCHrd3rpc5ciTaUU2rqszfF9ZwyoXQDrNnIHfsJJMiRDCrY64Ayd6TPivOrjd8/fngcf20ccQjCh",
-	"dseD7YY1N/gWLVydY4QN+ZX9yv80o311/LOFifz01c+P3V+/n2RPT+79v3/9X1//19d/S+3YGABu07Mr",
-	"xOTWxo/6mNtAVe+HjWO32iVz6OfkhwjfTTKobotbPxNySJ1NStNxAXVs1XnJDSvsgt/RAt3qD5xWeg5c",
-	"swnVFoNCyDHLc6yAjPqxzPlWsIkeuXqkN0KZv3+0ZU43QryhEpXaB07vKCtcy9aFOX95G0heyHInFUXV",
-	"u96T6WSsYr0ICh8LY1sQxzaihxbRREpLOTXVT07sK7YPYOBLb5Jdn9aGsTsvAjfTc1i1w5udkoAPhmIx",
-	"tY6/yjBIgRXwURKg9wzfOriZIau6jDHV+rxVsHIgyc0bAVdlwDs/YaFmbwUAxdCv4DuDvuLZEppph71m",
-	"XNDBr0RR95412gXjsHstxdoW2RSUrLnx1qWvsV/W1p6gYGqpTQFYF6GmEG4sucnXdclIaZiQsEtUevDB",
-	"sMaICDccDHkD6A19r7RDdAVQtNSmDCqsG4bAMxBPx01v016VoESBqKYZ+eni5c3rz6/PL358fZNODFM5",
-	"yLyD4pLKlpqVDogEGSNxJ13vw5WbPKCuMAYIj3rMHfUThYaJEhZLYctfKxJtIndJpf5CWDLdxWWHaSWM",
-	"i8gigKH2njFDkxaYk3Yct6ILGWQneDS/m74A1tm25v0wFf/hNNmM0F5VLjOfqGy+GbB3xg3Q6E5MmfpJ",
-	"X1jUtuG9QTagt7eGJGgECr97ti1r0QdidLfEYc2PLVHSerrfb9kj0YUQiSRgtLAs5mRE0AbDmlNsl5U2",
-	"/CSHb5XEh1wRoJO5N6QxvIo4UMaDHgwTEJC0EufKTsXyndI3WD66YnGpMPm2IzTgIw86QxUUMBlgS6dh",
-	"dH6iTKOLFNfYsKJwsDnvxFuqJ/PTuG3axi6O7NNWlSGqDoc7kLbPaAyxy+2+EXTghj50X6k1owO16tCT",
-	"A9Ln0SZq7BgfKguETDQE1CH4WvrTG8f3AqxVEosFWMKFVPVUVDzPiIiwBB8p4i2ERPPJg9oJelsAvnph",
-	"+8OpDgBb4r296t/S6eBIgNdaSMjboo+98R+uQMvV0A7W97xY2UoknzXErs6+nc55KrCFES2fzXX9lrZ9",
-	"T9GFC3jZ2huHSgnTKUx0hgnMGbgeWsrVsgbvtaVFvlMk7hn45u9bI+R1jLht8SFMHlafABf03dBtg5gn",
-	"dmkZY3kXP9NtO4jw14r/h1eT1Lh2mbu6ZtU407bmQyXgGLvECfyrmZ1ocnlVor5n60UoPYy+ZNGdwkbf",
-	"KNy9eRvKGeFiLPKVIWCz69fWEWGQPAaKY9xd5tJyh4oDJRzYL+wAvtKlkjagr1prC3GZZ4T6yD9OfM5m",
-	"c/O37YveXN7gpuZ1nepmXE8vpkCK9757Y5/daAiw3dHAZwG4w2UZfQKNLgw1CF06pRLfl8DNqWoLOyii",
-	"vuT22iBfNH1i/vefj0+SqmcAvDcdQ9FyW9QYCt9ztQ9c7xL4MHI2aoSHNPnUsb+EkhqEQVsKqSG/bvaT",
-	"dRQQurwpGg1Z1O5hHAbFsV34lLy9Og/5NCznVaEha+UUxBCL19uhLiYaYqFbs6poPjYQulMLbnKuYQI1",
-	"K6qtKMWC0xSTjn39vLGLd93hG3xZEQxpTcCVRzttjkYFOpxJXdwVLeoI8mwxDd1K3/j9tj811rstMuz1",
-	"7Z2nO9JgYrnuJaEnSQ5uLre1/vW2lDf0Sldz7AO08ZCYZtwS245pl0B5d0VxoesKrzUxlp/evTLBR4Kj",
-	"SGff/lhH2w9lngzL7O+A93ryJWjvEL8N7TBuPwQkUoT4+rStsbm1h53a+2HqZkofOWKKGHWKrZcLuiIF",
-	"AzKGlXCVmLap37YjECXIlMoHeFY3yGbg4euu3cg4b4Y2KkzUVptzWPpHj0YH6KtunCr9lMNB0UvXIHxt",
-	"MQ2pSgs+4F1c10hnJm93iaFVaJeO6ftIObyCApQiT8iC8UpD1nyhoEpHLwDPm48PRMPu6AGftqMaOfDo",
-	"gBSNNiYXCJzj2xlqTJ2zxiqVgzkiY7BilKcbH+pes0HBTOHS2j01+i7N4x6ncshn3CvnHdufhyAG8th7",
-	"A55uZ6S+ZMODNfaGiNsful4C43KDU152Uuvu0Y5+jeCLrmS0uW0dnON2CMbkuF43J2pUA15MkymvrEJ1",
-	"fFlig7YV/p2xelrWvIF1vplD0NjxM7kFTSaUc6HNFqoUYvU0rgrOiL+JwSof9BJYfe+YPVcYDpPU1I0I",
-	"Ybvu7CF4W8slBxRJ7h3K2M0gxQ/E7GoDg2zptxFTDXG5o+u56NleM4SqEwl0YJwgr+B5IoL3g/Ux8bhi",
-	"9ZUEARM/cVFF952erbnmKeNMzYdNuq5kbol79KDVTliXg2ZZCKWgUyYQ2iEHSaZQFESxwplIB+m66txy",
-	"NF8NuruszzWmhnohS6cqu4e6Ah2orty1SmjeIMY6ZlczUhaU25gVZpceeGVZKmbhUD196MJrgw014ZeS",
-	"1ft+vbfEsb5Ng7RdpKqddtlGVbvWIcg+NzIJg4zdqK+EbAnhU+JKjy00YuhdrQ+SIZH8BJrqyK8jmkob",
-	"0QbeJNESgpCg5QprjdMYAEPgEePWjHrctvkHj2PdvaMTXawcuAvifTqzwhDokSJGLLFxEDT5Cg0oNLDr",
-	"rjoF+utEC5C7u3Hb3V8B/HfqO3v7lZHI+kUEfN/6WgQL30SL6UTvjCGv10FduiH+G/hYrpK2T2FBeKGB",
-	"i9LDoA/fum+RgH+u3XnuCBeRvgmCIaKmak+v2oZGBrtl+SudkrEF8+mDR8OCWtotFGZefx/qMddyjIgT",
-	"lEhnTAklji5DAcNswHQDxTcB49sLsLpZ7uYvYd8KS+uz5OtZic118jqw1nupa8h7fRYbtSolaO3FtPcM",
-	"arzHPh9Xqaj9WlI//FZj3MiK29t0o1CCmIYGd480NkQ6oin0AHqOQeMSVItgIKSrITA6vKRq8LxcNLMX",
-	"Mdsusnkf0G/l1suH28/DXshFqfxJB1iRYaQCfUrMA5kDv1Zo87kTWh0RzL8gfnk1LtBxqCEgfOFDN8BR",
-	"O7RxbbBGSrq1+SrzFw26jvZwi35aCUeRlrZq0v7a9nldt5i63i9954eLAjNlJfAMLYqxtTxyqima2JCO",
-	"um0JhCgMDLjQcsfA+0bdZdgBErPrhSgNj97Cb79Rbuj9KZnINq91JOktutPNNojmy5vrZmGQowNSq+d6",
-	"5UC0NkymvBC5vR9mf/C/8ZLdrBK1+Y7gayTMGkKc3FpylYQFdx6UVQI5y21zGYYEwn0Fyeq+AZdv4HYY",
-	"4t22Bys6Ag/D4wMRIH1A1/GVnK5b8go2Oj1bPJL67onQ1ezHj+ZWEyPFJH/B0lpH7BBQbqacTcn0qj97",
-	"hpUll2Iy36GgCXfoqwFw7vhC0AEPQxfvbsZiuXwV3h1yB8W65m9DIS/pqhA0v379/Jtvv+uG9vzuANDH",
-	"lmUNimYOb7wdCTniVwRLXpNqXdrWV+kRy9sk3QGoryXcHyJc/WVlO33aZn1wRw6VwO6OnG9kSsB9/IHb",
-	"rz9ef/JisMtw89eP5zfb7/qykm1v/GqIfEqkk0S0PYqb0vmZKZ28cRut+oozfRpdU/bj+Y0xTzABtKAr",
-	"MgZvoFQ8d3njW2NOF2jaZkQLTC8a83oNLDQ6AoHmrvRzR1Cl13YEh4kogbjpGkN/USlMX6lmsUBNmi18",
-	"688Yv44U/f/lnJPrpUXQWedCGXpINmPZd7SoINznhevB4l4ullEBB/Dwq7F4kLE93LEEUk+fwvMuL66o",
-	"WiBbOCztYrbOqyU46hqu7Ce2kbk1qVhJ6Up0t9HaVvFvUjkgK/alslqied/nBn/3ZNfqEsWHO/rON61+",
-	"cXznebf3W3/6U+pRBZNKMr26NqeBnZ8Ceccm8HyCt77gv+CPhixAbdTSDTTXuhzd36OHNRUpz4lplTnM",
-	"wcw2OWQ+K+piT1mI4mQEe+hxodggb5QZtv4ovOTdNl59uHh59JE/LwrsykAMOo9EH3UIWTQtq/6JvQvH",
-	"woIhaDS6Gpse3BnB23PMux95lbqYhzzHiwuMT+2CKr5Y54xQ/OkxYuYpAr6K6+gjf4HNKMoouZxQct0g",
-	"MMHtUwc1jGcFfALkl4WEI4xGHhunGn3qX44+mp1WsAm4G7Kshhg9L+lkDo+/OTpxCs8yR50eHy+XyyOK",
-	"Px8JOTt276rjNxcvzt9dn+M7NUbK6O3VOXlfgqRayMibj679Ph3dPfElNrRko9PR06OTo6cWvGeOMnRs",
-	"L7P/zfw9A22hml1T2UWOQJjagXhhEBIv/MI3vzk5ScHs4qY+smcLIoG2mTVhsONwA3wk5qPTnz9lI1Ut",
-	"FtQ4qKOf5qDn7mRESXDtP7akl86Uu/87H30ywxzjudm5qiugOeP2LvXtC/tBmFP3i60qQDW68hGsJwfg",
-	"BIHG6ptyzsi3J09JxTUrzD/yFmrcPTm21z2oVooY8/WFewbb+ukC8Eb5059tl/7o1wrkyp8epyOscBvF",
-	"OsxqRmuudvtayZaR9Gfim+jiwQMfTrKHXIP3Kc18Y7a7w42WZcFs1/3xv11Yqp5GdzWiISf6Bah6U1eM",
-	"WoLvLFeRJFF/pYe/3IUSBb9WqKHsyXREfsI88XpRGnZ0Go05Z1yfeeHS+CtGb2XlTE4nWTRfMF6LFnak",
-	"quPffWfqveWPh7hpytlL/PdzB2LfQ85KUbDJqlPQupuvCzAfv7TDtMpZWUmXLm77yobFcUjZ8dN2ZRqb",
-	"4vPaXc+DoVz3MBpaGFl6uEBZPqlwZBOloTSHu/n/xl2LEkqg0b2mTh39kgtzDJKbEIPFHwugd2ZYosVi",
-	"rLTgkH3kHoe9MFJnHlONewgfKYtQNwNNnj05OSI/mTP4F2TZL/ZqU/zdmBIzweFrIsXS6lBrQeEdj1oI",
-	"eyivi3HWekZ4MT0Ym/EDrTy+8TtxD/z08hL46WUl3thqThHm6H5jZ6Y+WT9i1/Hh4uXo/lObUjieBOTr",
-	"jgPIYboO+/obtsDQyNYHX/hozIH1fsVv29S+g3wzbgEq5Z1Z+wV5dvw7/v99K+/OP5cFZfxFXaZ5QMq6",
-	"Gq3WI9XM4eH7JdzcbFSNOTXdNTM8t5dthDtpmc4sWEh4Egun6gpfbAd09VkJ+2x3tvWQd7OEd07OOrjs",
-	"72xp35juJpi/9r4sWNm6LdGhNceb9XEzX+5oLXGf0P3z7tRcLHkhaP64kra4YOdPZKNSqIQcvGVcv3Rf",
-	"+XD1xtlKoPQPwqKn7oVJ4Rbj+2aAxFhj9wcUjrqHoUWx4E97UCvNKDA2YnFnpmxcvpx25TaZD3nRpZuF",
-	"1Ocv3/Qzt0Mt7aan9WTgXTw9NrOGz/oYz44mp9ajxUmOFEzpPbDkJjIz65YnY6K+ePv/k6ffnZwQyJkm",
-	"HjIHv7tXRd6+q13x4Bbe7sNKbUYct8WVk/xwk90jRwjjxF4wZ8cmdr5fiPjxdbytJ+Or+q7dg+km/422",
-	"w+uHcGztK5Ig4Y7B0uaCGEc7B42EjAgOxrtCxRVjpGX2kHQxYfv2vl2LbOTKUJtsuKyaXNj/oRSG73Uo",
-	"PUsAZ2Hw+mgP7MGRlLUsaaC0ZZOycC51s6kN0wtu3G3DHQyL21J2j1PjUjK3AKUbFWONlOUOzuKM/PL4",
-	"F0S/w4YjQ4aYr5gq6DqbbM3QQSySVzh0i/pLcOGd0PthwjnPbbzD9dWGnICr5KsTqMh32+6Hdyyq6IAn",
-	"FzksSqGxV9Tf4mOhrqL+YfsJ2zk8JAh3XJfgtYU3LnzN2ME0l/3CdQmTtkNjKeTtvrSWXTFGNlxbZe2E",
-	"hVJIl1OPSekodZhTBEu8DiL+WKl+Y5t1DmKKNyrhv6w57r5tR0/JznN0wLEZ7SIvbNP9S8H3ESq7QV2n",
-	"MdP+2V77V7v7YfviF+tLA11rd2+1WLorvNv2Jl7xfUAC4/gtexLnth8zbuM+8rUbcPEq1VDS8kVshUDZ",
-	"/e+Ymqhfbqd0h5Ct4bE/u0Nvv2M+OtT8nam2RxRPScoFpjznVM2NVpYwrZTvFXh28v2gI86hah3/bv+4",
-	"d9nsh2jb7cEqiyuB9xR2i1l0AdahxG3jbqldDdS9mUauPdXBC95ysXRWaUDQdLeX2MwQh6U5sj0iKHoU",
-	"rvUaiy6UyyYxbW/CQuFZMgVG+/rmd6D2baOHnzpYFTVIG0ftVa2enkde6Ze19L3JNSe3XeKWxA3110Bj",
-	"Gb814s/IiVl5wG7qF8UZiN+YnMwyAOOoNVwcpgL0amo6UykWoXy4o0Bg53mMI1SErolose9pGG8JMZAJ",
-	"465+KkYUcmZBai4FdQmv4ZP5a8XdI5TkxAl1GdrFmuVm2KfEHpDL/iJhd+wuP4h1j+i+N6i4DnN6NOCg",
-	"v7DREkMXJ2TCwxRHEMX7sEcxL2cLJmhOCtAaS63M8Ke25tGap2tX70ZuJMZGbFchGcOEVgFlchFbPh+5",
-	"a7JzfHukCMuPSGhHV+5qUVVNzFEopLKlyLLiGDYoYKozQlUTgmtBczBaRsgcZLqUoV1OHZjy/s3pq+pQ",
-	"1rQZ+Y8PuIWLud0liSE0jUEGwzYvH7aWjxmPUWl1RCzkchQN0kLYoex/NCCWI+kZZALHPc6tpsu1f+gv",
-	"nsGNEURTzk6Eq2tx/P/UZ4eN7D12WN57P0DOee5u+D3M9qzR2f5wpyMFcXgWIfNhJYeFwAyVtXYX26Bs",
-	"2+4LgcFtPJxGEDh7j3JTVhyUkR6/58/ExhovTwJ1vIwvom+EGdiM29AueiP1thrGSuskdqlRb439pXVo",
-	"AJ1JBf/QBhqvCMsfrDoPmJhFTh3/bi/cuD+eRPdpHi7sc2Ov92jfpx6I/YAR+QiM588Wjw9uXIxtWRcJ",
-	"21Yv+IxHclKLhAH2oUn8YFhobNG6vFuJs3PZTBVZ4AidJjgQLSlXdGKmdUSeu/LmOsWHaPLYCvSR49uQ",
-	"q7Xs3VmIctqWIT2nFmYSc0GPVDLu6YqaDY1+CR/6yKPZ2NdV49ocm6IwSzzDdDDO1T2HcLMNN2FrHGxt",
-	"Z009GN4ft6vM4XTgHfWnOf9sDNc7DDUGh4MlJRfrTnHd+VOHVyO8w6MHsH4OVOoxUP0H8/+1n8ehE503",
-	"2By7qwwg6Hi+p+oCHMuoLtzIR0Y9hJ5ZpkghmvVnQ1kr4cE56T0w1iGo/LnZ+iO7A+5qXh7OWDOaP5Fw",
-	"ULN/zW7OQk+WT35EdzApLcqHsLvR0/wHMvx6SUvfen0gjjfgAb6whZTomU9GNkOUyPZ07qNk7xqMXUMm",
-	"awhuhE1997225ZmIjmCb8zPMnPAJBHMN77scw0REAOqI8kTcDXbwkTvpbOKg4j4mC7qKzCUPjO8MHnsJ",
-	"wpKW7nIFazdB7v9SGaGFEmEbfORhEdin5Bobsft1qEkT47vtP/x5U8PqH8Q+qfH9HxIIdQiHEuryp320",
-	"CE4K6osCwo2f5JUUvwG37fva8FPw2iC2YGZmOtJ1mHYVAGx32ivO9GFbHj5wpg/X7uDxjr6wsvJ37afr",
-	"f6pwE//+uh0yYjHwHwujTC4/3PiqKWysGs50daCk24wpDRKxlg7H8Z13s5/fgXa0H96cJgGQiDWKetBN",
-	"pnzlslBYxIEuMUJl4WFiu30vb64bFT8fuUMBS3u/ri9y/cYi7PnVc2DSJegYj7zwyFNvHAo9Rei4YB0F",
-	"sm+Yws3/l4/4BXSyxHbHBZLxKsW+P3MIsGHUttVQ1kA/X8DuU8kq1aLw+eE9dyqtG3vqiFxV3JtK+MUQ",
-	"s2KS1JFDrFsdrzye2GPK88cK9IHawO0lEer4d/tHP3QIe2//HwMP8f8GqAOxJH6kiKwKUPYSjwjQ6Yhc",
-	"aBXAE5SmRt+TmfDgwZbq25LWWQf4juPwAStMzBe+CLSCL5m2dY72w82SEXfZcW77xffQvnbld1N3aUZN",
-	"5UOUD5nBr6qg+b5k9VAnbw9R84zbJGbweqGzu0N7Btwxwd9Fi3E8gTfVN1sEQmlHEyBqE9ft50+Gye61",
-	"FNregnI6s+12HpwJx96sWzRPuy6Zf4hxo3C7ftlZT5tvuzvErZZAoMp/iLGK3rTO+OaL53cgV3h1+nIu",
-	"7D2YQtxGL+I26PuezTBhOY7xISzwnDtmmSRiyU/t1vOXLlN168EX3PfcCXf/6f7/BgAA//8=",
+	"5L3tcuM21id+Kyj9p6qTemjZ/ZI8E/vDU47tTnumX1y2e/KvTfduQyQkYUwBDABaVrKu2qvZC9sr2cLB",
+	"C0EKpEhZ6iS182WcFgkC5xwcnNcffh+lfFFwRpiSo+PfRwUWeEEUEfBfZ/OS3b0vFxMi9H9SNjoeFVjN",
+	"R8mI4QUZHY9S/cQoGQnya0kFyUbHSpQkGcl0ThZYvzTlYoHV6HhEmfr+1SgZLSiji3IxOj5KRmpVEPMT",
+	"mRExenxMRmecKcpKot/NiEwFLRTl+su3c4K+pPbnL4hPkZoTVOAZQRMy5YKMR4mZ468lEatgkm7IcF4L",
+	"/PCWsJmaj45ffPe9n4pUgrIZzOTinjD18fK8ZenE/dy1+uAr37+Ctbv/fJ7o8RQReuT//svpwX/DB78d",
+	"Hfxw8Pk//jaKTectXVDl59JYYg4/hl/OyBSXuRodf3d0lNS48PKF5gJ+MFx4fqR/90x5HmXKVV7OKHsP",
+	"34oSo4AHepPiZZMU68u9JkWOV+3kF/73r0T/WyzvWmejzI/bbYQYzR/1ULLgTBLYileCT3Ky0H9qcSYM",
+	"RAEXRU5TrDfIYWGe+I9/S71bfg++/DdBpqPj0f93WO31Q/OrPHTjwhfr++3nOVZoSZhCS8HZDGGWoaX+",
+	"N8VRxtE316/P0A+vvvvPb8dAHzui/uBpmVF+K3B6BzpF8IIIRc1C0jlmjOSySRKQyiYZklHKM5LqZxsM",
+	"SUY5ZrMSz0j0R4kXRU6usSI9vyOVIHhxyTLyENc8muqYMiKeSUT1Y1rb9BhYOTLUh3x+MMGSZIjfEwF6",
+	"DGuaITMN2Wvsx1DafrEfqq/E0a9GkKTiwWc/Kp/8m6RKT/hHnN7lfBahApZ3EiktAVgQxLhCiogFZThP",
+	"0GSFCs7zMdK0WmCGZ0QgSX8jElb3Dz6RaCr4AlGlF1eXCf0m/IGzjOqv4fyq9kCnBHOeuzmvyzAXd0TA",
+	"1OzU5/ieIIz0vh2PIssXhGXmuBvw0SUXd4NeafAO3vffjnJldV4KbFbV3FIZ1YI/Kd2vhGmt8svox9VN",
+	"yoVm+MWvJc6DcauNktlRb0jKWRbflV2KKhkpnhOBWUp6DXG0UY6bM4p8IakvOUavszlmRjfUaXVHWRbS",
+	"CA75kTtuoiRi9tiL/iALnLaoIPJrVO2vU7CkWWSEBln0cImZvnkj/L6dZDsh3lKp4rp4Zv6kiiw2bjVL",
+	"1Ef/GSwEXgEpyINa1xg/z4kg+riYccRZU6lFqdFYtZuh/UJ8gdoEXV9bziXJTlWNBxlW5EDRBRlF+Ewe",
+	"3LHaTYOS3V2YRx+T0RTTnGSgGntyO7eHUp1UlwqleEEQnioiENV6KkMTQhjKSJpjQTK0oFJSNgu01oTz",
+	"nGCmRy0ET4mUJJSk4Gep7Fc3Lu0GntRSyajqt6YGzywd3Uftit2A4VTr5Gtl7jlRmOYx8bWc37goEFnH",
+	"o16irqdkvxsRd0+bXmN9ZFStj7Im6caTclRS3TS58MJapwlh2TuaCt5XGqdUSPVaWBXX5wX9bN/Rmfcd",
+	"ezwsFRZqwOQbBLTfqo+TBASpLdYvpJXCLSozcE/XNIiXhp7a1Elml1yYoVpn+Y5kFLdYrPp3a68hUTJE",
+	"GcKVHYtyzu8kwmqMTidSm/lTLtCkpLk6oEwmaDmn6RwJgjMk6YzhXK5bbv23YKUytf7NKduojm7dc+GG",
+	"a2pNieAnbX/qcU8QWRRqhZZw8jCOFpo+oFohOtB3u16Tae8d69fjptnKrBtDxqdosoqMshos4rdpoxsk",
+	"XLhAiRGHolSIl2CDPxzM+IGdqHYax9d4+Y5IqX2qtrW6j7Yv0R00zsDiBWHa5YDjWO9HzR+wCOE0i1pc",
+	"ZzktIqpNCC7i+45tot07LGCr5Tz1RnSdavLl8eGho9W7q1fjmImwwOLuX0RIO0IP94+Xqu/cCsH5dOPD",
+	"Wp6v4EnvrAwzcySZLQhTJpSx/muTf1eEZfo3bSKbj42S0Ws4tqO8U/NyMWH2vO4g8T+uLn6K0tg7zD2o",
+	"e48FxT1stpwW/7KPrtvVjhzVcIl3pkOGVwYNRLo0Z6PbIKfFJSvKyOHRX07/Xcw2qqki5zjbTioXxav+",
+	"ww8Q4W7ZqonGuo26zbnQEl050gcAAzkDBw/NsdSnAQRZegZuhtt40UPjqwupF87IyRTywEhBmwTv3/rR",
+	"Ov4Jxk9ArfC0EXRGGdar44WiC/pbi5o6JymV0WhK/006YGMIgm1Ydl3jQoymp4ncvb/wHWGxvdUhTeYd",
+	"Nws/0RjJz0lO9P664jlNVyHVr7WjxD6UqihByOBJAkeG/qGFAWY0bzA0YlqckbiaEGSBKdOjxC0fKlFO",
+	"pgp2Alpykcnx6JiVeR47CxUXeEaC4HoXM2/qT68FrjgzFHTzixER1FHLmidV5LVrGrVgJ87eEuXyda3x",
+	"WuNmg4E/4zyDUH6KGZoQpAQlGcIzTPsFaJIRyfK31oyqb/d1gWxoQvJQcKHeBjbYuoVlDdC2eNsWgbgi",
+	"x+wNlvOWH8sZZRHqmZSXRMs5lwTZmAXKOJEQ+V5ycYewRFQhOedlnkEInA3xM8wX3hCcq3mMWoXgM0Gk",
+	"7JHCMc/V9Ex9Nafa7zOxdWSeAWHACEwaIyTUrGwOE1pFbTPJS5GSC5ZtjDM1iGmMyGN9BuuTCK2IdjtT",
+	"Re/JMRzTZmTtpsoxOhdmBx2bQJhE2vLMEkN0u7/H6IwvCq1nQJqNRQqJCZeUGIP337RizUe1krIfGSUj",
+	"N1K3Zfs0ZZGMZCkL4khXp897jhSWsLY51o84H203VlI8wJyM7iujsT6fayqJREuq5ojcE7FCJg67TQS3",
+	"JVRdGdN+ewYSn3hdWNdxIRGr6cf0rOZjKSJKNlAwYQnA0au/R1hebScnSDcgp++5es1LCMWbf/jIBMHp",
+	"HE9y4v/twnq65r/OuBBloY+l9/xfNCN8lIwu2YxI1SpyDUrayVQ6MrpuglUpyHWZR9aOlUmakA5VGP1p",
+	"SehsruKZnaCQYGMdQbgcXzJQzcp/qGNlosW32iaEkhGQJZbSAUkQo7aviSxzJaN629OxexjMzFCdwZwf",
+	"VzZwY8KbCShLUbJnEvEls7/lWKoThO1/mRPLBn/syW+VplMr/eOTLmQVWeeT/LWh2W0vLc7piUTfHBEb",
+	"jI0LE8km0fqEym3YsKwPBWWaR9oRcF5H/1cEuadkaWLjtVKkTaUxG52AbSlc8woskf0su2gYdxWHeYOe",
+	"H9t7hBDX36V2KPTqeSkhfTPA/X9KePuPC1Cbs+imMNU2Eep1pfcjTkLc0Ln1pt4zsOoQNyqqFMTanyQ7",
+	"0TrO//ecspmpONqhPcSoGpQlG86ff5JVNHEo8rY0+evXi4LMIN8iA5P4BBWCaM1m/TcTRDW/yfFok9Gg",
+	"P1hbcFLnpuNUl2i8xROSt26tP9EhajRY/1ncmBd2c7i1HljBAeUm2OOEekuwjJtwZFGovtVzTu11Zgep",
+	"cWcl4kzvxyWWKMWlJBmarE7QEYgd44z0jA9QJyeb8utGoB4TX5Sz6YV/6ucek1GuaTNMHy1cnnTjAWAy",
+	"qrZgwByyPRatucxLNWxSitcDdi172BeX2uofr9e5id05mWgQZm1SjjWt4nZNfi2J7Do+16IKgcVpErGQ",
+	"asR5TgSa8zyTJwj+FWJR2jsvBJkSIUjWU5r0IMZMaipN7TPfEQjBfAOV4Dx7JiEE8+0JknNtHiuOCsKL",
+	"HER3oJnFWb4CgYiG1u6IXZNJZ0m7ofQeylcnJv2g94z9fQHhtpQvCMJshRZckAQJoqiox4t6EGSBHy7N",
+	"46Z0u6m5uMicLRrZ9cCZZxLJnKsxusm5kghP+D0Bxi0xUySzvoYJpvA802Ss5jqoti+B2s4+pZHgZmLa",
+	"uYO8r/nyaFBJIczBi1L9Ox2bwZRfr++G3KnmrjUZ/W2yBJrv6/w454xARAxCPyAnVEKpKlrSPK9Ly0m4",
+	"sQjL5BhdA0uOmz9oF5GXszni2oySVe2dC2FoTTpKRpcZxCrOTdTaDLY5COFW00q2W6fT6jTrq+rgsejg",
+	"QdS4wY7WnP4ps+aSe8QlnyEK39QJsRBQY3r+U7EZQq4nbvEqLJT+NjZueYIkphlSc0H0nltFCmumA0qy",
+	"FkNMWUXTmEb7yJYCFwXJ0A9H6O7Nb+jq9mabcN/UVleZz/i5RelVlTLEMznaEHEVDgnSVgkvQT9Rk9qd",
+	"UqPYGxZSmVF+A+XufWkyWanez7ry5GFVdkOK5ubtwbb1h+/IqiWPouY8qyfpCEt5RqKxbfP4dXuW0ueN",
+	"/9nywSXN1HybuINegaeQG8dTwTFnjfB+iY3JxyTtPVkaV6MjJNrRf2A6edZGrZVa1sX34iHNS0nvyQki",
+	"v5Y41yeo8orAZF4KTpkCUaaLvqb1E0sk2ysjAzLECOgCVxHnz5XmBpr01dEP30dkbBrE3JxQvqV3cAhR",
+	"mZu/DjYfQX6cxH0+PmUbx9NqWUYLZc/0bqhP/fnRi1ex0vCBVbUba6yE6v/xpzI9iOu1C0A1p8STpous",
+	"XzcawLQymPAylua2Try0TaCQDTRV9GAY5ZguSIY4IzYXDq2SaM6XaIoFWmjpQAusraz7/rnbjsjBXy9y",
+	"scuwfDzaEfCvR+hD06atCW9RQD7jSnB9+oNNxaw5hy5VlZ83CUu0nOunqjowyC/Hq5i374BKc1rIPgw/",
+	"gwe1ESEwZbebQwbd34UO5D7fNU1Oj8lohov1r9bJ/IYvUQ7tntp/J87WMnXUVCLtO9lQpN1wFEoHYm0q",
+	"A9czt0UanU27kT5QiE5Gkup4QXyXOMipVQD6BdlS3/tgd9b2XHEJpAEzcq/EJ9VaonIBqflwIC3eCQo3",
+	"GIKehwE1KaFaCkINL/4eLVBJCTAbci/XPVqMrrExrwKlN4RQTqV0FKf0WaHJyDtlqY3iG/9ufSLvri+e",
+	"SagiA4k3bQX6JaTfAhfd9LUmSJbpXDsp7z/c/o+Ldz9enJ9fnEfnWc8+rCu5maD6vLL9FyaqhgVBaalO",
+	"9GbL6D3NbF8taK6o8dgtpFBEOslJZ9fterNoba5nnCnyoJAfy/CoUrZgU5gykkirbeMkmZsSEGL7MS0z",
+	"17IVtUzG+naNqbi4unVqO5TDaq+1HUtnTtV3JI3Xc1RhfjiSwXKulexRuxktcK2N0Tp11/gTi+M2lUiz",
+	"V4hPIYzLlyxBEyJpZg5VPLNxlPV+7ohPb3qxoRXcRbuY3ujQm6Rc647eZwoCym42pgbJZAJJLkmCFOeN",
+	"6M3LFzHNKbjiqZmL9zjwYpLh65LZ/oiLB5K2lHthoXqfliYeIaSZsLYn9UFpF1MpMY6wvDOqhIu7Lc7I",
+	"JRaLeB9UyhcLbftSie4YMEpy1/0ly4KIeyq5cJuSKlPzCbsTmC1hjbEkazya6okbJ1WbGF7cR/sWt63t",
+	"NHZg228zgRftLlj/npleHdqtlW5uItV03QTaiHTlfYhGhTBYXDftBydEG93PJuJoUzRY718teJrzuQ0R",
+	"08BihkY//ZAwflg83Q79gbTFPHfNg5UeCTc1drugrluiZ2SaYynDbeuqv0bJ6CbQ194dHfk0dXQzp5xN",
+	"6SxAUOiK9KwvzPDjmbZyAVXH1kbqnW09kWcSoDyEPpmjuBJpqH43Ogr+YV+lJj+wYcXWM8KIaAmM/+R/",
+	"c1bWVXAAQALYelo9A1M553cTnN61Jcy0nlxgtkIEi5wSYbNlz1xnqe1QZYRksmd/zgI/nJrE56Ac8C38",
+	"cyVYrhYTMGvisVGekchxdpplgkhZtVdySRh6px+O+xb6Fweh1G7u9hvnKjjZ1indHEefCbLgd0SfQLWy",
+	"6ByD9/6hIOySTYkgLCXDQDA4C0ptI0H8Kc9zvpQmI2q4PMey2ZEwRjd3tDgOGlVnWi9xcz7xUiGqxlDk",
+	"DRJ2bICI7M7Qj2mtxrLq/Wcy0IPaepZ3tChIZgaBQ+g4MFX1dGRIGT0dWw5+ZtPt/sUogTh0v5xXBHiK",
+	"aQ2UMyNKtCCYJc71qLaqxCuJJI8qG/vqMIVRCO42U39fEd5p+Irfr48tyD2Nl5qHsq/VnuB5TsS1fT6u",
+	"kNaXMrz6ookeYI5qc+6EqqI68pqnSKiZK5JHqi5CTRVumGTtPF9TpDU13motGCbEzHr4Belv51iRY4Q1",
+	"jad09g4Xtmrjjqwkun+eoPsXCfo//+t/w2bRZoCtrpcJWti022bDP3WDx8paW3VKAxmu28pyjPJfaqNK",
+	"5dI3Mqs0Jx+v326259yD8Q8EvTtdPQb9FamkLCUD2ribjdo32qK0vQTJ6ExgOYe/tF2efSjV5sRKozHD",
+	"rcJNbRMdrknBRcS076rgsUrMqOKCZ1vU6QTEXjfcCme48aVvBkx6NH6sUVc7r6ZZ6Ol09nUoTUq3U9jl",
+	"RtaI29G0Iap3eulzmyKNpRTauqz18X2vDahtAOvWcgduwlEyREMKpjrgBJzpE2S96sP3p+8uvI/tIg4+",
+	"mFC54952g5obeAvnts4xwIb8xnzlf+rRvjn8xcBEfv7mlwP71+9HycujR/fv3/7Xt//17d9iOzYEgFv3",
+	"7HKe3pn4UR9zm2DZ+2Ht2K22yRy6Obkh/HejDKra4ppnQkZiZ5NUeJKTKrZqveSaFXbJ7nEObvVHhks1",
+	"J0zRFCuDQcHFhGYZVEAG/Vj6fMtpqka2Huktl/rvn0yZ0y3nb7EApfaR4XtMc9uydanPX9YGkuez3FFF",
+	"Ufau96QqGqtoFkHBY35sA+LYRnTfIhpJaUmrpvrJiXnF9AEMfOlttOvT2DBm5wXgZmpOVu3wZsfI44OB",
+	"WEyN4y8TCFJABXyQBOg9w3cWbmbIqq5CTLU+b+W0GEhy/YbHVRnwzs9QqNlbAZB86FfgnUFfcWzxzbTD",
+	"XtMu6OBXgqh7zxrtnDKyfS1FY4usC0pS33hN6avtl8baIxSMLbUuAE0Rqgvh2pLrfG1KRkzD+IRdpNKD",
+	"DYY1BkS44WDIa0Bv4HvFHaJrQvKW2pRBhXXDEHgG4unY6a3bq4JIngOqaYJ+vjy/ffPw5uLypze38cQw",
+	"FoPMO5JfYdFSs9IBkSBCJO6o672/cpMn1BWGAOFBj7mlfqTQMFLCYihs+GtEok3krrBQXwlLpru4bD+t",
+	"hGERWQAw1N4zpmnSAnPSjuOWdyGDbAWP5nbTV8A629S876fiPhwnmxba69Jm5iOVzbcD9s6kBhrdiSlT",
+	"PekKi9o2vDPIBvT2VpAEtUDh9682ZS36QIxulzis+LEhSlpN94cNeyS4ECKSBAwWloScDAhaY1h9iu2y",
+	"0oafZPGtoviQK0RwOneGNIRXAQdKe9CDYQI8klbkXNmqWL5T+gbLR1csLhYm33SEenzkQWeoJDlJB9jS",
+	"cRidnzFV4CKFNTY0zy1sznv+Dqt0fhy2TZvYxdg8bVQZoOowck+E6TOakNDltt/wOnBNH9qvVJrRglp1",
+	"6MkB6fNgE9V2jAuVeUJGGgKqEHwl/fGN43oBGpXEfEEM4XyqespLliWIB1iCzyRyFkKk+eRJ7QS9LQBX",
+	"vbD54VgHgCnx3lz1b+i0dyTAG8UFydqij73xH66JEquhHawfWL4ylUguawhdnX07nbNYYAsiWi6ba/st",
+	"TfuexAsb8DK1NxaVkkynJFUJJDBnxPbQYiaXFXivKS1ynSJhz8CLv2+MkFcx4rbF+zC5X30EXNB1Q7cN",
+	"op/YpmWMZl38jLftAMJfK/4fXE1S4dol9uqaVe1M25gPFQTG2CZO4F5NzESjyysj9T0bL0LpYfRFi+4k",
+	"NPoG4e7121BOEOMTnq00Aetdv6aOCILkIVAcZfYyl5Y7VCwo4cB+YQvwFS+VNAF92VpbCMs8QdhF/mHi",
+	"czqb679NX/T68gY3NTd1qp1xNb2QAjHeu+6NXXajAcB2RwOfAeD2l2X0CTTaMNQgdOmYSvxQEKZPVVPY",
+	"gQH1JTPXBrmi6SP9v/88OIqqngHw3nhC8pbboiYkdz1Xu8D1LggbRs5ajfCQJp8q9hdRUoMwaAsuFMlu",
+	"6v1kHQWENm8KRkMStHtoh0EyaBc+Ru+uL3w+Dcp5pW/IWlkFMcTidXaojYn6WOjGrCqYjzWE7tiC65yr",
+	"mUD1imojSqHg1MWkY1+f1nbxtjt8jS8rBCGtlNjyaKvNwagAhzOqi7uiRR1Bng2moV3pW7ffdqfGerdF",
+	"+r2+ufN0SxqkhutOEnqSZO/mclvrX29LeU2vdDXHPkEbD4lphi2x7Zh2EZR3WxTnu67gWhNt+antKxNc",
+	"JDiIdPbtj7W0/Vhk0bDM7g54pyfPiXIO8TvfDmP3g0ciBYivz5sam1t72LG5H6ZqpnSRIyqRVqfQernA",
+	"K5RTgiZkxW0lpmnqN+0ISHI0xeIJntUtsJkw/3XbbqSdN00b6Sdqqs0ZWbpHx6M99FXXTpV+ymGv6KUN",
+	"CF9TTIPKwoAPOBfXNtLpyZtdomnl26VD+j6TFq8gJ1Ki52hBWalIUn8hx1IFLxCW1R8fiIbd0QM+bUc1",
+	"suDRHikabEzGATjHtTNUmDontVVKC3OEJsSIURZvfKh6zQYFM7lNa/fU6Ns0jzucyiGfsa9cdGx/5oMY",
+	"wGPnDTi6naDqkg0H1tgbIm536HoRjMs1TjnZia27Rzv6DYAv2pLR+ra1cI6bIRij4zrdHKlR9Xgxdaa8",
+	"NgrV8mUJDdpG+LfG6mlZ8xrW+XoOQUHHT3pHFEoxY1zpLVRKwOqpXRWcIHcTg1E+4CXQ6t4xc65QGCaq",
+	"qWsRwnbd2UPwNpZLDiiS3DmUsZ1BjB+A2dUGBtnSb8OnioTljrbnomd7zRCqpoLggXGCrCSnkQjej8bH",
+	"hOOKVlcSeEz8yEUV3Xd6tuaap5RROR826aqSuSXu0YNWW2FdDpplzqUknTJBbT3eBKd3Ft0TQV9b0Od7",
+	"DH+YFaMpyXMkaU6YgvMfTAUQTiT13oSIAF7i1d56tzo3Ls5Wg25A63MZquaBz/XJ0uzErnAJKD17OZMn",
+	"kilCSVCRY2YiX5CjeuLFZ7HIh8UGdQEQp1PWlI1bSlJpj2aHihWgNj3Udh2rsjpqE1XNWofgA92KKJgy",
+	"9LS+5qIlEYCRLWA2AIu+A7Y6jobkAyKYrCO3jmAqbUQbeB9FSyBDECVWULHccvsKF+R0iVctzlNsx9pW",
+	"Oi2sQCaDP53yMs+QPdOnRKVzfawDAoYBDF5ggL8InoJhs/EndutzBMiK2Ek1PJVhZgblWBGRuCb0CS9Z",
+	"JsefWBzpewiEZNi+UlGtjTveK2u6wDhV+coC4AAmqjW99FqeSaQ3HTRXEoW+ASMTnJCq81AS9W2kTcre",
+	"b7npfjQPkDx13c/9Sm1E9SKA4m98LYDOryPqdCKchrDgTeCb7msQahhittq4T/GFf6GGHdPD6fHfemyR",
+	"gH827oW3hAtIXwcK4UHjuaNX5WcAg+2y3LVX0fiL/vTeI4Ze6W4XLtSvf/A1q408LGApRVI+U4SRpctQ",
+	"UDUTVF5DOo5AHfcC9a6XBLqL6jdC97pKgmbmZn2drAo+9l5qA52wz2KDdq4IrZ2Y9p5BhYnZ5+Myltlo",
+	"FD743yocIFEyc+NwEG7hUw8C4NDYhkhHMIUeYNghsF6EagFUhrB1FlqHF1gOnpeN+PYiZttlPx88QrDY",
+	"eEFz+3nYC90plmPqAHTSjJREHSP9QGIBwiVYtPaElmMEOSrAeC8nOThXFUyGKw7pBoFqh3+uzPFASbc2",
+	"qCXuMkbb9a9Vc3t52m0QjWqruO2vbU+r2s7YFYjxe1FspJxKI4EnYFFMjOWRYYXBgSDxyOSGYJGxy2z4",
+	"vWPgXSMTU+iSCdl1xgvNo3fkt98w0/T+HE3269c6ChkMAtbtJhjrq9ubevGUpQNQq+d6xUBEO0g4nfHM",
+	"3KGzO4jkcMl2VpH+BUvwBgmTmhBHt5ZYRaHTrfFulEBGjaFvwib+TodoBeSAC0pgOwzx3dsDOh3BmeEx",
+	"lAC03yMQuWpX21F6Tda6YVs8kup+Dt/57cYP5lYRI8YkdwlVo2t4CHA5ldampGrVnz3DSrcLns63KPqC",
+	"Hfp6AOQ9vOB1wNMQ2Lsb1mgmXvt3h9zT0dT8bUjtBV7lHGc3b05ffPd9N/zp93uAhzYsq1E0sZjs7WjR",
+	"Ab8C6PaKVE1pa67Sobq3SboFmW8UJTxFuPrLymb6tM16744cKIHtHTnX7BWBRPkDt1//Ow2il6dd+dvR",
+	"frq43XwfmpFscytaTeRjIh0lounjXJfOBypV9FZysOpLRtVxcJXbTxe32jyBcNoCr6oAGipZZnPrd9qc",
+	"zsG0TZDikILV5nUDUDU4AgnObHnslsBTb8wIFjdSEGSnqw39RSlNoK9eUFGRZgPf+jPGrSNG/39Z5+Rm",
+	"aVCGmlwofJ/NegD0Hucl8XeewXqgAJrxZVDkYhIk8Ku2eICxPdyxCJpRn+L8Li8uL1tgbRhZmsVsnFdL",
+	"cNQ2pZlPbCJza+K1FMKWMW+itel0WKeyR5/sS2W5BPO+B1Kue7JrdZECzS1959tWvzi8F77b+60+/Tn2",
+	"qCRpKaha3ejTwMxPEnFPU3Kaws048C/woyYLwSZqaQeaK1WMHh/Bw5rymOdElUwsLmNiGkESlzm2safE",
+	"R3ESBDgDsFAAEdDKDNqjJFyEb5rTPl6ejz+x0zyHzhXA6XNo/UEXlUEcM+ofmfuCDHQaAGuDq7HuwZ0g",
+	"uGFIv/uJlbHLi9ApXO6gfWobVHEFTScIw08HgCsoEXGVbuNP7AwadqRWchnC6KZGYATbpwpqaM+KsJSg",
+	"LwtBxhCNPNRONfjUX0weI6cpsbeIGQ0xOi1wOicHL8ZHVuEZ5sjjw8PlcjnG8POYi9mhfVcevr08u3h/",
+	"cwHvVDgyo3fXF+hDQQRWXATefHA1+vHo/rkrQ8IFHR2PXo6Pxi8NwNEcZOjQXPj/m/57RpSBs7aNd5cZ",
+	"gIUqC3QGQUi4FA3efHF0FIMihk09NmcLZJXbzBo/2KG/JT8Q89HxL5+TkSwXC6wd1NHPc6Lm9mQ0KSzT",
+	"ImXKnvFM2jvSs9FnPcwhnJudq7omOKPM3De/eWE/cn3qfrVVeThLW2IDNfeEMARgbNVtQifou6OXqGSK",
+	"5vofWQs17p8fmisxZCtFtPl6Zp8B6AO8IHDr/vEvBslg9GtJxMqdHscjqAIchTrMaEZjrnb7WtG2mvhn",
+	"wtv6wsE9H46Sp1wV+DnOfG2228MNF0VODTLB4b9tWKqaRnfFpiYn+AWgemPXsBqCby1XgSRhd+2JuwAH",
+	"I0l+LUFDmZNpjH6GLHizcA+6XrXGnFNms7VQSADp2jlBSpTW5LSShbMFZZVoQdeuPPzdde8+Gv44GKC6",
+	"nJ3Dv19YoP8eclbwnKarTkHrblDPif74lRmmVc6KUth0cdtX1iyOfcqOm7YtQlkXnzf2CiMI5dqHwdCC",
+	"yNLTBcrwSfojG0lFCn246/+v3UcpSEFwcPerVUdfMq6PQXTrY7DwY07wvR4WKb6YSMUZST4xh1Wfa6nT",
+	"j8naXY3PpEHxmxGFXj0/GqOf9Rn8BVj2xVz/Cr9rU2LGGfkWCb40OtRYUHAPpuLcFhc0xDhpPSOcmO6N",
+	"zfCBVh7fup24A346efH8dLISbmw5xwAF9bi2M2OfrB4x6/h4eT56/NymFA5Tjw7ecQBZ3NthX39LFxAa",
+	"2fjgmYvG7Fnvl+yuTe1bWDztFoBS3pq1X5Fnh7/D/z+28u7iocgxZWdVKeseKWsr0FqPVD2Hp+8Xf7u1",
+	"VjX61LRX8bDMXEji7+2lKjGAKv5JKAurqqChZdJWn0Xss+3Z1kPe9RLeWznr4LK716Z9Y9rbcv7a+zKn",
+	"Reu2BIdWH2/Gx01cMaexxF1C98+7UzO+ZDnH2UEpTHHB1p9IRgWXETl4R5k6t1/5eP3W2kpEqh+5QZjd",
+	"CZP8Tc+P9QCJtsYe9ygcVZ9Hi2KBn3agVupRYGhWY644s3lBddyVW2c+yfIu3cyFujh/28/c9pXC657W",
+	"84H3FfXYzIo8qEM4O+qcakaLoxzJqVQ7YMltYGZWbWHaRD179/+jl98fHSGSUYUcrBB8d6eKvH1X2+LB",
+	"DbzdhZVajzhuiitH+WEnu0OOIMqQuYTPjI3MfL8S8cMri1tPxtfVfcR7003uG22H14/+2NpVJEGQe0qW",
+	"JhdEGdg5YCQkiDOivStQXCGOXGIOSRsTNm/v2rVIRrYMtc6Gq7LOhd0fSn74XofSqwi4mCmP3wF7YCRp",
+	"LEvsKW3YJA3kTdWQa8L0nGl3W3MHwuKmlN1h+diUzB0hhR0VYo2YZhby4wR9OfgCCIHQlKXJEPIVUgVd",
+	"Z5OpGdqLRfIahm5RfxEuvOdqN0y4YJmJd9jeY58TsJV8VQIV+G5aIuEeShkc8OgyI4uCK+indTcdGTiw",
+	"oMfafMJ0Vw8Jwh1WJXht4Y1LVzO2N81lvnBTkLTt0FhycbcrrWVWDJEN23paOWG+FNLm1ENSWkrt5xSB",
+	"Eq+9iD9Uqt+aVqS9mOK1Sviva47bb5vRY7JzCg44dCVdZrkBJjjnbBehslvQdQoy7Q/masTK3ffb1zRE",
+	"+YsVbft7b7VY2GvO2/YmXIO+RwLD+C17Eua2GzNu7c72xi3BcN2sL2n5KraCp+zud0xF1K+3U7pDyMbw",
+	"2J3doTbfwx8cau5eWdMBC6ckZhxSnnMs51orCzItpesVeHX0w6AjziKPHf5u/ni02eynaNvNwSqDvQF3",
+	"OXaLWXBJ2L7Ebe3+rW0N1J2ZRrb51kIw3jG+tFapRxm1N7yYzBAjS31kO9RU8Chs2zkUXUibTaLK3BYG",
+	"wrOkkmjt6wACCDZvaz380kLPyEHaOGivavX0HDpNv6yl67yuOLnporsotqq7KhvK+I0Rf4KO9Mo9vlW/",
+	"KM5AjMvoZJYePEg2sIOo9PC0selMBV/48uGOAoGt5zEJkCO6JqL4rqehvSXAiUaU2fqpEHXJmgWxueTY",
+	"JryGT+avFXcPkKQjJ9SVbxerl5tBnxJ9Qi77q4Tdobt8L9Y9ICDfguLaz+lRg8z+ykZLCO8ckQkH5RyA",
+	"BezCHoW8nCmYwBnKiVJQaqWHPzY1j8Y8bVxPHLiREBsxXYVoQlJceiTORWj5fGK2yc7y7ZlENBsj344u",
+	"7fWrskz1UciFNKXIomQQNsjJVCUIyzpMGaAuUIa4yIiIlzK0y6kFnN69OX1d7sua1iP/8QE3f3m5vUjS",
+	"h6YhyKDZ5uTD1PJR7TFKJcfIwFIH0SDFuRnK/EcNhjqQnkEmcNjj3Gq63LiH/uIZ3BBlNebsBNjD5q6D",
+	"P/XZYSJ7BxbvfOcHyAXL7C3I+9meFYLdH+50xGAgTwL0QqjkMDChvrLW7GITlG3bfT4wuImH0wDgZ+dR",
+	"bkzzvTLSoRP9mdhYYQoKgi0vw8v6a2EGOmMmtAveSLWthrHSOIldatRZY39pHepBZ2LBP7CBJitEsyer",
+	"zj0mZoFTh7+bS0keD9PgztH9hX1uzRUo7fvUgdXvMSIfgPH82eLx3o0L8T+rImHT6kUe4EiOahE/wC40",
+	"iRsMCo0NWpdzK2F2NpspAwscgOE4I0gJzCRO9bTG6NSWN1cpPkDch1agTwzeJplsZO9OfJTTtAypOTZQ",
+	"nJALeiajcU9b1Kxp9MV/6BMLZmNel7WrhUyKQi/xBNLBMFf7HEDy1tyEjXGwxs6aOqi/P25X6cNpzzvq",
+	"T3P+mRiucxgqDA4L3QoB0xiOnu//qYKsAabj+AkCMCdYqAnB6g+WgjduHvtOd95Ci+y2kgDw7NmOagxg",
+	"LK3AYDuPtZLwnbNUopzXq9CGslaQJ2emd8BYi6Py52brT/SeMFv58nTG6tHcuWRAeEsGuznxnVkuBRLc",
+	"ViUVL57C7lpn8x/I8JslLlwD9p44XgMJ+Mp2UqRzPhrf9LEi09m5i8K9G6KtG5Q2cNwQnboefGWKNAEj",
+	"wbToJ5A/YSnxRhvcDDohKQ+g5gHrCdm7/sgnZqWzjoYK+xgt8CowmtwVAtbsMddFLHFhr6Ew1hPJ3F8y",
+	"QTiX3G+DT8wvArqVbHsj9MAONWxClLfdB0FvqwsI9mKlVDchPCUcanEOBamKoHbRKJjm2JUG+LtR0WvB",
+	"fyPMNPErzU/OKrPYQJrp6QjbZ9pVBrDZdS8ZVfttfPjIqNpf04NDPfrKysqi2bRUAZX21132PCTI3BZw",
+	"wLUyufp462qnoL1qONPlnlJvMyoVEYC4tD+Ob72b3fz2tKPd8Po08bBEtFbaA84yZiubiwLPBBxjAMyC",
+	"w8T0/F7d3tTqfj4xiwUW94Ftd2Tzbifo/FVzQoVN01EW+OKBv147FHqK0GFOO8pk31IJm/8vH/fzGGWR",
+	"7Q4LRJNVjH1/5kBgzahtq6Ss4H6+gt0no7Wqee6yxDvuV2oae3KMrkvmTCX4oo9cUYGq+CFUr05WDlXs",
+	"ALPsQBK1p2ZwcxGGPPzd/NEPI+Ianv1jQCL+34B2QIbEzyQSZU6kuagkgHUao0slPYSCVFjrezTjDkLY",
+	"UH1T6jrpgOCxHN5jnYn+wlcBWHCF06ba0Xy4Xjhir4XOTNf4DprYrt1u6i7QqKi8jyIiPfh16TXf16wh",
+	"6uTtPiqfYZuEDG6WO9vbxmeEWSa4W3shjsfhTv96o4Av8KjDRK2ju/3yWTPZvhbD3Ftghmem6c5BNMHY",
+	"69WL+mnbK/MPPqmVb1cvW+tp/W1727rREgBX+Q8+kcGbxhlff/HinogVXDK/nHNzYyjnd8GLsA36vmfy",
+	"TFCUo30IAz9nj1kqzCVWsPXc9dRY3jkIBvs9e8I9fn78vwEAAP//",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

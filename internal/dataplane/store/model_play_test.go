@@ -223,7 +223,7 @@ func (p *play) give(l modelLease) string {
 	stale := l.task.state != api.TaskStateLeased || l.task.expires <= p.m.now || l.task.leases != l.Attempt
 	var err error
 	what := "complete"
-	switch k := p.r.IntN(12); {
+	switch k := p.r.IntN(13); {
 	case k == 0:
 		return "vanish"
 	case k == 1:
@@ -231,7 +231,16 @@ func (p *play) give(l modelLease) string {
 		if err == nil {
 			l.task.state = api.TaskStateReady
 		}
-	case k < 4:
+	case k == 2:
+		what, err = "away", p.s.Fail(p.ctx, p.uid, l.TaskID, api.TaskFailure{Token: l.Token, Message: "away", Retryable: true, StoreAway: new(true)})
+		if err == nil {
+			l.task.losses++
+			l.task.state, l.task.due = api.TaskStateReady, p.m.now+min(60*second, second<<(l.task.losses-1))
+			if l.task.losses == maxLosses {
+				l.task.state = api.TaskStateFailed
+			}
+		}
+	case k < 5:
 		what = "fail"
 		err = p.s.Fail(p.ctx, p.uid, l.TaskID, api.TaskFailure{Token: l.Token, Message: "by chance", Retryable: true})
 		if err == nil {

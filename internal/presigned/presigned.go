@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package upload sends bytes to presigned, create-only PUT URLs, and reads back what is in their way.
-package upload
+// Package presigned writes and reads objects by presigned URLs. Writes are create-only.
+package presigned
 
 import (
 	"context"
@@ -18,8 +18,33 @@ import (
 	"github.com/mre-operator/mre-operator/internal/media/ffmpeg"
 )
 
-// ErrExists says that there is an object under the key already.
-var ErrExists = errors.New("the object exists already")
+var (
+	// ErrExists says that there is an object under the key already.
+	ErrExists = errors.New("the object exists already")
+	// ErrAway says that the object store does not answer, or not in time, or that it cannot serve now: no fault of the
+	// object or of whoever wants it.
+	ErrAway = errors.New("the object store is away")
+)
+
+// Away marks an error of the transport, without the signature that it may quote.
+func Away(err error) error { return fmt.Errorf("%w: %s", ErrAway, ffmpeg.Redact(err.Error())) }
+
+// InTime marks the error of a call that was cut off with its context: the store had not done it in time.
+func InTime(ctx context.Context, err error) error {
+	if err == nil || ctx.Err() == nil || errors.Is(err, ErrAway) {
+		return err
+	}
+	return fmt.Errorf("%w: not done in time: %w", ErrAway, err)
+}
+
+// Refused is the error of an answer that is no success. Only an ErrAway is worth a repeat.
+func Refused(resp *http.Response, said []byte) error {
+	err := fmt.Errorf("the store answered %s%s", resp.Status, codeOf(said))
+	if resp.StatusCode >= 500 || resp.StatusCode == http.StatusTooManyRequests {
+		return fmt.Errorf("%w: %w", ErrAway, err)
+	}
+	return backoff.Permanent(err)
+}
 
 const (
 	// retryFor bounds the tries of one upload; the caller's task bounds it too.
@@ -51,7 +76,7 @@ func (c *Client) Put(ctx context.Context, to api.Upload, body io.ReaderAt, size 
 		return struct{}{}, c.once(ctx, to, body, size)
 	}, backoff.WithBackOff(steps), backoff.WithMaxElapsedTime(retryFor))
 	if err != nil {
-		return fmt.Errorf("upload %s: %w", to.Key, err)
+		return fmt.Errorf("upload %s: %w", to.Key, InTime(ctx, err))
 	}
 	return nil
 }
@@ -76,8 +101,7 @@ func (c *Client) once(ctx context.Context, to api.Upload, body io.ReaderAt, size
 		if cause := context.Cause(ctx); cause != nil {
 			err = cause
 		}
-		// The signature is a secret.
-		return errors.New(ffmpeg.Redact(err.Error()))
+		return Away(err)
 	}
 	defer func() { _ = resp.Body.Close() }()
 	said, _ := io.ReadAll(io.LimitReader(resp.Body, 4096))
@@ -86,21 +110,20 @@ func (c *Client) once(ctx context.Context, to api.Upload, body io.ReaderAt, size
 		return nil
 	case resp.StatusCode == http.StatusPreconditionFailed:
 		return backoff.Permanent(ErrExists)
+	case resp.StatusCode == http.StatusConflict:
+		// S3's answer to one of two racing create-only writes.
+		return fmt.Errorf("%w: it answered %s", ErrAway, resp.Status)
 	}
-	err = fmt.Errorf("the store answered %s%s", resp.Status, codeOf(said))
-	// 409 is S3's answer to one of two racing create-only writes.
-	if resp.StatusCode >= 500 || resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode == http.StatusConflict {
-		return err
-	}
-	return backoff.Permanent(err)
+	return Refused(resp, said)
 }
 
 // Get reads an object of at most limit bytes from a presigned URL.
 func (c *Client) Get(ctx context.Context, url string, limit int64) ([]byte, error) {
 	steps := backoff.NewExponentialBackOff()
 	steps.InitialInterval, steps.MaxInterval = 200*time.Millisecond, 5*time.Second
-	return backoff.Retry(ctx, func() ([]byte, error) { return c.read(ctx, url, limit) },
+	body, err := backoff.Retry(ctx, func() ([]byte, error) { return c.read(ctx, url, limit) },
 		backoff.WithBackOff(steps), backoff.WithMaxElapsedTime(retryFor))
+	return body, InTime(ctx, err)
 }
 
 func (c *Client) read(ctx context.Context, url string, limit int64) ([]byte, error) {
@@ -110,23 +133,19 @@ func (c *Client) read(ctx context.Context, url string, limit int64) ([]byte, err
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return nil, errors.New(ffmpeg.Redact(err.Error()))
+		return nil, Away(err)
 	}
 	defer func() { _ = resp.Body.Close() }()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
 	switch {
 	case err != nil:
-		return nil, errors.New(ffmpeg.Redact(err.Error()))
+		return nil, Away(err)
 	case resp.StatusCode == http.StatusOK && int64(len(body)) <= limit:
 		return body, nil
 	case resp.StatusCode == http.StatusOK:
 		return nil, backoff.Permanent(fmt.Errorf("the object has more than %d bytes", limit))
 	}
-	err = fmt.Errorf("the store answered %s%s", resp.Status, codeOf(body))
-	if resp.StatusCode >= 500 || resp.StatusCode == http.StatusTooManyRequests {
-		return nil, err
-	}
-	return nil, backoff.Permanent(err)
+	return nil, Refused(resp, body)
 }
 
 // codeOf is the code in an S3 error document, such as AccessDenied.
