@@ -77,9 +77,10 @@ func neededRoles(s api.EventState, suspended bool, b bounds) needs {
 		return needs{}
 	}
 	ended := s.State == api.EventStateStateComplete || ptr.Deref(s.SourceEnded, false)
-	out := needs{ingest: !ended, work: !ended || open(s.Backlog.Work) > 0}
+	busy := func(b api.PoolBacklog) bool { return !ended || open(b) > 0 || ptr.Deref(b.Coming, false) }
+	out := needs{ingest: !ended, work: busy(s.Backlog.Work)}
 	for _, name := range slices.Sorted(maps.Keys(b.Pools)) {
-		if !ended || open(s.Backlog.Pools[name]) > 0 {
+		if busy(s.Backlog.Pools[name]) {
 			out.pools = append(out.pools, name)
 		}
 	}

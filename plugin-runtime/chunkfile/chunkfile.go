@@ -37,6 +37,8 @@ type Store struct {
 	mu sync.Mutex
 	// chunks are those on the disk or being made, the least recently used first.
 	chunks []*chunk
+	// stubborn are folders that could not be removed: something still wrote there, such as a decoder being stopped.
+	stubborn []string
 }
 
 // chunk is a folder with one file.
@@ -124,7 +126,7 @@ func (s *Store) enter(folder string) (c *chunk, mine bool) {
 	return c, true
 }
 
-// leave ends a use. What could not be made is forgotten, and what is used least goes.
+// leave ends a use. What could not be made is forgotten, and what is used least goes, at the next occasion if not now.
 func (s *Store) leave(c *chunk) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -146,11 +148,13 @@ func (s *Store) leave(c *chunk) {
 		if c.users > 0 {
 			continue // Its maker failed; its last user removes nothing.
 		}
-		// What cannot be removed now is tried by the next process.
-		_ = os.RemoveAll(c.folder)
+		s.stubborn = append(s.stubborn, c.folder)
 	}
 	slices.Reverse(left)
 	s.chunks = left
+	s.stubborn = slices.DeleteFunc(s.stubborn, func(folder string) bool {
+		return slices.ContainsFunc(left, func(c *chunk) bool { return c.folder == folder }) || os.RemoveAll(folder) == nil
+	})
 }
 
 // build makes the file, beside its place, and moves it there when it is whole.

@@ -162,6 +162,15 @@ func TestWhatStays(t *testing.T) {
 	if diff := cmp.Diff([]string{"00006", "00006"}, folders(t, dir)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
+	// A folder that could not be removed goes later.
+	s.stubborn = []string{filepath.Join(dir, "00004-stubborn"), s.chunks[1].folder}
+	if err := os.MkdirAll(filepath.Join(s.stubborn[0], "frames"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	get(6, "c", "d")()
+	if diff := cmp.Diff([]string{"00006", "00006"}, folders(t, dir)); diff != "" || len(s.stubborn) > 0 {
+		t.Errorf("%v is left (-want +got):\n%s", s.stubborn, diff)
+	}
 	store(t, dir)
 	if left := folders(t, dir); left != nil {
 		t.Errorf("the next process finds %v", left)

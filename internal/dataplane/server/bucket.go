@@ -22,9 +22,10 @@ const (
 
 // watchBucket makes the bucket when the object store is there; both may start in any order. Rows can be read
 // and written before that; readiness waits for it. From then on it looks whether the bucket still is there. One
-// that vanishes is not made again: the media that it held would be missing without a word.
+// that vanishes is not made again: the media that it held would be missing without a word. Nor is one that rows of
+// an earlier process name objects of, and these may be read while it is away.
 func (s *Server) watchBucket(ctx context.Context) {
-	look := s.objects.EnsureBucket
+	look := s.firstLook
 	for ctx.Err() == nil {
 		call, cancel := context.WithTimeout(ctx, bucketPatience)
 		err := look(call)
@@ -42,6 +43,19 @@ func (s *Server) watchBucket(ctx context.Context) {
 		look = s.objects.Look
 		sleep(ctx, bucketLook)
 	}
+}
+
+// firstLook makes the bucket, unless it held something.
+func (s *Server) firstLook(ctx context.Context) error {
+	used, err := s.store.NamesObjects(ctx)
+	if err != nil {
+		return err
+	}
+	if used {
+		s.bucketSeen.Store(true)
+		return s.objects.Look(ctx)
+	}
+	return s.objects.EnsureBucket(ctx)
 }
 
 // noteBucket keeps what a look has found, for whoever asks for an Event. When that is news, the feed tells of

@@ -51,6 +51,14 @@ func TestABucketThatVanishesIsNamed(t *testing.T) {
 	}
 	must[*api.GetReadinessResponse](t, 200)(p.as(nobody).GetReadinessWithResponse(t.Context()))
 
+	// Nor does a process make it that starts meanwhile.
+	if err := p.stop(); err != nil {
+		t.Fatal(err)
+	}
+	p.run()
+	p.isReady()
+	p.seesStorage(p.bucket.Location("") + " does not exist")
+
 	purge := &api.DeleteEventParams{Policy: api.DeletionPolicyDelete, Purge: true}
 	waits := must[*api.DeleteEventResponse](t, 200)(p.as(manager).DeleteEventWithResponse(t.Context(), matchUID, purge)).JSON200
 	if waits.Done || waits.Remaining == "" || waits.StorageProblem == nil || !strings.Contains(*waits.StorageProblem, p.bucket.Location("")) {

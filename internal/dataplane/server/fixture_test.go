@@ -51,21 +51,30 @@ func start(t *testing.T) *plane {
 
 func startOn(t *testing.T, bucket *objects.Bucket) *plane {
 	t.Helper()
-	options := server.Options{
-		URLLifetime: 15 * time.Minute, SourceURLLifetime: 12 * time.Hour, SweepAge: time.Hour, SweepInterval: time.Hour,
-	}
 	rows, err := store.Open(t.Context(), database(t), store.Options{Location: bucket.Location})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { rows.Close() })
+	p := &plane{t: t, store: rows, bucket: bucket}
+	p.run()
+	return p
+}
+
+// run starts a process, on what an earlier one has left.
+func (p *plane) run() {
+	t := p.t
+	t.Helper()
+	options := server.Options{
+		URLLifetime: 15 * time.Minute, SourceURLLifetime: 12 * time.Hour, SweepAge: time.Hour, SweepInterval: time.Hour,
+	}
 	cluster := authtest.New(authtest.Right{Token: reader, Verb: "get", Namespace: "football", Event: "final"})
-	s := server.New(rows, bucket, cluster.Authenticator(clock.RealClock{}), clock.RealClock{}, options)
+	s := server.New(p.store, p.bucket, cluster.Authenticator(clock.RealClock{}), clock.RealClock{}, options)
 	api, metrics := listen(t), listen(t)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(ctx, api, metrics) }()
-	p := &plane{t: t, url: "http://" + api.Addr().String(), metrics: "http://" + metrics.Addr().String() + "/metrics", store: rows, bucket: bucket}
+	p.url, p.metrics = "http://"+api.Addr().String(), "http://"+metrics.Addr().String()+"/metrics"
 	stopped := false
 	p.stop = func() error {
 		if stopped {
@@ -75,12 +84,12 @@ func startOn(t *testing.T, bucket *objects.Bucket) *plane {
 		cancel()
 		return <-ended
 	}
+	stop := p.stop
 	t.Cleanup(func() {
-		if err := p.stop(); err != nil {
+		if err := stop(); err != nil {
 			t.Errorf("the data plane ended with %v", err)
 		}
 	})
-	return p
 }
 
 func listen(t *testing.T) net.Listener {

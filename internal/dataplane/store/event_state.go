@@ -30,7 +30,7 @@ func (s *Store) Event(ctx context.Context, uid string) (api.EventState, error) {
 		if state.Progress, err = progress(ctx, q, ev); err != nil {
 			return err
 		}
-		if state.Backlog, err = backlog(ctx, q, uid); err != nil {
+		if state.Backlog, err = s.backlog(ctx, q, ev); err != nil {
 			return err
 		}
 		if state.Plugins, err = ailingPlugins(ctx, q, ev); err != nil {
@@ -71,8 +71,8 @@ func progress(ctx context.Context, q querier, ev *eventRow) (api.Progress, error
 	return p, nil
 }
 
-// backlog counts the tasks that are not terminal, by pool.
-func backlog(ctx context.Context, q querier, uid string) (api.Backlog, error) {
+// backlog counts the tasks that are not terminal, by pool, and says where more may come.
+func (s *Store) backlog(ctx context.Context, q querier, ev *eventRow) (api.Backlog, error) {
 	var b api.Backlog
 	type count struct {
 		pool  api.Pool
@@ -80,7 +80,10 @@ func backlog(ctx context.Context, q querier, uid string) (api.Backlog, error) {
 		n     int64
 	}
 	counts, err := collect(ctx, q, func(r *sql.Rows) (c count, err error) { return c, r.Scan(&c.pool, &c.state, &c.n) },
-		`SELECT pool, state, COUNT(*) FROM tasks WHERE event_uid = $1 AND `+openStates+` GROUP BY pool, state`, uid)
+		`SELECT pool, state, COUNT(*) FROM tasks WHERE event_uid = $1 AND `+openStates+` GROUP BY pool, state`, ev.uid)
+	if err != nil {
+		return b, err
+	}
 	pools := map[api.Pool]*api.PoolBacklog{api.PoolWork: &b.Work, api.PoolRender: &b.Render}
 	for _, c := range counts {
 		p := pools[c.pool]
@@ -97,6 +100,16 @@ func backlog(ctx context.Context, q querier, uid string) (api.Backlog, error) {
 			p.Leased = c.n
 		}
 	}
+	coming, err := s.poolsWithClaimsComing(ctx, q, ev)
+	if err != nil {
+		return b, err
+	}
+	for _, pool := range coming {
+		if pools[pool] == nil {
+			pools[pool] = &api.PoolBacklog{}
+		}
+		pools[pool].Coming = new(true)
+	}
 	for pool, p := range pools {
 		if name, worker := api.WorkerPoolName(pool); worker && name != "" {
 			if b.Pools == nil {
@@ -105,5 +118,27 @@ func backlog(ctx context.Context, q querier, uid string) (api.Backlog, error) {
 			b.Pools[name] = *p
 		}
 	}
-	return b, err
+	return b, nil
+}
+
+// poolsWithClaimsComing are those that may get tasks which are not planned yet. Before the source's end all may.
+func (s *Store) poolsWithClaimsComing(ctx context.Context, q querier, ev *eventRow) ([]api.Pool, error) {
+	if !ev.sourceEnded || ev.terminal() {
+		return nil, nil
+	}
+	p, err := s.loadPlan(ctx, q, ev.uid, ev.planHash)
+	if err != nil {
+		return nil, err
+	}
+	var out []api.Pool
+	for _, pool := range p.claimPools() {
+		coming, err := claimsComing(ctx, q, ev.uid, p, pool)
+		if err != nil {
+			return nil, err
+		}
+		if coming {
+			out = append(out, pool)
+		}
+	}
+	return out, nil
 }

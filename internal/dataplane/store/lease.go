@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"math"
+	"slices"
 
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
 )
@@ -176,8 +177,7 @@ func poolOutcome(ctx context.Context, q querier, ev *eventRow, p *plan, pool api
 // claimsComing says whether a pool that has no open task may get an optimizer
 // or a labeler: a segmenter or the final pass, of another pool, is not over.
 func claimsComing(ctx context.Context, q querier, uid string, p *plan, pool api.Pool) (bool, error) {
-	claims := func(name *string) bool { return name != nil && p.pool(api.TaskKindOptimizer, *name) == pool }
-	if !claims(p.Optimizer) && !claims(p.Labeler) {
+	if !slices.Contains(p.claimPools(), pool) {
 		return false, nil
 	}
 	for _, kind := range []api.TaskKind{api.TaskKindSegmenter, api.TaskKindFinal} {

@@ -143,6 +143,20 @@ func (p *plan) pool(kind api.TaskKind, plugin string) api.Pool {
 	return api.PoolWork
 }
 
+// claimPools are the pools of the optimizer and the labeler, whose tasks are planned when a segment is closed.
+func (p *plan) claimPools() []api.Pool {
+	var out []api.Pool
+	for _, name := range []*string{p.Optimizer, p.Labeler} {
+		if name == nil {
+			continue
+		}
+		if pool := p.pool(api.TaskKindOptimizer, *name); !slices.Contains(out, pool) {
+			out = append(out, pool)
+		}
+	}
+	return out
+}
+
 // maxLookback is how many later chunks a framer's signals may serve.
 func (p *plan) maxLookback() int64 {
 	var n int64

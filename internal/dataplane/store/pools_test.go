@@ -50,7 +50,7 @@ func TestPluginsOfAPoolRunThere(t *testing.T) {
 	h := newHarness(t)
 	h.start(contained("gpu", "scene", "snap"), contained("", "moment"))
 	h.ingest(6)
-	if diff := cmp.Diff(map[string]api.PoolBacklog{"gpu": {Ready: 2}}, h.event().Backlog.Pools); diff != "" {
+	if diff := cmp.Diff(map[string]api.PoolBacklog{"gpu": {Ready: 2, Coming: new(true)}}, h.event().Backlog.Pools); diff != "" {
 		t.Errorf("backlog (-want +got):\n%s", diff)
 	}
 	if work := h.event().Backlog.Work; work.Ready != 2 || work.Blocked != 7 { // framers; peaks, moment and segment of two chunks, and the final pass
@@ -109,6 +109,9 @@ func TestWhenAPoolIsDone(t *testing.T) {
 	}
 	if got := h.outcome(marks); got != api.LeaseResponseOutcomeIdle {
 		t.Errorf("an optimizer may come: %s", got)
+	}
+	if diff := cmp.Diff(map[string]api.PoolBacklog{"marks": {Coming: new(true)}}, h.event().Backlog.Pools); diff != "" {
+		t.Errorf("backlog (-want +got):\n%s", diff)
 	}
 	h.drainPools(match{}, api.PoolWork, api.PoolRender)
 	if got := h.outcome(marks); got != api.LeaseResponseOutcomeDone {

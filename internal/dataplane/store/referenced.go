@@ -70,6 +70,13 @@ func keptKeys(ctx context.Context, q querier, uid string, policy api.DeletionPol
 	return kept, nil
 }
 
+// NamesObjects says whether any row names an object, so that there was a bucket.
+func (s *Store) NamesObjects(ctx context.Context) (bool, error) {
+	n, err := one[int64](ctx, s.reader, `SELECT CASE WHEN EXISTS (SELECT 1 FROM units) OR EXISTS (SELECT 1 FROM clips WHERE object_key <> '')
+		OR EXISTS (SELECT 1 FROM reels WHERE object_key <> '') THEN 1 ELSE 0 END`)
+	return n > 0, err
+}
+
 // isUnit says whether a key is of a unit of an Event.
 func isUnit(ev *eventRow, key string) bool {
 	return strings.HasPrefix(key, keys.Event(ev.namespace, ev.uid)+"units/")
