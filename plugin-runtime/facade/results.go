@@ -44,7 +44,9 @@ func (c *call) saveResults() (any, error) {
 	if err := c.reserve(); err != nil {
 		return nil, err
 	}
-	c.run.Save(results)
+	if err := c.run.Save(results); err != nil {
+		return nil, badRequest("ValidationError: " + err.Error())
+	}
 	return struct{}{}, nil
 }
 

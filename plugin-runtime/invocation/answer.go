@@ -97,7 +97,9 @@ func (r *Run) mreOutput(a answer, known Known) (Result, error) {
 		if err != nil {
 			return Result{}, fmt.Errorf("Output.%w", err)
 		}
-		r.Save(returned)
+		if err := r.Save(returned); err != nil {
+			return Result{}, fmt.Errorf("Output.%w", err)
+		}
 		saved = r.Saved()
 	}
 	switch r.Plugin.Class {

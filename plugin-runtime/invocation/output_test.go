@@ -188,7 +188,9 @@ func TestOutput(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				run.Save(saved)
+				if err := run.Save(saved); err != nil {
+					t.Fatal(err)
+				}
 			}
 			known := Known(nothingKnown)
 			if c.known != nil {

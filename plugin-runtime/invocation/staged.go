@@ -8,6 +8,8 @@ import (
 	"maps"
 	"slices"
 	"sync"
+
+	"github.com/mre-operator/mre-operator/internal/dataplane/api"
 )
 
 // Reported is one result as an MRE plugin reports it: where it starts and ends, and everything else.
@@ -32,8 +34,7 @@ type staged struct {
 const (
 	// maxBytes of what one run writes: less than the data plane takes with a task.
 	maxBytes = 48 << 20
-	// maxResults and maxAnnotated are the data plane's.
-	maxResults   = 10_000
+	// maxAnnotated is the data plane's.
 	maxAnnotated = 1000
 )
 
@@ -44,8 +45,6 @@ func (r *Run) Reserve(bytes int) error {
 	switch {
 	case r.staged.bytes+bytes > maxBytes:
 		return fmt.Errorf("the run has written %d MiB already, and may write %d", r.staged.bytes>>20, maxBytes>>20)
-	case len(r.staged.results) > maxResults:
-		return fmt.Errorf("the run has saved more than %d results", maxResults)
 	case len(r.staged.attributes) > maxAnnotated:
 		return fmt.Errorf("the run has put attributes on more than %d segments", maxAnnotated)
 	}
@@ -53,16 +52,51 @@ func (r *Run) Reserve(bytes int) error {
 	return nil
 }
 
-// Save holds results back until the task is completed.
-func (r *Run) Save(results []Reported) {
+// Save holds results back until the task is completed. It takes all of them, or its error says which the data plane
+// would refuse, with everything else of the run.
+func (r *Run) Save(results []Reported) error {
+	if r.Plugin.Class == api.PlanPluginClassFeaturer {
+		if err := r.near(results); err != nil {
+			return err
+		}
+	}
 	r.staged.mu.Lock()
 	defer r.staged.mu.Unlock()
+	added := map[int64]bool{}
+	for _, one := range results {
+		if _, there := r.staged.results[one.StartMillis]; !there {
+			added[one.StartMillis] = true
+		}
+	}
+	if n := len(r.staged.results) + len(added); n > api.MaxResults {
+		return fmt.Errorf("with these the run has saved %d results, and may save %d", n, api.MaxResults)
+	}
 	if r.staged.results == nil {
 		r.staged.results = map[int64]Reported{}
 	}
 	for _, one := range results {
 		r.staged.results[one.StartMillis] = one
 	}
+	return nil
+}
+
+// near refuses times that have nothing to do with the chunk.
+func (r *Run) near(results []Reported) error {
+	chunk := r.Chunk()
+	from, to := (chunk.StartMicros-api.MaxAstrayMicros)/1000, (chunk.EndMicros+api.MaxAstrayMicros)/1000
+	for i, one := range results {
+		times := []int64{one.StartMillis}
+		if one.EndMillis != nil {
+			times = append(times, *one.EndMillis)
+		}
+		for _, ms := range times {
+			if ms < from || ms > to {
+				return fmt.Errorf("Results[%d] is at %s s, more than %d minutes away from the chunk: times count in seconds from the start of the Event", //nolint:staticcheck // It begins with the member's name.
+					i, secondsText(ms), api.MaxAstrayMicros/60_000_000)
+			}
+		}
+	}
+	return nil
 }
 
 // Saved is what the run has saved, by start.

@@ -3,6 +3,7 @@
 package mre
 
 import (
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -16,6 +17,20 @@ const program = "Open%202026%20/%20Men"
 func envelope(plugin, class, chunk, results string) string {
 	return `{"Program":"Open 2026 / Men","Event":"final","ProfileName":"soccer","PluginName":"` + plugin + `","PluginClass":"` + class +
 		`","ChunkNumber":` + chunk + `,"Results":` + results + `}`
+}
+
+// tooMany are more results than a run may save.
+func tooMany() string {
+	return `[` + numbered(10_001) + `]`
+}
+
+// numbered are results, a millisecond apart.
+func numbered(n int) string {
+	var list []string
+	for i := range n {
+		list = append(list, fmt.Sprintf(`{"Start":%d.%03d}`, i/1000, i%1000))
+	}
+	return strings.Join(list, ",")
 }
 
 func scoped(more string) string { return `{"Program":"Open 2026 / Men","Event":"final",` + more + `}` }
@@ -123,6 +138,8 @@ func (w *world) asFeaturer(t *testing.T, p *port) {
 		{call: "POST plugin/result", body: envelope("scenes", "Featurer", "1", `[]`), status: 400},
 		{call: "POST plugin/result", body: envelope("scenes", "Featurer", "1", `[{"End":1}]`), status: 400, has: []string{"Results[0]: Start is absent"}},
 		{call: "POST plugin/result", body: envelope("scenes", "Featurer", "1", `[{"Start":NaN}]`), status: 400, has: []string{"NaN"}},
+		{call: "POST plugin/result", body: envelope("scenes", "Featurer", "1", `[{"Start":1},{"Start":1e9}]`), status: 400, has: []string{"Results[1] is at 1000000000 s, more than 10 minutes away"}},
+		{call: "POST plugin/result", body: envelope("scenes", "Featurer", "1", tooMany()), status: 400, has: []string{"saved 10001 results, and may save 10000"}},
 		{call: "POST plugin/result", body: envelope("noise", "Featurer", "1", `[{"Start":1}]`), status: 403},
 		{call: "POST plugin/result", body: envelope("scenes", "Classifier", "1", `[{"Start":1}]`), status: 400},
 		{call: "POST plugin/result", body: envelope("scenes", "Featurer", "2", `[{"Start":1}]`), status: 409},

@@ -6,19 +6,16 @@ import (
 	"fmt"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/mre-operator/mre-operator/internal/dataplane/api"
 )
 
-// What a plugin may put into its rows. It is far more than any needs, and little
-// enough that one that goes astray harms nobody.
+// What a plugin may put into its rows, besides the API's limits.
 const (
-	// maxResults of one run.
-	maxResults = 10_000
 	// maxAttributes of one result, segment or label, as bytes of JSON.
 	maxAttributes = 256 << 10
 	// maxDepth of attributes: how often objects and lists may lie in each other.
 	maxDepth = 32
-	// astray is how far from what a run looked at its times may lie.
-	astray = 600 * microsPerSecond
 )
 
 // attributesJSON writes attributes; field names their owner when they are
@@ -64,9 +61,9 @@ func deeper(v any, levels int) bool {
 // near refuses a time that has nothing to do with what a run looked at. It also
 // keeps arithmetic on times from overflowing.
 func near(field string, us, from, to int64) error {
-	if us < from-astray || us > to+astray {
+	if us < from-api.MaxAstrayMicros || us > to+api.MaxAstrayMicros {
 		return invalid("%s is %d µs, more than %d minutes away from what the run looked at, %d µs to %d µs; times count in microseconds from the start of the Event",
-			field, us, astray/microsPerSecond/60, from, to)
+			field, us, api.MaxAstrayMicros/microsPerSecond/60, from, to)
 	}
 	return nil
 }

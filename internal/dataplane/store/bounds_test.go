@@ -40,7 +40,7 @@ func TestNonsenseFromAFeaturer(t *testing.T) {
 			words   string
 			results []api.NewResult
 		}{
-			"too many":         {"results has 10001 entries", make([]api.NewResult, maxResults+1)},
+			"too many":         {"results has 10001 entries", make([]api.NewResult, api.MaxResults+1)},
 			"backwards":        {"results[1] ends", []api.NewResult{result(from, from), result(from+1, from)}},
 			"long before":      {"results[0].startMicros", []api.NewResult{result(from-ten-1, from)}},
 			"long after":       {"results[0].endMicros", []api.NewResult{result(from, to+ten+1)}},

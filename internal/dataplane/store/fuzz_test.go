@@ -129,7 +129,7 @@ func (d *dice) n(most int) int {
 func (d *dice) micros() int64 {
 	switch d.n(8) {
 	case 0:
-		return []int64{math.MinInt64, math.MaxInt64, -1, 0, 1, -astray, fuzzUnits * 2 * second, astray}[d.n(8)]
+		return []int64{math.MinInt64, math.MaxInt64, -1, 0, 1, -api.MaxAstrayMicros, fuzzUnits * 2 * second, api.MaxAstrayMicros}[d.n(8)]
 	case 1:
 		return -int64(d.n(256)) * 10_000_000
 	case 2:

@@ -108,8 +108,8 @@ func (e *eventTx) publishResults(t *taskRow, results []api.NewResult) error {
 	if len(results) == 0 {
 		return nil
 	}
-	if len(results) > maxResults {
-		return invalid("results has %d entries; a run may report %d", len(results), maxResults)
+	if len(results) > api.MaxResults {
+		return invalid("results has %d entries; a run may report %d", len(results), api.MaxResults)
 	}
 	chunk, err := chunkExtent(e.ctx, e, e.ev.uid, t.chunk)
 	if err != nil {

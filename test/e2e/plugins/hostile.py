@@ -76,7 +76,7 @@ def write(path):
 def result_body(ctx, **changes):
     return {
         "Program": ctx.event.program, "Event": ctx.event.name, "ProfileName": ctx.configuration["profile"], "ChunkSize": 6, "ProcessingFrameRate": 5,
-        "Classifier": "segment-key-moment", "ExecutionId": "x", "Filename": "x_00001.ts", "ChunkNumber": ctx.chunk.number,
+        "Classifier": "segment-key-moment", "Filename": "x_00001.ts", "ChunkNumber": ctx.chunk.number,
         "PluginName": os.environ["MRE_PLUGIN"], "PluginClass": "Featurer", "Location": {"S3Bucket": "b", "S3Key": "k"},
         "Results": [{"Start": ctx.chunk.start / 1e6}], **changes,
     }
@@ -230,6 +230,11 @@ def answer_of_a_run_by_path_tricks(ctx):
 @attempt
 def oversize_answer(ctx):
     return http_call(f"http://{RUNTIME}/2018-06-01/runtime/invocation/999-1/response", "POST", bytes(20 << 20))
+
+
+@attempt
+def results_of_another_run(ctx):
+    return http_call(API + "/plugin/result", "POST", result_body(ctx, ExecutionId="x"))
 
 
 @attempt
