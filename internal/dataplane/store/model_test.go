@@ -153,7 +153,9 @@ func (m *model) closeChunks() {
 }
 
 func (m *model) planFeatures(n int64) {
-	m.tasks = append(m.tasks, &modelTask{kind: api.TaskKindFramer, chunk: n, state: api.TaskStateBlocked})
+	if slices.ContainsFunc(m.plan.Plugins, func(q api.PlanPlugin) bool { return q.Class == api.PlanPluginClassFeaturer && q.Container == nil }) {
+		m.tasks = append(m.tasks, &modelTask{kind: api.TaskKindFramer, chunk: n, state: api.TaskStateBlocked})
+	}
 	for _, q := range m.plan.Plugins {
 		if q.Class == api.PlanPluginClassFeaturer {
 			m.tasks = append(m.tasks, &modelTask{kind: api.TaskKindFeaturer, chunk: n, plugin: q.Name, track: int32(flag(isAudio(&q))), state: api.TaskStateBlocked})

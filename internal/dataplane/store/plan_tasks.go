@@ -7,6 +7,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
@@ -28,10 +29,12 @@ func (e *eventTx) planChunk(number int64, media bool) error {
 	return e.wake(s)
 }
 
-// planFeatures plans the framer and the featurers of a chunk.
+// planFeatures plans the featurers of a chunk, and the framer where one of them reads what it finds.
 func (e *eventTx) planFeatures(number int64) error {
-	if err := e.insertTask(&taskRow{kind: api.TaskKindFramer, chunk: number, state: api.TaskStateReady}); err != nil {
-		return err
+	if slices.ContainsFunc(e.plan.featurers(), readsSignals) {
+		if err := e.insertTask(&taskRow{kind: api.TaskKindFramer, chunk: number, state: api.TaskStateReady}); err != nil {
+			return err
+		}
 	}
 	var unframed []*taskRow // the framer's end does not wake them
 	for _, q := range e.plan.featurers() {
