@@ -102,7 +102,9 @@ func use(name string) mrev1.PluginUse {
 func manifests(policy string) []client.Object {
 	deletion := map[string]mrev1.DeletionPolicy{"delete": mrev1.DeletionDelete, "outputs": mrev1.DeletionRetainOutputs, "retain": mrev1.DeletionRetain}[policy]
 	return []client.Object{
-		plugin("scenes", mrev1.ClassFeaturer, "scene-change"),
+		plugin("scenes", mrev1.ClassFeaturer, "", func(p *mrev1.Plugin) {
+			p.Spec.Runtime = mrev1.PluginRuntime{Container: &mrev1.ContainerRuntime{Image: "example.com/scenes:1", Command: []string{"/scenes"}, Pool: "gpu"}}
+		}),
 		plugin("peaks", mrev1.ClassFeaturer, "audio-peaks", func(p *mrev1.Plugin) { p.Spec.MediaType = mrev1.MediaAudio }),
 		plugin("moments", mrev1.ClassSegmenter, "key-moment", dependsOn("peaks"), func(p *mrev1.Plugin) {
 			p.Spec.Configuration = &apiextensionsv1.JSON{Raw: []byte(`{"preRollSeconds": 2}`)}

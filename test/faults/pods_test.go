@@ -8,9 +8,15 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
+	batchv1 "k8s.io/api/batch/v1"
+
+	mrev1 "github.com/mre-operator/mre-operator/api/v1alpha1"
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
 	"github.com/mre-operator/mre-operator/internal/dataplane/auth/authtest"
 	"github.com/mre-operator/mre-operator/internal/dataplane/client"
@@ -44,14 +50,15 @@ type pod struct {
 	act func()
 }
 
-func (r *run) newPod(job, role string, ordinal int32) *pod {
-	p := &pod{run: r, proc: newProc(r.ctx, role+"-"+strconv.Itoa(int(ordinal))), puts: presigned.New(), job: job, role: role, slot: ordinal}
+func (r *run) newPod(job *batchv1.Job, ordinal int32) *pod {
+	role, pool := job.Labels[mrev1.LabelRole], job.Labels[mrev1.LabelPool]
+	p := &pod{run: r, proc: newProc(r.ctx, role+pool+"-"+strconv.Itoa(int(ordinal))), puts: presigned.New(), job: job.Name, role: role, slot: ordinal}
 	p.data = r.dial(p.proc, authtest.AgentToken(r.namespace, r.eventUID))
 	switch role {
 	case "ingest":
 		p.act = (&ingest{pod: p}).step
 	case "worker":
-		p.act = (&worker{pod: p, pool: api.PoolWork}).step
+		p.act = (&worker{pod: p, pool: api.WorkerPool(pool)}).step
 	default:
 		p.act = (&worker{pod: p, pool: api.PoolRender}).step
 	}
@@ -169,8 +176,8 @@ type worker struct {
 	lease *api.Lease
 	// out is what the lease's task put out, when it is to be reported.
 	out *api.TaskOutput
-	// refused is why the output was not taken.
-	refused string
+	// failure is why there is none, or why it was not taken.
+	failure *api.TaskFailure
 }
 
 func (w *worker) request() *api.LeaseRequest {
@@ -190,10 +197,11 @@ func (w *worker) step() {
 		default:
 			w.hear(&resp)
 		}
-	case w.refused != "":
-		err := w.data.Fail(ctx, w.uid(), w.lease.TaskID, api.TaskFailure{Token: w.lease.Token, Message: w.refused, Retryable: true})
+	case w.failure != nil:
+		w.failure.Token = w.lease.Token
+		err := w.data.Fail(ctx, w.uid(), w.lease.TaskID, *w.failure)
 		if err == nil || lost(err) {
-			w.lease, w.out, w.refused = nil, nil, ""
+			w.lease, w.out, w.failure = nil, nil, nil
 			return
 		}
 		w.pause(retryPause)
@@ -207,7 +215,7 @@ func (w *worker) step() {
 // do makes the output. Rendering stores objects; what an earlier try of the same attempt stored is as good.
 func (w *worker) do() {
 	out := work(w.lease)
-	var err error
+	err := w.fetch(w.lease.Media)
 	switch in := w.lease.Input; {
 	case in.Clip != nil:
 		out.Media, err = w.render(in.Clip.Mp4, in.Clip.Jpg, in.Clip.Out.Frame-in.Clip.In.Frame)
@@ -219,11 +227,39 @@ func (w *worker) do() {
 		out.Media, err = w.render(in.Reel.Mp4, &in.Reel.Jpg, frames)
 	}
 	if err != nil {
-		w.refused = err.Error()
+		w.failure = &api.TaskFailure{Message: err.Error(), Retryable: true, StoreAway: new(errors.Is(err, presigned.ErrAway))}
 		return
 	}
 	out.Next = w.request()
 	w.out = &out
+}
+
+// fetch reads the chunk that a plugin in a container looks at. It tries once: that the store is away ends the attempt.
+func (w *worker) fetch(media *api.ChunkMedia) error {
+	if media == nil {
+		return nil
+	}
+	for _, u := range media.Units {
+		req, err := http.NewRequestWithContext(w.proc.ctx, http.MethodGet, u.URL, nil)
+		if err != nil {
+			return err
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return presigned.Away(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		switch {
+		case err != nil:
+			return presigned.Away(err)
+		case resp.StatusCode != http.StatusOK:
+			return presigned.Refused(resp, body)
+		case !strings.HasPrefix(string(body), "unit "):
+			w.run.violate("%s reads %q as a unit", w.lease.Kind, body)
+		}
+	}
+	return nil
 }
 
 func (w *worker) render(mp4 api.Upload, jpg *api.Upload, frames int64) (*api.MediaProof, error) {
@@ -251,7 +287,7 @@ func (w *worker) report() {
 	case lost(err):
 		w.lease, w.out = nil, nil
 	case code == api.ProblemCodeInvalid, code == api.ProblemCodeTooLarge:
-		w.refused = err.Error()
+		w.failure = &api.TaskFailure{Message: err.Error(), Retryable: true}
 		w.run.violate("the data plane refuses the output of %s: %v", w.lease.Kind, err)
 	default:
 		w.pause(retryPause)

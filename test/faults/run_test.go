@@ -388,7 +388,7 @@ func (r *run) playJobs() {
 		ordinal := int32(0)
 		_, err := fmt.Sscan(job.Labels[mrev1.LabelOrdinal], &ordinal)
 		r.must(err)
-		r.pods = append(r.pods, r.newPod(job.Name, job.Labels[mrev1.LabelRole], ordinal))
+		r.pods = append(r.pods, r.newPod(job, ordinal))
 	}
 	left := r.pods[:0]
 	for _, p := range r.pods {
