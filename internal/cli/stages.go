@@ -31,7 +31,7 @@ var stageNames = []struct {
 	// always says that the stage is shown before it has tasks.
 	always bool
 }{
-	{api.TaskKindFramer, "framer", true},
+	{api.TaskKindFramer, "framer", false},
 	{api.TaskKindFeaturer, "featurers", true},
 	{api.TaskKindSegmenter, "segmenter", true},
 	{api.TaskKindOptimizer, "optimizer", false},

@@ -194,7 +194,7 @@ func deadLetterTable(dead []api.Task, now time.Time) *terminal.Table {
 	return t
 }
 
-// failuresText is how often a task failed, of how often it may, and how often it was lost for no fault of its own.
+// failuresText is how often a task failed, of how often it may, and how often its holder fell silent.
 func failuresText(t *api.Task) string {
 	text := fmt.Sprintf("%d/%d", t.Attempts, t.MaxAttempts)
 	if t.Losses > 0 {

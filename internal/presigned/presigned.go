@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -37,11 +39,19 @@ func InTime(ctx context.Context, err error) error {
 	return fmt.Errorf("%w: not done in time: %w", ErrAway, err)
 }
 
-// Refused is the error of an answer that is no success. Only an ErrAway is worth a repeat.
+// awayCodes are of a bucket that is gone, and of keys that are not good for it: both are mended where the data plane's
+// bucket and Secret are, and no URL that it signs meanwhile is any better.
+var awayCodes = []string{"NoSuchBucket", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"}
+
+// Refused is the error of an answer that is no success. It is worth a repeat with the same URL unless it is permanent.
 func Refused(resp *http.Response, said []byte) error {
-	err := fmt.Errorf("the store answered %s%s", resp.Status, codeOf(said))
+	code := codeOf(said)
+	err := fmt.Errorf("the store answered %s%s", resp.Status, code)
 	if resp.StatusCode >= 500 || resp.StatusCode == http.StatusTooManyRequests {
 		return fmt.Errorf("%w: %w", ErrAway, err)
+	}
+	if slices.ContainsFunc(awayCodes, func(c string) bool { return code == " ("+c+")" }) {
+		err = fmt.Errorf("%w: %w", ErrAway, err)
 	}
 	return backoff.Permanent(err)
 }
@@ -86,7 +96,8 @@ func (c *Client) once(ctx context.Context, to api.Upload, body io.ReaderAt, size
 	defer cancel(nil)
 	watch := time.AfterFunc(stall, func() { cancel(fmt.Errorf("the store took nothing for %s", stall)) })
 	defer watch.Stop()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPut, to.URL, &touching{io.NewSectionReader(body, 0, size), watch})
+	from := &touching{Reader: io.NewSectionReader(body, 0, size), watch: watch}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPut, to.URL, from)
 	if err != nil {
 		return backoff.Permanent(errors.New("the URL to upload to is not one"))
 	}
@@ -98,6 +109,9 @@ func (c *Client) once(ctx context.Context, to api.Upload, body io.ReaderAt, size
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
+		if broken := from.broken.Load(); broken != nil {
+			return backoff.Permanent(fmt.Errorf("read what is uploaded: %w", *broken))
+		}
 		if cause := context.Cause(ctx); cause != nil {
 			err = cause
 		}
@@ -162,13 +176,18 @@ func codeOf(said []byte) string {
 type touching struct {
 	io.Reader
 	watch *time.Timer
+	// broken is why there is no more to read, when that is not the end. The transport reads, and may do so yet.
+	broken atomic.Pointer[error]
 }
 
 func (t *touching) Read(p []byte) (int, error) {
 	n, err := t.Reader.Read(p)
-	if errors.Is(err, io.EOF) {
+	switch {
+	case errors.Is(err, io.EOF):
 		t.watch.Stop()
-	} else {
+	case err != nil:
+		t.broken.Store(&err)
+	default:
 		t.watch.Reset(stall)
 	}
 	return n, err

@@ -40,7 +40,7 @@ func newStore(t *testing.T) *store {
 			_, _ = w.Write([]byte("half"))
 		case r.URL.Path == "/slow":
 			<-r.Context().Done()
-		case r.URL.Path == "/busy" && n < 3:
+		case r.URL.Path == "/away", r.URL.Path == "/busy" && n < 3:
 			w.WriteHeader(http.StatusServiceUnavailable)
 		default:
 			_, _ = w.Write([]byte(strings.Repeat(r.URL.Path[1:2], 100)))
@@ -154,6 +154,12 @@ func TestBlamesTheStoreOnlyForWhatItDoes(t *testing.T) {
 	}
 	if _, _, err := c.Get(t.Context(), s.refs("a")); err == nil || errors.Is(err, presigned.ErrAway) {
 		t.Errorf("no folder: %v", err)
+	}
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := c.Get(t.Context(), s.refs("away")); !errors.Is(err, presigned.ErrAway) || s.asked("away") != attempts {
+		t.Errorf("a store that is overloaded for long: %v, asked %d times", err, s.asked("away"))
 	}
 	ctx, cancel := context.WithTimeoutCause(t.Context(), 300*time.Millisecond, errors.New("timed out"))
 	defer cancel()

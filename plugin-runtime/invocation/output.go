@@ -23,6 +23,10 @@ func (r *Run) features(saved []Reported) Result {
 		} else if one.EndMillis != nil && *one.EndMillis < one.StartMillis {
 			out.note("the result at %s s ends before it starts; it is kept as a point in time", secondsText(one.StartMillis))
 		}
+		if end < 0 {
+			out.note("the result at %s s ends before the media begins; it is kept until there", secondsText(one.StartMillis))
+			end = 0
+		}
 		out.Output.Results = append(out.Output.Results, api.NewResult{
 			StartMicros: one.StartMicros(), EndMicros: end, Attributes: attributes(api.PlanPluginClassFeaturer, one)})
 	}

@@ -55,6 +55,11 @@ func (r *Run) Reserve(bytes int) error {
 // Save holds results back until the task is completed. It takes all of them, or its error says which the data plane
 // would refuse, with everything else of the run.
 func (r *Run) Save(results []Reported) error {
+	for i, one := range results {
+		if _, err := api.AttributesJSON(attributes(r.Plugin.Class, one)); err != nil {
+			return fmt.Errorf("Results[%d]: its %w", i, err) //nolint:staticcheck // It begins with the member's name.
+		}
+	}
 	if r.Plugin.Class == api.PlanPluginClassFeaturer {
 		if err := r.near(results); err != nil {
 			return err
@@ -86,7 +91,7 @@ func (r *Run) near(results []Reported) error {
 	from, to := (chunk.StartMicros-api.MaxAstrayMicros)/1000, (chunk.EndMicros+api.MaxAstrayMicros)/1000
 	for i, one := range results {
 		times := []int64{one.StartMillis}
-		if one.EndMillis != nil {
+		if !one.Partial() { // an end that is before the start does not count
 			times = append(times, *one.EndMillis)
 		}
 		for _, ms := range times {

@@ -44,6 +44,13 @@ func TestSaveBounds(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+	if err := run.Save([]Reported{{Span: Span{StartMillis: 3, EndMillis: new(int64(-1e7))}}}); err != nil {
+		t.Errorf("an end that does not count: %v", err)
+	}
+	if err := run.Save([]Reported{{Span: Span{StartMillis: 3}, Fields: map[string]any{"Blob": strings.Repeat("x", 300<<10)}}}); err == nil ||
+		!strings.Contains(err.Error(), "Results[0]: its attributes take") {
+		t.Errorf("attributes beyond bounds: %v", err)
+	}
 	if n := len(run.Saved()); n != api.MaxResults {
 		t.Errorf("%d results are saved", n)
 	}

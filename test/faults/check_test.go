@@ -74,9 +74,17 @@ func (r *run) check() bool {
 		r.story = append(r.story, r.read(query)...)
 	}
 	r.checkOverlaps()
+	r.checkAttempts()
 	r.checkStatus()
 	r.checkObjects()
 	return true
+}
+
+// checkAttempts: no call that fails is a plugin's fault, so none costs an attempt.
+func (r *run) checkAttempts() {
+	for _, line := range r.read(`SELECT kind, chunk, plugin, attempts, error FROM tasks WHERE attempts > 0`) {
+		r.violate("a task has spent attempts: %s", line)
+	}
 }
 
 // checkOverlaps: segments of one Event never overlap.

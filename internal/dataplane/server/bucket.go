@@ -25,7 +25,11 @@ const (
 // that vanishes is not made again: the media that it held would be missing without a word. Nor is one that rows of
 // an earlier process name objects of, and these may be read while it is away.
 func (s *Server) watchBucket(ctx context.Context) {
-	look := s.firstLook
+	used := s.bucketUsed(ctx)
+	look := s.objects.EnsureBucket
+	if used {
+		look = s.objects.Look
+	}
 	for ctx.Err() == nil {
 		call, cancel := context.WithTimeout(ctx, bucketPatience)
 		err := look(call)
@@ -35,27 +39,31 @@ func (s *Server) watchBucket(ctx context.Context) {
 		}
 		s.metrics.ran("bucket", err)
 		s.noteBucket(ctx, err)
+		if err == nil || used {
+			s.bucketSeen.Store(true)
+		}
 		if err != nil {
 			sleep(ctx, bucketRetry)
 			continue
 		}
-		s.bucketSeen.Store(true)
 		look = s.objects.Look
 		sleep(ctx, bucketLook)
 	}
 }
 
-// firstLook makes the bucket, unless it held something.
-func (s *Server) firstLook(ctx context.Context) error {
-	used, err := s.store.NamesObjects(ctx)
-	if err != nil {
-		return err
+// bucketUsed says whether an earlier process has stored anything, as soon as the database can be asked.
+func (s *Server) bucketUsed(ctx context.Context) bool {
+	for ctx.Err() == nil {
+		used, err := s.store.NamesObjects(ctx)
+		if err == nil {
+			return used
+		}
+		if ctx.Err() == nil {
+			slog.WarnContext(ctx, "the database could not be asked whether the bucket was used; it is asked again", "error", err)
+		}
+		sleep(ctx, bucketRetry)
 	}
-	if used {
-		s.bucketSeen.Store(true)
-		return s.objects.Look(ctx)
-	}
-	return s.objects.EnsureBucket(ctx)
+	return false
 }
 
 // noteBucket keeps what a look has found, for whoever asks for an Event. When that is news, the feed tells of

@@ -79,7 +79,8 @@ type Server struct {
 	sweeper  *sweep.Sweeper
 	metrics  *metrics
 	registry *prometheus.Registry
-	// bucketSeen is set when the bucket was reached for the first time, by this process or an earlier one.
+	// bucketSeen is set when the bucket was reached for the first time, by this process or an earlier one, and this
+	// one has looked.
 	bucketSeen atomic.Bool
 	// bucketProblem is why the bucket cannot be used now; nil while it can.
 	bucketProblem atomic.Pointer[string]

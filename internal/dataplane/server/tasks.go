@@ -42,8 +42,11 @@ func (s *Server) CompleteTask(ctx context.Context, r api.CompleteTaskRequestObje
 	return api.CompleteTask200JSONResponse(*next), nil
 }
 
-// FailTask notes a failed attempt.
+// FailTask notes a failed attempt, or that there was none for want of the object store.
 func (s *Server) FailTask(ctx context.Context, r api.FailTaskRequestObject) (api.FailTaskResponseObject, error) {
+	if f := r.Body; f.StoreAway != nil && *f.StoreAway {
+		return api.FailTask204Response{}, s.store.Away(ctx, r.EventUID, r.TaskID, f.Token, f.Message, s.bucketProblem.Load() != nil)
+	}
 	return api.FailTask204Response{}, s.store.Fail(ctx, r.EventUID, r.TaskID, *r.Body)
 }
 

@@ -83,7 +83,7 @@ func TestAttributesThatAreRefused(t *testing.T) {
 			return false
 		}
 		out.Segments = []api.SegmentUpdate{seg("", 1*second, 3*second)}
-		out.Segments[0].Attributes = map[string]any{"a": strings.Repeat("x", maxAttributes/2)}
+		out.Segments[0].Attributes = map[string]any{"a": strings.Repeat("x", api.MaxAttributesBytes/2)}
 		return false
 	})
 	e := h.segments()[0]
@@ -92,7 +92,7 @@ func TestAttributesThatAreRefused(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		h.wantErr(tx.annotate([]api.SegmentAttributes{{SegmentID: e.ID, Attributes: map[string]any{"b": strings.Repeat("x", maxAttributes/2)}}}),
+		h.wantErr(tx.annotate([]api.SegmentAttributes{{SegmentID: e.ID, Attributes: map[string]any{"b": strings.Repeat("x", api.MaxAttributesBytes/2)}}}),
 			ErrInvalid, "segmentAttributes[0].attributes take")
 		return errUnchanged
 	}))

@@ -10,52 +10,13 @@ import (
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
 )
 
-// What a plugin may put into its rows, besides the API's limits.
-const (
-	// maxAttributes of one result, segment or label, as bytes of JSON.
-	maxAttributes = 256 << 10
-	// maxDepth of attributes: how often objects and lists may lie in each other.
-	maxDepth = 32
-)
-
-// attributesJSON writes attributes; field names their owner when they are
-// refused.
+// attributesJSON writes attributes; field names their owner when they are refused.
 func attributesJSON(field string, attributes map[string]any) (string, error) {
-	if attributes == nil {
-		return "{}", nil
-	}
-	if deeper(attributes, maxDepth) {
-		return "", invalid("%s.attributes nest more than %d levels deep; write them flatter", field, maxDepth)
-	}
-	body, err := toJSON(attributes)
+	body, err := api.AttributesJSON(attributes)
 	if err != nil {
-		return "", err
-	}
-	if len(body) > maxAttributes {
-		return "", invalid("%s.attributes take %d bytes as JSON; at most %d are kept", field, len(body), maxAttributes)
+		return "", invalid("%s.%v", field, err)
 	}
 	return body, nil
-}
-
-// deeper says whether objects and lists nest more than some levels deep.
-func deeper(v any, levels int) bool {
-	switch x := v.(type) {
-	case map[string]any:
-		for _, member := range x {
-			if levels == 0 || deeper(member, levels-1) {
-				return true
-			}
-		}
-		return levels == 0
-	case []any:
-		for _, item := range x {
-			if levels == 0 || deeper(item, levels-1) {
-				return true
-			}
-		}
-		return levels == 0
-	}
-	return false
 }
 
 // near refuses a time that has nothing to do with what a run looked at. It also

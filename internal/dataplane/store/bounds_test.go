@@ -48,8 +48,8 @@ func TestNonsenseFromAFeaturer(t *testing.T) {
 			"the most":         {"results[0].startMicros", []api.NewResult{result(math.MaxInt64, math.MaxInt64)}},
 			"milliseconds off": {"results[0].endMicros", []api.NewResult{result(from, 1_780_000_000_000_000)}},
 			"before the media": {"results[0] ends at -1 µs", []api.NewResult{result(-5, -1)}},
-			"large":            {"results[0].attributes take", []api.NewResult{{StartMicros: from, EndMicros: to, Attributes: map[string]any{"x": strings.Repeat("x", maxAttributes)}}}},
-			"deep":             {"results[0].attributes nest", []api.NewResult{{StartMicros: from, EndMicros: to, Attributes: map[string]any{"x": nested(maxDepth)}}}},
+			"large":            {"results[0].attributes take", []api.NewResult{{StartMicros: from, EndMicros: to, Attributes: map[string]any{"x": strings.Repeat("x", api.MaxAttributesBytes)}}}},
+			"deep":             {"results[0].attributes nest", []api.NewResult{{StartMicros: from, EndMicros: to, Attributes: map[string]any{"x": nested(api.MaxAttributesDepth)}}}},
 			"very deep":        {"results[0].attributes nest", []api.NewResult{{StartMicros: from, EndMicros: to, Attributes: map[string]any{"x": nested(9000)}}}},
 		}
 		for name, c := range cases {
@@ -57,7 +57,7 @@ func TestNonsenseFromAFeaturer(t *testing.T) {
 			h.wantErr(h.completeTask(l.TaskID, api.TaskOutput{Token: l.Token, Results: c.results}), ErrInvalid, c.words)
 		}
 		fine := []api.NewResult{result(-second, second), result(from-ten, from), result(to+ten-1, to+ten),
-			{StartMicros: from, EndMicros: to, Attributes: map[string]any{"x": nested(maxDepth - 1), "y": strings.Repeat("x", maxAttributes/2)}}}
+			{StartMicros: from, EndMicros: to, Attributes: map[string]any{"x": nested(api.MaxAttributesDepth - 1), "y": strings.Repeat("x", api.MaxAttributesBytes/2)}}}
 		h.must(h.completeTask(l.TaskID, api.TaskOutput{Token: l.Token, Results: fine}))
 		break
 	}
@@ -87,7 +87,7 @@ func TestTimesGoneAstray(t *testing.T) {
 				h.wantErr(h.report(l, seg("", 1*second, us)), ErrInvalid, "segments[0].endMicros")
 			}
 			deep := seg("", 1*second)
-			deep.Attributes = map[string]any{"x": nested(maxDepth)}
+			deep.Attributes = map[string]any{"x": nested(api.MaxAttributesDepth)}
 			h.wantErr(h.report(l, deep), ErrInvalid, "segments[0].attributes nest")
 		case api.TaskKindOptimizer:
 			for _, us := range extremes {
@@ -100,7 +100,7 @@ func TestTimesGoneAstray(t *testing.T) {
 			}
 		case api.TaskKindLabeler:
 			label := out.Labels[0]
-			label.Attributes = map[string]any{"x": nested(maxDepth)}
+			label.Attributes = map[string]any{"x": nested(api.MaxAttributesDepth)}
 			h.wantErr(h.completeTask(l.TaskID, api.TaskOutput{Token: l.Token, Labels: []api.SegmentLabel{label}}), ErrInvalid, "labels[0].attributes nest")
 		}
 		return false

@@ -100,7 +100,7 @@ func (s *Store) backlog(ctx context.Context, q querier, ev *eventRow) (api.Backl
 			p.Leased = c.n
 		}
 	}
-	coming, err := s.poolsWithClaimsComing(ctx, q, ev)
+	coming, err := s.poolsToCome(ctx, q, ev)
 	if err != nil {
 		return b, err
 	}
@@ -121,14 +121,18 @@ func (s *Store) backlog(ctx context.Context, q querier, ev *eventRow) (api.Backl
 	return b, nil
 }
 
-// poolsWithClaimsComing are those that may get tasks which are not planned yet. Before the source's end all may.
-func (s *Store) poolsWithClaimsComing(ctx context.Context, q querier, ev *eventRow) ([]api.Pool, error) {
+// poolsToCome are the worker pools that may get tasks which are not planned yet, once the source has ended; before,
+// all may.
+func (s *Store) poolsToCome(ctx context.Context, q querier, ev *eventRow) ([]api.Pool, error) {
 	if !ev.sourceEnded || ev.terminal() {
 		return nil, nil
 	}
 	p, err := s.loadPlan(ctx, q, ev.uid, ev.planHash)
 	if err != nil {
 		return nil, err
+	}
+	if !ev.allStored() {
+		return p.workerPools(), nil // chunks behind a hole
 	}
 	var out []api.Pool
 	for _, pool := range p.claimPools() {

@@ -10,8 +10,7 @@ import (
 )
 
 const (
-	// maxLosses bounds how often a task may be lost for no fault of its own: with its holder, which it may have taken
-	// down, or because the object store was away. For the latter it makes a quarter of an hour.
+	// maxLosses bounds how often a task may take its holder down with it.
 	maxLosses = 20
 	// backoffBase and backoffMax bound the wait before a failed task is tried
 	// again, in microseconds.
@@ -31,10 +30,8 @@ func (s *Store) Fail(ctx context.Context, uid string, taskID int64, f api.TaskFa
 		if err := e.heard(t.holder); err != nil {
 			return err
 		}
-		if f.StoreAway != nil && *f.StoreAway {
-			return e.lose(t, api.TryOutcomeReleased, f.Message)
-		}
 		t.attempts++
+		t.awaySince = 0
 		if !f.Retryable || t.attempts >= e.plan.maxAttempts(t.kind, t.plugin) {
 			if err := e.noteTry(t, api.TryOutcomeFailed, f.Message); err != nil {
 				return err
@@ -94,26 +91,21 @@ func (e *eventTx) expireLeases() (int, error) {
 		return 0, err
 	}
 	for _, t := range silent {
-		if err := e.lose(t, api.TryOutcomeLost, fmt.Sprintf("%s fell silent while it held the task", t.holder)); err != nil {
+		t.losses++
+		t.awaySince = 0
+		reason := fmt.Sprintf("%s fell silent while it held the task", t.holder)
+		if t.losses < maxLosses {
+			if err := e.giveBack(t, 0, api.TryOutcomeLost, reason); err != nil {
+				return 0, err
+			}
+			continue
+		}
+		if err := e.noteTry(t, api.TryOutcomeLost, reason); err != nil {
+			return 0, err
+		}
+		if err := e.finish(t, api.TaskStateFailed, fmt.Sprintf("lost %d times: whoever took it fell silent, at last %s", t.losses, t.holder)); err != nil {
 			return 0, err
 		}
 	}
 	return len(silent), nil
-}
-
-// lose takes back a task that ended for no fault of its own, too often in the end. What its holder has told of is
-// tried again later each time: what was away seldom is back at once.
-func (e *eventTx) lose(t *taskRow, outcome api.TryOutcome, reason string) error {
-	t.losses++
-	if t.losses < maxLosses {
-		due := int64(0)
-		if outcome == api.TryOutcomeReleased {
-			due = e.now + backoff(t.losses)
-		}
-		return e.giveBack(t, due, outcome, reason)
-	}
-	if err := e.noteTry(t, outcome, reason); err != nil {
-		return err
-	}
-	return e.finish(t, api.TaskStateFailed, fmt.Sprintf("lost %d times, at last: %s", t.losses, reason))
 }

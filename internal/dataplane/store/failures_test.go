@@ -326,48 +326,6 @@ func TestExplainChunk(t *testing.T) {
 	h.wantErr(err, ErrNotFound, "no chunk 7")
 }
 
-// That the object store is away costs no attempt, however many there are. It is waited for longer each time, and not
-// for ever; a retry begins anew.
-func TestStoreAwayIsNoAttempt(t *testing.T) {
-	h := newHarness(t)
-	h.start()
-	h.register(0, 1, 2, 3)
-	away := func(l *api.Lease) {
-		h.must(h.s.Fail(h.ctx, h.uid, l.TaskID, api.TaskFailure{Token: l.Token, Message: "fetch chunk 1: the object store is away", Retryable: true, StoreAway: new(true)}))
-	}
-	began := h.clock.Now()
-	for n := 1; n < maxLosses; n++ {
-		l := h.lease(api.PoolWork)
-		away(l)
-		wait := min(time.Minute, time.Second<<(n-1))
-		h.clock.Step(wait - time.Millisecond)
-		if l := h.lease(api.PoolWork); l != nil {
-			t.Fatalf("after %d times it was given out before %s were over", n, wait)
-		}
-		h.clock.Step(time.Millisecond)
-	}
-	if waited := h.clock.Now().Sub(began); waited < 14*time.Minute || waited > 16*time.Minute {
-		t.Errorf("an object store may be away for %s", waited)
-	}
-	framer := func() api.Task {
-		d, err := h.s.ExplainChunk(h.ctx, h.uid, 1)
-		h.must(err)
-		return d.Tasks[0].Task
-	}
-	if got := framer(); got.Attempts != 0 || got.Losses != maxLosses-1 || got.State != api.TaskStateReady || optionalName(got.Error) != "fetch chunk 1: the object store is away" {
-		t.Errorf("%+v", got)
-	}
-	away(h.lease(api.PoolWork))
-	if got := framer(); got.State != api.TaskStateFailed || optionalName(got.Error) != "lost 20 times, at last: fetch chunk 1: the object store is away" {
-		t.Errorf("%+v", got)
-	}
-	_, err := h.s.Retry(h.ctx, h.uid, api.RetryRequest{ID: "again"})
-	h.must(err)
-	if got := framer(); got.State != api.TaskStateReady || got.Losses != 0 {
-		t.Errorf("%+v", got)
-	}
-}
-
 // An optimizer that listens runs once for each track; each track has its marks
 // and clips, whichever comes first.
 func TestOptimizerOfEachTrack(t *testing.T) {

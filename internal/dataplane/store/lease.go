@@ -294,6 +294,7 @@ func (s *Store) Release(ctx context.Context, uid string, taskID int64, token str
 		if err := e.heard(t.holder); err != nil {
 			return err
 		}
+		t.awaySince = 0
 		return e.giveBack(t, 0, api.TryOutcomeReleased, "")
 	})
 }
@@ -305,6 +306,6 @@ func (e *eventTx) giveBack(t *taskRow, due int64, outcome api.TryOutcome, reason
 		return err
 	}
 	_, err := e.exec(`UPDATE tasks SET state = 'ready', token = '', attempts = $2, losses = $3, due_at = $4, lease_expires_at = 0, ready_at = $5,
-		error = CASE WHEN $6 = '' THEN error ELSE $6 END WHERE id = $1`, t.id, t.attempts, t.losses, due, e.now, reason)
+		error = CASE WHEN $6 = '' THEN error ELSE $6 END, away_since = $7 WHERE id = $1`, t.id, t.attempts, t.losses, due, e.now, reason, t.awaySince)
 	return err
 }

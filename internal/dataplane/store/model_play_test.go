@@ -229,22 +229,20 @@ func (p *play) give(l modelLease) string {
 	case k == 1:
 		what, err = "release", p.s.Release(p.ctx, p.uid, l.TaskID, l.Token)
 		if err == nil {
-			l.task.state = api.TaskStateReady
+			l.task.state, l.task.awaySince = api.TaskStateReady, 0
 		}
 	case k == 2:
-		what, err = "away", p.s.Fail(p.ctx, p.uid, l.TaskID, api.TaskFailure{Token: l.Token, Message: "away", Retryable: true, StoreAway: new(true)})
+		known := p.r.IntN(2) == 0
+		what, err = "away", p.s.Away(p.ctx, p.uid, l.TaskID, l.Token, "away", known)
 		if err == nil {
-			l.task.losses++
-			l.task.state, l.task.due = api.TaskStateReady, p.m.now+min(60*second, second<<(l.task.losses-1))
-			if l.task.losses == maxLosses {
-				l.task.state = api.TaskStateFailed
-			}
+			p.away(l.task, known)
 		}
 	case k < 5:
 		what = "fail"
 		err = p.s.Fail(p.ctx, p.uid, l.TaskID, api.TaskFailure{Token: l.Token, Message: "by chance", Retryable: true})
 		if err == nil {
 			l.task.attempts++
+			l.task.awaySince = 0
 			l.task.state, l.task.due = api.TaskStateReady, p.m.now+(second<<(l.task.attempts-1))
 			if l.task.attempts == 3 {
 				l.task.state = api.TaskStateFailed
@@ -263,6 +261,22 @@ func (p *play) give(l modelLease) string {
 		p.claims(l)
 	}
 	return what + " " + l.task.String()
+}
+
+// away is that a holder found the object store away: a minute ago at most when all do.
+func (p *play) away(t *modelTask, known bool) {
+	if t.awaySince == 0 {
+		t.awaySince = p.m.now
+	}
+	if known && p.m.now-t.awaySince > 60*second {
+		t.awaySince = p.m.now - 60*second
+	}
+	waited := p.m.now - t.awaySince
+	if waited >= 15*60*second {
+		t.state = api.TaskStateFailed
+		return
+	}
+	t.state, t.due = api.TaskStateReady, p.m.now+min(60*second, max(second, waited))
 }
 
 // claims adds the tasks of the segments that a segmenter's task has closed; it

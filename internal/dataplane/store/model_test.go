@@ -50,6 +50,7 @@ type modelTask struct {
 	until, due int64
 	attempts   int32
 	losses     int32
+	awaySince  int64
 	leases     int32
 	expires    int64
 }
@@ -310,7 +311,7 @@ func (m *model) expire() {
 		if t.state != api.TaskStateLeased || t.expires > m.now {
 			continue
 		}
-		t.state, t.due = api.TaskStateReady, 0
+		t.state, t.due, t.awaySince = api.TaskStateReady, 0, 0
 		if t.losses++; t.losses == maxLosses {
 			t.state = api.TaskStateFailed
 		}

@@ -143,6 +143,17 @@ func (p *plan) pool(kind api.TaskKind, plugin string) api.Pool {
 	return api.PoolWork
 }
 
+// workerPools are the pools that plugins run in, and the one of framers.
+func (p *plan) workerPools() []api.Pool {
+	out := []api.Pool{api.PoolWork}
+	for i := range p.Plugins {
+		if pool := p.pool(api.TaskKindFeaturer, p.Plugins[i].Name); !slices.Contains(out, pool) {
+			out = append(out, pool)
+		}
+	}
+	return out
+}
+
 // claimPools are the pools of the optimizer and the labeler, whose tasks are planned when a segment is closed.
 func (p *plan) claimPools() []api.Pool {
 	var out []api.Pool

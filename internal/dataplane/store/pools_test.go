@@ -119,6 +119,18 @@ func TestWhenAPoolIsDone(t *testing.T) {
 	}
 }
 
+// Behind a hole, chunks may still come for every pool.
+func TestPoolsWaitForAHole(t *testing.T) {
+	h := newHarness(t)
+	h.start(contained("gpu", "scene"))
+	h.register(0, 2)
+	h.must(h.s.EndSource(h.ctx, h.uid, api.SourceEnd{Frames: 3 * unitFrames}))
+	b := h.event().Backlog
+	if !*b.Work.Coming || !*b.Pools["gpu"].Coming {
+		t.Errorf("%+v", b)
+	}
+}
+
 func TestSlotsOfANamedPool(t *testing.T) {
 	h := newHarness(t)
 	h.start(contained("gpu", "scene"))

@@ -73,7 +73,7 @@ func keptKeys(ctx context.Context, q querier, uid string, policy api.DeletionPol
 // NamesObjects says whether any row names an object, so that there was a bucket.
 func (s *Store) NamesObjects(ctx context.Context) (bool, error) {
 	n, err := one[int64](ctx, s.reader, `SELECT CASE WHEN EXISTS (SELECT 1 FROM units) OR EXISTS (SELECT 1 FROM clips WHERE object_key <> '')
-		OR EXISTS (SELECT 1 FROM reels WHERE object_key <> '') THEN 1 ELSE 0 END`)
+		OR EXISTS (SELECT 1 FROM reels WHERE object_key <> '') OR EXISTS (SELECT 1 FROM tombstones WHERE kept <> '[]' OR phase <> 'Done') THEN 1 ELSE 0 END`)
 	return n > 0, err
 }
 

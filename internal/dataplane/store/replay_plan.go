@@ -255,7 +255,7 @@ func (e *eventTx) planReel(r *replayRow, hash string, track int32, ordinal int, 
 	if err != nil || n == 0 || id == t.id {
 		return err
 	}
-	_, err = e.exec(`UPDATE tasks SET state = 'ready', attempts = 0, losses = 0, error = '', ready_at = $2, finished_at = NULL WHERE id = $1`, id, e.now)
+	_, err = e.exec(`UPDATE tasks SET state = 'ready', attempts = 0, losses = 0, away_since = 0, error = '', ready_at = $2, finished_at = NULL WHERE id = $1`, id, e.now)
 	return err
 }
 

@@ -175,6 +175,9 @@ func TestDeletion(t *testing.T) {
 			}
 			d, err := h.s.Deletion(h.ctx, h.uid)
 			h.must(err)
+			if !h.namesObjects() {
+				t.Error("the bucket is not wanted while objects are to be deleted")
+			}
 			if d.Phase != PhaseObjects || d.Prefix != "sports/"+testEvent+"/" || d.Policy != policy {
 				t.Errorf("%+v", d)
 			}
@@ -186,8 +189,30 @@ func TestDeletion(t *testing.T) {
 			if _, err := h.s.Event(h.ctx, h.uid); !errors.Is(err, ErrGone) {
 				t.Errorf("%v", err)
 			}
+			if h.namesObjects() != (want > 0) {
+				t.Errorf("objects are named: %v", h.namesObjects())
+			}
 		})
 	}
+}
+
+func TestNamesObjects(t *testing.T) {
+	h := newHarness(t)
+	h.start()
+	if h.namesObjects() {
+		t.Error("an Event without media names objects")
+	}
+	h.register(0)
+	if !h.namesObjects() {
+		t.Error("a unit is no object")
+	}
+}
+
+func (h *harness) namesObjects() bool {
+	h.t.Helper()
+	names, err := h.s.NamesObjects(h.ctx)
+	h.must(err)
+	return names
 }
 
 func TestDeleteReplay(t *testing.T) {

@@ -141,11 +141,11 @@ func (e *eventTx) revive(t *taskRow) (int64, error) {
 // reopen makes a terminal task open again, with all its attempts.
 func (e *eventTx) reopen(t *taskRow) error {
 	failed := t.state == api.TaskStateFailed
-	if _, err := e.exec(`UPDATE tasks SET state = 'blocked', attempts = 0, losses = 0, due_at = 0, token = '', finished_at = NULL WHERE event_uid = $1 AND id = $2`,
+	if _, err := e.exec(`UPDATE tasks SET state = 'blocked', attempts = 0, losses = 0, away_since = 0, due_at = 0, token = '', finished_at = NULL WHERE event_uid = $1 AND id = $2`,
 		e.ev.uid, t.id); err != nil {
 		return err
 	}
-	t.state, t.attempts, t.losses = api.TaskStateBlocked, 0, 0
+	t.state, t.attempts, t.losses, t.awaySince = api.TaskStateBlocked, 0, 0, 0
 	if t.ofChunk() {
 		if _, err := e.exec(`UPDATE chunks SET open_tasks = open_tasks + 1, failed_tasks = failed_tasks - $3 WHERE event_uid = $1 AND number = $2`,
 			e.ev.uid, t.chunk, flag(failed)); err != nil {

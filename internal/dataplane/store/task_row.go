@@ -30,11 +30,13 @@ type taskRow struct {
 	token     string
 	holder    string
 	leasedAt  sql.NullInt64
+	// awaySince is since when each try has found the object store away; 0 when the last one did not.
+	awaySince int64
 	// failure is why the task ended without success, in this transaction.
 	failure string
 }
 
-const taskColumns = `id, kind, chunk, plugin, track, subject, replay_uid, state, until_us, attempts, losses, leases, token, holder, leased_at`
+const taskColumns = `id, kind, chunk, plugin, track, subject, replay_uid, state, until_us, attempts, losses, leases, token, holder, leased_at, away_since`
 
 // openStates are the states of a task that is not terminal. The text equals
 // the condition of the indexes on open tasks.
@@ -43,7 +45,7 @@ const openStates = `state IN ('blocked', 'ready', 'leased')`
 func scanTask(row interface{ Scan(...any) error }) (*taskRow, error) {
 	var t taskRow
 	err := row.Scan(&t.id, &t.kind, &t.chunk, &t.plugin, &t.track, &t.subject, &t.replayUID, &t.state, &t.untilUs,
-		&t.attempts, &t.losses, &t.leases, &t.token, &t.holder, &t.leasedAt)
+		&t.attempts, &t.losses, &t.leases, &t.token, &t.holder, &t.leasedAt, &t.awaySince)
 	return &t, err
 }
 
