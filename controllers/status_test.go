@@ -73,6 +73,10 @@ func TestTransitions(t *testing.T) {
 			after:  []metav1.Condition{condition("Complete", "True", "Completed"), condition("Ready", "True", "Completed"), condition("Failed", "False", "Completed")},
 			want:   []announcement{{corev1.EventTypeNormal, "Completed", "m"}},
 		},
+		"what Ready comes back to was told": {
+			before: []metav1.Condition{condition("Complete", "True", "Completed"), condition("Ready", "False", "DataPlaneUnavailable")},
+			after:  []metav1.Condition{condition("Complete", "True", "Completed"), condition("Ready", "True", "Completed")},
+		},
 		"a failure is a warning": {
 			after: []metav1.Condition{condition("Failed", "True", "NoVideo"), condition("Ready", "False", "NoVideo")},
 			want:  []announcement{{corev1.EventTypeWarning, "NoVideo", "m"}},

@@ -36,6 +36,8 @@ func transitions(before, after []metav1.Condition) []announcement {
 		}
 		was := meta.FindStatusCondition(before, kind)
 		if was != nil && was.Status == now.Status && was.Reason == now.Reason {
+			// Ready may come back to what another condition has said all the time.
+			told[now.Reason] = told[now.Reason] || now.Status == metav1.ConditionTrue
 			continue
 		}
 		if kind != mrev1.ConditionReady && now.Status != metav1.ConditionTrue {
