@@ -327,10 +327,11 @@ func (m *model) poolOf(t *modelTask) string {
 	return "work/" + q.Container.Pool
 }
 
-// inPool counts a pool's tasks, without those of chunks that came late.
+// inPool counts a pool's tasks, without what is looked for in chunks that came late.
 func (m *model) inPool(pool string) (n int, open bool) {
 	for _, t := range m.tasks {
-		if m.poolOf(t) == pool && (t.kind == api.TaskKindSegmenter || !m.chunks[t.chunk-1].late) {
+		looks := t.kind == api.TaskKindFramer || t.kind == api.TaskKindFeaturer
+		if m.poolOf(t) == pool && (!looks || !m.chunks[t.chunk-1].late) {
 			n++
 			open = open || t.open()
 		}
