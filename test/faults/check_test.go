@@ -80,9 +80,10 @@ func (r *run) check() bool {
 	return true
 }
 
-// checkAttempts: no call that fails is a plugin's fault, so none costs an attempt.
+// checkAttempts: no call that fails is a plugin's fault, so none costs an attempt. Only the data plane's own export has
+// no other bound for a database that refuses what it is asked.
 func (r *run) checkAttempts() {
-	for _, line := range r.read(`SELECT kind, chunk, plugin, attempts, error FROM tasks WHERE attempts > 0`) {
+	for _, line := range r.read(`SELECT kind, chunk, plugin, attempts, error FROM tasks WHERE attempts > 0 AND kind <> 'export'`) {
 		r.violate("a task has spent attempts: %s", line)
 	}
 }

@@ -49,7 +49,7 @@ func (s *Server) ExportNext(ctx context.Context) (bool, error) {
 	return true, err
 }
 
-// runExport writes one Event's exports. That the object store is away is no failure of the task.
+// runExport writes one Event's exports. That the object store or the database is away is no failure of the task.
 func (s *Server) runExport(ctx context.Context, task store.ExportTask) error {
 	written, err := s.writeLeased(ctx, task)
 	if err == nil {
@@ -58,7 +58,7 @@ func (s *Server) runExport(ctx context.Context, task store.ExportTask) error {
 	switch {
 	case ctx.Err() != nil, errors.Is(err, store.ErrGone), errors.Is(err, store.ErrLeaseLost):
 		return nil //nolint:nilerr // there is nothing left to export, or somebody else does it
-	case errors.Is(err, objects.ErrUnavailable):
+	case errors.Is(err, objects.ErrUnavailable), errors.Is(err, store.ErrUnavailable):
 		return errors.Join(err, s.store.Release(ctx, task.EventUID, task.TaskID, task.Token))
 	case err != nil:
 		return errors.Join(err, s.store.Fail(ctx, task.EventUID, task.TaskID, api.TaskFailure{
