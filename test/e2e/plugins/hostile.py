@@ -259,7 +259,7 @@ def oversize_results(ctx):
 
 @attempt
 def too_many_results(ctx):
-    return http_call(API + "/plugin/result", "POST", result_body(ctx, Results=[{"Start": ctx.chunk.start / 1e6 + i / 1e6} for i in range(200000)]), timeout=30)
+    return http_call(API + "/plugin/result", "POST", result_body(ctx, Results=[{"Start": ctx.chunk.start / 1e6 + i / 1e3} for i in range(200000)]), timeout=30)
 
 
 @attempt
