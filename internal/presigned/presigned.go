@@ -46,11 +46,14 @@ var awayCodes = []string{"NoSuchBucket", "AccessDenied", "InvalidAccessKeyId", "
 // Refused is the error of an answer that is no success. It is worth a repeat with the same URL unless it is permanent.
 func Refused(resp *http.Response, said []byte) error {
 	code := codeOf(said)
-	err := fmt.Errorf("the store answered %s%s", resp.Status, code)
+	err := fmt.Errorf("the store answered %s", resp.Status)
+	if code != "" {
+		err = fmt.Errorf("%w (%s)", err, code)
+	}
 	if resp.StatusCode >= 500 || resp.StatusCode == http.StatusTooManyRequests {
 		return fmt.Errorf("%w: %w", ErrAway, err)
 	}
-	if slices.ContainsFunc(awayCodes, func(c string) bool { return code == " ("+c+")" }) {
+	if slices.Contains(awayCodes, code) {
 		err = fmt.Errorf("%w: %w", ErrAway, err)
 	}
 	return backoff.Permanent(err)
@@ -162,13 +165,13 @@ func (c *Client) read(ctx context.Context, url string, limit int64) ([]byte, err
 	return nil, Refused(resp, body)
 }
 
-// codeOf is the code in an S3 error document, such as AccessDenied.
+// codeOf is the code in an S3 error document, such as AccessDenied; empty where there is none.
 func codeOf(said []byte) string {
 	var doc struct{ Code string }
-	if xml.Unmarshal(said, &doc) != nil || doc.Code == "" {
+	if xml.Unmarshal(said, &doc) != nil {
 		return ""
 	}
-	return " (" + doc.Code + ")"
+	return doc.Code
 }
 
 // touching puts the stall timer off while bytes go out. After the last byte

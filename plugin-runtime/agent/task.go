@@ -180,15 +180,11 @@ func (a *agent) complete(ctx, say context.Context, lease api.Lease, out api.Task
 
 func (a *agent) fail(ctx, say context.Context, lease api.Lease, why error) error {
 	var p *permanent
-	failure := api.TaskFailure{Token: lease.Token, Retryable: !errors.As(why, &p)}
-	if errors.Is(why, presigned.ErrAway) {
-		failure.StoreAway = new(true)
-	}
 	message := strings.ToValidUTF8(why.Error(), "?")
 	if len(message) > maxMessage {
 		message = strings.ToValidUTF8(message[:maxMessage-4], "") + "…"
 	}
-	failure.Message = message
+	failure := api.TaskFailure{Token: lease.Token, Message: message, Retryable: !errors.As(why, &p), StoreAway: new(errors.Is(why, presigned.ErrAway))}
 	return a.report(ctx, say, "fail", lease, func() error { return a.Client.Fail(say, a.EventUID, lease.TaskID, failure) })
 }
 

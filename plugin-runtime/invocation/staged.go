@@ -31,12 +31,8 @@ type staged struct {
 	bytes int
 }
 
-const (
-	// maxBytes of what one run writes: less than the data plane takes with a task.
-	maxBytes = 48 << 20
-	// maxAnnotated is the data plane's.
-	maxAnnotated = 1000
-)
+// maxBytes of what one run writes: less than the data plane takes with a task.
+const maxBytes = 48 << 20
 
 // Reserve makes room for what the plugin is about to write, or says that it is too much.
 func (r *Run) Reserve(bytes int) error {
@@ -45,8 +41,8 @@ func (r *Run) Reserve(bytes int) error {
 	switch {
 	case r.staged.bytes+bytes > maxBytes:
 		return fmt.Errorf("the run has written %d MiB already, and may write %d", r.staged.bytes>>20, maxBytes>>20)
-	case len(r.staged.attributes) > maxAnnotated:
-		return fmt.Errorf("the run has put attributes on more than %d segments", maxAnnotated)
+	case len(r.staged.attributes) > api.MaxAnnotations:
+		return fmt.Errorf("the run has put attributes on more than %d segments", api.MaxAnnotations)
 	}
 	r.staged.bytes += bytes
 	return nil
@@ -74,7 +70,7 @@ func (r *Run) Save(results []Reported) error {
 		}
 	}
 	if n := len(r.staged.results) + len(added); n > api.MaxResults {
-		return fmt.Errorf("with these the run has saved %d results, and may save %d", n, api.MaxResults)
+		return fmt.Errorf("Results: with these the run has saved %d results, and may save %d", n, api.MaxResults) //nolint:staticcheck // It begins with the member's name.
 	}
 	if r.staged.results == nil {
 		r.staged.results = map[int64]Reported{}

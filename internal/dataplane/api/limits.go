@@ -13,6 +13,8 @@ import (
 const (
 	// MaxResults of one run.
 	MaxResults = 10_000
+	// MaxAnnotations are the segments of earlier runs that one run may put attributes on.
+	MaxAnnotations = 1000
 	// MaxAstrayMicros is how far from what a run looked at its times may lie, in microseconds.
 	MaxAstrayMicros = 600_000_000
 	// MaxAttributesBytes of one result, segment or label, as bytes of JSON.

@@ -197,6 +197,21 @@ func TestALongPollWakesUp(t *testing.T) {
 	}
 }
 
+// A worker that found the object store away did not fail, whatever it says of a repeat.
+func TestStoreAwayIsNoFailure(t *testing.T) {
+	p := start(t)
+	p.startMatch()
+	p.ingestMatch()
+	lease := must[*api.LeaseTaskResponse](t, 200)(p.as(agent).LeaseTaskWithResponse(t.Context(), matchUID, api.LeaseRequest{Pool: api.PoolWork, Holder: "test"})).JSON200.Lease
+	must[*api.FailTaskResponse](t, 204)(p.as(agent).FailTaskWithResponse(t.Context(), matchUID, lease.TaskID,
+		api.TaskFailure{Token: lease.Token, Message: "the object store is away", StoreAway: new(true)}))
+	for _, task := range must[*api.ListTasksResponse](t, 200)(p.as(viewer).ListTasksWithResponse(t.Context(), matchUID, nil)).JSON200.Items {
+		if task.ID == lease.TaskID && (task.State != api.TaskStateReady || task.Attempts != 0 || task.DueAt == nil) {
+			t.Errorf("%+v", task)
+		}
+	}
+}
+
 func TestShutdownEndsLongPolls(t *testing.T) {
 	p := start(t)
 	p.startMatch()

@@ -8,14 +8,11 @@ import (
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
 )
 
-// maxAnnotations of one run.
-const maxAnnotations = 1000
-
 // annotate puts attributes that a run has found on segments of earlier runs,
 // beside those that are there.
 func (e *eventTx) annotate(list []api.SegmentAttributes) error {
-	if len(list) > maxAnnotations {
-		return invalid("segmentAttributes has %d entries; a run may report %d", len(list), maxAnnotations)
+	if len(list) > api.MaxAnnotations {
+		return invalid("segmentAttributes has %d entries; a run may report %d", len(list), api.MaxAnnotations)
 	}
 	for i, a := range list {
 		found, err := selectSegments(e.ctx, e, `event_uid = $1 AND id = $2`, e.ev.uid, a.SegmentID)

@@ -18,14 +18,7 @@ const awayFor = 15 * 60 * microsPerSecond
 // The task rests as long as it has waited, a minute at most. known says that the data plane finds the store away, too:
 // then there is no other end to it than the store's return.
 func (s *Store) Away(ctx context.Context, uid string, taskID int64, token, message string, known bool) error {
-	return s.onEvent(ctx, uid, func(e *eventTx) error {
-		t, err := e.leased(taskID, token)
-		if err != nil {
-			return err
-		}
-		if err := e.heard(t.holder); err != nil {
-			return err
-		}
+	return s.onLeased(ctx, uid, taskID, token, func(e *eventTx, t *taskRow) error {
 		if t.awaySince == 0 {
 			t.awaySince = e.now
 		}

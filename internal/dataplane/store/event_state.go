@@ -134,15 +134,9 @@ func (s *Store) poolsToCome(ctx context.Context, q querier, ev *eventRow) ([]api
 	if !ev.allStored() {
 		return p.workerPools(), nil // chunks behind a hole
 	}
-	var out []api.Pool
-	for _, pool := range p.claimPools() {
-		coming, err := claimsComing(ctx, q, ev.uid, p, pool)
-		if err != nil {
-			return nil, err
-		}
-		if coming {
-			out = append(out, pool)
-		}
+	coming, err := claimsComing(ctx, q, ev.uid)
+	if err != nil || !coming {
+		return nil, err
 	}
-	return out, nil
+	return p.claimPools(), nil
 }

@@ -22,14 +22,7 @@ const (
 // until its last attempt; then it has failed for good and what waits for it
 // goes on without it.
 func (s *Store) Fail(ctx context.Context, uid string, taskID int64, f api.TaskFailure) error {
-	return s.onEvent(ctx, uid, func(e *eventTx) error {
-		t, err := e.leased(taskID, f.Token)
-		if err != nil {
-			return err
-		}
-		if err := e.heard(t.holder); err != nil {
-			return err
-		}
+	return s.onLeased(ctx, uid, taskID, f.Token, func(e *eventTx, t *taskRow) error {
 		t.attempts++
 		t.awaySince = 0
 		if !f.Retryable || t.attempts >= e.plan.maxAttempts(t.kind, t.plugin) {

@@ -167,19 +167,19 @@ func poolOutcome(ctx context.Context, q querier, ev *eventRow, p *plan, pool api
 	}
 	// The final pass is planned with the end of the source, and so is every
 	// chunk. Only claims come later.
-	coming, err := claimsComing(ctx, q, ev.uid, p, pool)
+	if !slices.Contains(p.claimPools(), pool) {
+		return api.LeaseResponseOutcomeDone, nil
+	}
+	coming, err := claimsComing(ctx, q, ev.uid)
 	if err != nil || coming {
 		return api.LeaseResponseOutcomeIdle, err
 	}
 	return api.LeaseResponseOutcomeDone, nil
 }
 
-// claimsComing says whether a pool that has no open task may get an optimizer
-// or a labeler: a segmenter or the final pass, of another pool, is not over.
-func claimsComing(ctx context.Context, q querier, uid string, p *plan, pool api.Pool) (bool, error) {
-	if !slices.Contains(p.claimPools(), pool) {
-		return false, nil
-	}
+// claimsComing says whether optimizers and labelers may still be planned: a
+// segmenter or the final pass is not over.
+func claimsComing(ctx context.Context, q querier, uid string) (bool, error) {
 	for _, kind := range []api.TaskKind{api.TaskKindSegmenter, api.TaskKindFinal} {
 		open, err := anyOpen(ctx, q, uid, pattern{kind: kind, track: anyTrack, last: math.MaxInt64})
 		if err != nil || open {
@@ -277,6 +277,20 @@ func (e *eventTx) leased(taskID int64, token string) (*taskRow, error) {
 	return t, nil
 }
 
+// onLeased runs a verb of a task's holder, which has been heard of thereby.
+func (s *Store) onLeased(ctx context.Context, uid string, taskID int64, token string, do func(e *eventTx, t *taskRow) error) error {
+	return s.onEvent(ctx, uid, func(e *eventTx) error {
+		t, err := e.leased(taskID, token)
+		if err != nil {
+			return err
+		}
+		if err := e.heard(t.holder); err != nil {
+			return err
+		}
+		return do(e, t)
+	})
+}
+
 func leaseLost(t *taskRow) error {
 	if t.state == api.TaskStateLeased {
 		return refuse(ErrLeaseLost, "task %d is leased to %s now; stop working on it", t.id, t.holder)
@@ -286,14 +300,7 @@ func leaseLost(t *taskRow) error {
 
 // Release gives a task back untried.
 func (s *Store) Release(ctx context.Context, uid string, taskID int64, token string) error {
-	return s.onEvent(ctx, uid, func(e *eventTx) error {
-		t, err := e.leased(taskID, token)
-		if err != nil {
-			return err
-		}
-		if err := e.heard(t.holder); err != nil {
-			return err
-		}
+	return s.onLeased(ctx, uid, taskID, token, func(e *eventTx, t *taskRow) error {
 		t.awaySince = 0
 		return e.giveBack(t, 0, api.TryOutcomeReleased, "")
 	})
