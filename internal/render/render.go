@@ -126,7 +126,7 @@ func (j job) fetch(ctx context.Context, refs []api.UnitRef) ([]assemble.UnitFile
 	}
 	units := make([]assemble.UnitFile, len(refs))
 	for i, ref := range refs {
-		units[i] = assemble.UnitFile{Path: paths[i], FirstTicks: ref.FirstTicks}
+		units[i] = assemble.UnitFile{Path: paths[i], FirstTicks: ref.FirstTicks, FirstFrame: ref.FirstFrame}
 	}
 	return units, release, nil
 }

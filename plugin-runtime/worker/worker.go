@@ -154,7 +154,7 @@ func (r *Runner) frame(ctx context.Context, in api.FramerInput) (api.TaskOutput,
 	defer release()
 	files := make([]signals.UnitFile, len(refs))
 	for i, ref := range refs {
-		files[i] = signals.UnitFile{Path: paths[i], FirstTicks: ref.FirstTicks}
+		files[i] = signals.UnitFile{Path: paths[i], FirstTicks: ref.FirstTicks, FirstFrame: ref.FirstFrame}
 	}
 	var prev *signals.UnitFile
 	if in.PreviousUnit != nil {

@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -210,7 +211,7 @@ func TestRestart(t *testing.T) {
 	if err := Run(t.Context(), c, rest); err != nil {
 		t.Fatal(err)
 	}
-	if len(rest.Units) != len(whole.Units)-3 || rest.Clock != whole.Clock {
+	if len(rest.Units) != len(whole.Units)-3 || !reflect.DeepEqual(rest.Clock, whole.Clock) {
 		t.Errorf("the last run made %d of %d units, clock %+v", len(rest.Units), len(whole.Units), rest.Clock)
 	}
 	for _, u := range whole.Units {

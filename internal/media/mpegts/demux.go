@@ -145,11 +145,11 @@ func (d *Demuxer) takePMT(payload []byte, start bool) error {
 			return errors.New("transport stream has a damaged program map")
 		}
 		s := Stream{Type: b[i], PID: uint16(b[i+1]&0x1f)<<8 | uint16(b[i+2]), Descriptors: append([]byte(nil), b[i+5:i+5+n]...)}
-		if s.Type == TypeADTS {
+		if s.Type == TypeADTS || s.Type == TypePCM {
 			audio++
 			s.AudioTrack = audio
 		}
-		if s.Type == TypeADTS || s.Type == TypeH264 {
+		if s.AudioTrack > 0 || s.Type == TypeH264 {
 			d.streams = append(d.streams, s)
 		}
 		i += 5 + n
@@ -220,6 +220,8 @@ type UnitFile struct {
 	// FirstTicks, the unwrapped PTS of the unit's first frame, anchors its
 	// time stamps.
 	FirstTicks int64
+	// FirstFrame is that frame's number; the others follow by order.
+	FirstFrame int64
 }
 
 // Read reads the whole unit.

@@ -21,6 +21,9 @@ import (
 const (
 	TypeH264 = 0x1b
 	TypeADTS = 0x0f
+	// TypePCM is private data, which is how FFmpeg's muxer writes PCM: decoded
+	// sound on its way between two processes, never in a stored unit.
+	TypePCM = 0x06
 )
 
 const (
@@ -52,6 +55,8 @@ func (s Stream) Codec() string {
 		return "h264"
 	case TypeADTS:
 		return "aac"
+	case TypePCM:
+		return "pcm"
 	}
 	return "unknown"
 }

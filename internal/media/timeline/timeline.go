@@ -8,6 +8,11 @@
 // microseconds from the start of frame 0. Every conversion is integer
 // arithmetic with 128-bit products, so a day of 60000/1001 video has no drift,
 // and a mark is snapped once, by Snap, to the start of a frame.
+//
+// A source's clock is never exactly the nominal rate: 30 frames a second may
+// be 30.001. Frames are therefore numbered by their order (NumberFrames), and
+// anchors say how far the source's clock has moved from the nominal grid, so
+// that ticks and micros stay true over hours.
 package timeline
 
 // TickRate is the number of ticks in a second: the MPEG-TS clock.
@@ -19,14 +24,26 @@ const microsPerSecond = 1_000_000
 // Open is the value of Timeline.Frames while the end is not known yet.
 const Open = int64(-1)
 
+// Anchor says how far the source's clock is from the nominal grid at a frame.
+type Anchor struct {
+	Frame int64 `json:"frame"`
+	// ShiftTicks is the frame's true start less its start on the nominal grid.
+	ShiftTicks int64 `json:"shiftTicks"`
+}
+
 // Timeline is the frozen clock of one Event.
 type Timeline struct {
 	// OriginTicks is the unwrapped PTS of the first stored frame.
 	OriginTicks int64 `json:"originTicks"`
-	// Rate is the constant frame rate.
+	// Rate is the nominal frame rate.
 	Rate Rational `json:"rate"`
 	// Frames is the number of frames, or Open while the end is unknown.
 	Frames int64 `json:"frames"`
+	// Anchors, by frame, bound the stretches of the timeline that the
+	// conversions are asked about: those of a unit or a chunk, or of several.
+	// Between two of them the shift changes evenly; outside, it stays. Without
+	// any, the source's clock is the nominal grid.
+	Anchors []Anchor `json:"anchors,omitempty"`
 }
 
 // Mark is a frame boundary on all three clocks. As a mark-out it is exclusive,
@@ -39,24 +56,28 @@ type Mark struct {
 
 // FrameStartTicks is the unwrapped PTS at which frame f starts.
 func (t Timeline) FrameStartTicks(f int64) int64 {
-	return t.OriginTicks + MulDiv(f, TickRate*t.Rate.Den, t.Rate.Num)
+	return t.OriginTicks + MulDiv(f, TickRate*t.Rate.Den, t.Rate.Num) + t.shift(f)
 }
 
 // FrameStartMicros is the Event time at which frame f starts.
 func (t Timeline) FrameStartMicros(f int64) int64 {
-	return MulDiv(f, microsPerSecond*t.Rate.Den, t.Rate.Num)
+	return MulDiv(f, microsPerSecond*t.Rate.Den, t.Rate.Num) + MulDiv(t.shift(f), microsPerSecond, TickRate)
 }
 
 // FrameOfTicks is the frame whose start is nearest to an unwrapped PTS. It may
 // be negative for a PTS before the origin.
 func (t Timeline) FrameOfTicks(ticks int64) int64 {
-	return MulDiv(ticks-t.OriginTicks, t.Rate.Num, TickRate*t.Rate.Den)
+	return t.nearest(func(shift int64) int64 {
+		return MulDiv(ticks-t.OriginTicks-shift, t.Rate.Num, TickRate*t.Rate.Den)
+	})
 }
 
 // FrameOfMicros is the frame whose start is nearest to an Event time, without
 // clamping.
 func (t Timeline) FrameOfMicros(us int64) int64 {
-	return MulDiv(us, t.Rate.Num, microsPerSecond*t.Rate.Den)
+	return t.nearest(func(shift int64) int64 {
+		return MulDiv(us-MulDiv(shift, microsPerSecond, TickRate), t.Rate.Num, microsPerSecond*t.Rate.Den)
+	})
 }
 
 // MicrosOfTicks converts an unwrapped PTS to Event time. It serves audio and
