@@ -16,7 +16,9 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -26,12 +28,18 @@ type Cmd struct {
 	// Tool is "ffmpeg" or "ffprobe".
 	Tool string
 	Args []string
-	// Stdin and Stdout may be nil. A Stdout that returns an error ends the
-	// run with that error.
+	// Stdin and Stdout may be nil. A Stdin that is an io.Closer is closed when
+	// the program has ended; its errors end the run. A Stdout that returns an
+	// error ends the run with that error.
 	Stdin  io.Reader
 	Stdout io.Writer
 	// Inputs are further pipes to read from: Inputs[0] is "pipe:3" and so on.
 	Inputs []io.Reader
+	// Outputs are further pipes to write to, numbered after the inputs.
+	Outputs []*os.File
+	// Heard is given all that the program said when it has succeeded: read
+	// errors in the middle of an input do not make FFmpeg fail.
+	Heard func(said string)
 	// StrictLog makes anything that the program says an error, even when it
 	// succeeds: used to prove that media decodes clean.
 	StrictLog bool
@@ -62,7 +70,7 @@ func run(ctx context.Context, c Cmd) error {
 	}
 	tail := &tailBuffer{}
 	cmd := exec.CommandContext(ctx, c.Tool, args...)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = c.Stdin, c.Stdout, tail
+	cmd.Stdout, cmd.Stderr = c.Stdout, tail
 	cmd.WaitDelay = waitDelay
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
@@ -70,6 +78,13 @@ func run(ctx context.Context, c Cmd) error {
 	feeds, err := openInputs(cmd, c.Inputs)
 	if err != nil {
 		return fmt.Errorf("open pipes for %s: %w", c.Tool, err)
+	}
+	cmd.ExtraFiles = append(cmd.ExtraFiles, c.Outputs...)
+	if c.Stdin != nil {
+		if err := feeds.standard(cmd, c.Stdin); err != nil {
+			feeds.abort()
+			return fmt.Errorf("open pipes for %s: %w", c.Tool, err)
+		}
 	}
 	if err := cmd.Start(); err != nil {
 		feeds.abort()
@@ -93,6 +108,9 @@ func run(ctx context.Context, c Cmd) error {
 	case c.StrictLog && strings.TrimSpace(said) != "":
 		return &Error{Tool: c.Tool, Kind: ErrCorrupt, Said: said}
 	}
+	if c.Heard != nil {
+		c.Heard(said)
+	}
 	return nil
 }
 
@@ -104,15 +122,19 @@ func Output(ctx context.Context, c Cmd) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// feeds copies readers into the child's extra pipes.
+// feeds copies readers into the child's pipes.
 type feeds struct {
-	child, ours []*os.File
-	readers     []io.Reader
-	results     chan error
+	child   []*os.File
+	ours    []io.WriteCloser
+	readers []io.Reader
+	results chan error
+	// ended says that the program has: what readers say from then on, when
+	// they are closed, does not matter.
+	ended atomic.Bool
 }
 
 func openInputs(cmd *exec.Cmd, readers []io.Reader) (*feeds, error) {
-	f := &feeds{readers: readers, results: make(chan error, len(readers))}
+	f := &feeds{readers: slices.Clone(readers), results: make(chan error, len(readers)+1)}
 	for range readers {
 		r, w, err := os.Pipe()
 		if err != nil {
@@ -121,13 +143,27 @@ func openInputs(cmd *exec.Cmd, readers []io.Reader) (*feeds, error) {
 		}
 		f.child, f.ours = append(f.child, r), append(f.ours, w)
 	}
-	cmd.ExtraFiles = f.child
+	cmd.ExtraFiles = slices.Clone(f.child)
 	return f, nil
 }
 
+// standard makes a reader the child's standard input. (exec.Cmd's own copying
+// would hold up the end of the run for as long as the reader blocks.)
+func (f *feeds) standard(cmd *exec.Cmd, in io.Reader) error {
+	w, err := cmd.StdinPipe()
+	if err != nil {
+		return err
+	}
+	f.ours, f.readers = append(f.ours, w), append(f.readers, in)
+	return nil
+}
+
 func (f *feeds) abort() {
-	for _, file := range append(f.child, f.ours...) {
+	for _, file := range f.child {
 		_ = file.Close()
+	}
+	for _, w := range f.ours {
+		_ = w.Close()
 	}
 }
 
@@ -140,7 +176,7 @@ func (f *feeds) start() {
 			_, err := io.Copy(f.ours[i], r)
 			_ = f.ours[i].Close()
 			// The program may have had enough before the end of its input.
-			if errors.Is(err, syscall.EPIPE) {
+			if errors.Is(err, syscall.EPIPE) || errors.Is(err, os.ErrClosed) || f.ended.Load() {
 				err = nil
 			}
 			f.results <- err
@@ -149,9 +185,15 @@ func (f *feeds) start() {
 }
 
 // wait is called after the child has ended: a write that still blocks gets
-// EPIPE, so only a reader could hold it up, and readers are ended by their
-// owner's context.
+// EPIPE, and a reader that can be closed is. Others are ended by their owner's
+// context.
 func (f *feeds) wait() error {
+	f.ended.Store(true)
+	for _, r := range f.readers {
+		if c, ok := r.(io.Closer); ok {
+			_ = c.Close()
+		}
+	}
 	var first error
 	for range f.readers {
 		if err := <-f.results; err != nil && first == nil {
