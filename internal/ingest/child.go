@@ -21,12 +21,11 @@ import (
 	"github.com/mre-operator/mre-operator/internal/media/ffmpeg"
 	"github.com/mre-operator/mre-operator/internal/media/ingest"
 	"github.com/mre-operator/mre-operator/internal/media/probe"
+	"github.com/mre-operator/mre-operator/internal/media/timeline"
 	"github.com/mre-operator/mre-operator/internal/presigned"
 )
 
 const (
-	// probeTimeout is how long a source may take to show what it is.
-	probeTimeout = 30 * time.Second
 	// probeTries at a source that cannot be reached: a name server or a
 	// server that starts may need a moment.
 	probeTries = 3
@@ -57,7 +56,7 @@ func Run(ctx context.Context, c Config) error {
 		c.Log.Info("the source has ended or failed already; there is nothing to do")
 		return nil
 	}
-	info, err := look(ctx, spec.URL)
+	info, err := look(ctx, spec)
 	if err != nil {
 		var source *SourceError
 		if ctx.Err() == nil && errors.As(err, &source) {
@@ -65,16 +64,11 @@ func Run(ctx context.Context, c Config) error {
 		}
 		return err
 	}
-	decision := probe.Decide(info)
-	if spec.Timeline != nil {
-		// What is stored decides how to go on.
-		decision.Mode = probe.Mode(spec.Timeline.Ingest)
-		decision.Reason = spec.Timeline.IngestReason
-	}
-	c.Log.Info("ingest", "mode", decision.Mode, "reason", decision.Reason, "rate", decision.Rate.String(), "stored", len(spec.Units))
+	job := plan(spec, info)
+	c.Log.Info("ingest", "mode", job.Decision.Mode, "reason", job.Decision.Reason, "rate", job.Decision.Rate.String(), "stored", len(spec.Units))
 
-	out := newSink(ctx, c, presigned.New(), spec, info, decision)
-	err = ingest.Run(ctx, ingest.Config{URL: spec.URL, Info: info, Decision: decision, ChunkSeconds: int64(spec.ChunkSeconds)}, out)
+	out := newSink(ctx, c, presigned.New(), spec, info)
+	err = ingest.Run(ctx, job, out)
 	// What is still under way must end before this process does.
 	if flushErr := out.flush(); flushErr != nil && (err == nil || errors.Is(err, context.Canceled)) {
 		err = flushErr
@@ -89,25 +83,69 @@ func Run(ctx context.Context, c Config) error {
 		return nil
 	case client.Is(err, api.ProblemCodeConflict):
 		return conflict(ctx, c, err)
-	case errors.Is(err, ingest.ErrIrregular):
-		return Fail(ctx, c, &SourceError{Reason: api.FailureReasonIngestFailed, Err: err})
 	}
 	return classify(err)
 }
 
-// look probes the source, more than once when it cannot be reached.
-func look(ctx context.Context, url string) (probe.Info, error) {
+// plan says how to ingest a source: as it was decided when its first unit was
+// stored, from where the stored units end.
+func plan(spec api.IngestSpec, info probe.Info) ingest.Config {
+	job := ingest.Config{URL: spec.URL, Info: info, Decision: probe.Decide(info), ChunkSeconds: int64(spec.ChunkSeconds)}
+	tl := spec.Timeline
+	if tl == nil {
+		return job
+	}
+	rate := timeline.Rational{Num: tl.Rate.Num, Den: tl.Rate.Den}
+	now := api.IngestPart{Ingest: api.IngestPartIngest(tl.Ingest), Reason: tl.IngestReason}
+	if n := len(tl.Parts); n > 0 {
+		now = tl.Parts[n-1]
+	}
+	switch {
+	case now.Ingest == api.IngestPartIngestCopy:
+		job.Decision.Mode = probe.Copy
+		job.Decision.Picture = info.Video.Copied()
+	case tl.Ingest == api.TimelineIngestCopy:
+		job.Decision = ingest.Continue(info, info.Video.Copied(), rate)
+	default:
+		job.Info.Options.Mezzanine = true
+		job.Decision = probe.Decide(job.Info)
+	}
+	job.Decision.Rate, job.Decision.Reason = rate, now.Reason
+	if spec.Next != nil && job.Decision.Mode == probe.Mezzanine {
+		clock := tl.Clock()
+		job.Resume = &ingest.Position{OriginTicks: tl.OriginTicks, Frame: spec.Next.Frame,
+			ShiftTicks: clock.AnchorAt(spec.Next.Frame, spec.Next.Micros).ShiftTicks, Discontinuity: int(spec.Next.Discontinuity)}
+	}
+	return job
+}
+
+// options are what the Event asks of its source.
+func options(spec api.IngestSpec) probe.Options {
+	var o probe.Options
+	if spec.Source == nil {
+		return o
+	}
+	o.Mezzanine = spec.Source.Ingest != nil && *spec.Source.Ingest == api.PlanSourceIngestMezzanine
+	o.KeepHDR = spec.Source.Hdr != nil && *spec.Source.Hdr == api.PlanSourceHdrKeep
+	for _, a := range spec.Source.Audio {
+		s := probe.Selection{Stream: int(a.Stream)}
+		for _, c := range a.Channels {
+			s.Channels = append(s.Channels, int(c))
+		}
+		o.Audio = append(o.Audio, s)
+	}
+	return o
+}
+
+// look probes the source, more than once when it cannot be reached. There is
+// no bound on how long that takes: a slow server is not one that does not
+// answer, and silence ends the reading.
+func look(ctx context.Context, spec api.IngestSpec) (probe.Info, error) {
 	for try := 1; ; try++ {
-		tryCtx, cancel := context.WithTimeout(ctx, probeTimeout)
-		info, err := probe.Probe(tryCtx, url)
-		late := tryCtx.Err() != nil && ctx.Err() == nil
-		cancel()
+		info, err := probe.Open(ctx, spec.URL, options(spec))
 		switch {
 		case err == nil:
 			return info, nil
-		case late:
-			return info, &SourceError{Reason: api.FailureReasonSourceUnreachable,
-				Err: fmt.Errorf("%w (%s did not answer within %s)", ffmpeg.ErrUnreachable, ffmpeg.Redact(url), probeTimeout)}
 		case !errors.Is(err, ffmpeg.ErrUnreachable) || try == probeTries:
 			return info, classify(err)
 		}

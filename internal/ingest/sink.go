@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
@@ -36,23 +37,23 @@ var errTaken = errors.New("another object has the unit's key")
 // sink stores units: uploads run beside each other, registrations follow in
 // order, so that the data plane never sees a hole that is about to be filled.
 type sink struct {
-	ctx      context.Context
-	cancel   context.CancelCauseFunc
-	config   Config
-	uploads  *presigned.Client
-	info     probe.Info
-	decision probe.Decision
-	stored   map[int64]bool
+	ctx     context.Context
+	cancel  context.CancelCauseFunc
+	config  Config
+	uploads *presigned.Client
+	info    probe.Info
+	stored  map[int64]bool
 
 	slots chan struct{}
 	wg    sync.WaitGroup
 	// last is closed when the unit before the next one is registered.
 	last   chan struct{}
 	frames int64
+	began  bool
 }
 
-func newSink(ctx context.Context, c Config, uploads *presigned.Client, spec api.IngestSpec, info probe.Info, d probe.Decision) *sink {
-	s := &sink{config: c, uploads: uploads, info: info, decision: d, stored: map[int64]bool{}, slots: make(chan struct{}, inFlight), last: make(chan struct{})}
+func newSink(ctx context.Context, c Config, uploads *presigned.Client, spec api.IngestSpec, info probe.Info) *sink {
+	s := &sink{config: c, uploads: uploads, info: info, stored: map[int64]bool{}, slots: make(chan struct{}, inFlight), last: make(chan struct{})}
 	s.ctx, s.cancel = context.WithCancelCause(ctx)
 	close(s.last)
 	for _, u := range spec.Units {
@@ -63,19 +64,20 @@ func newSink(ctx context.Context, c Config, uploads *presigned.Client, spec api.
 
 // Timeline implements the Sink of package media/ingest. The data plane takes
 // the same timeline again.
-func (s *sink) Timeline(ctx context.Context, tl timeline.Timeline, streams []mpegts.Stream) error {
+func (s *sink) Timeline(ctx context.Context, tl timeline.Timeline, d probe.Decision) error {
 	codec := "h264"
+	width, height := s.info.Video.DisplaySize()
 	out := api.Timeline{
 		OriginTicks: tl.OriginTicks, Rate: api.Rational{Num: tl.Rate.Num, Den: tl.Rate.Den},
-		// The mezzanine rounds odd sizes down.
-		Width: int32(s.info.Video.Width &^ 1), Height: int32(s.info.Video.Height &^ 1),
-		Ingest: api.TimelineIngest(s.decision.Mode), IngestReason: s.decision.Reason, VideoCodec: &codec,
-		AudioTracks: []api.AudioTrack{},
+		Width: int32(width), Height: int32(height),
+		Ingest: api.TimelineIngest(d.Mode), IngestReason: d.Reason, VideoCodec: &codec,
+		AudioTracks: []api.AudioTrack{}, LeftOut: bounded(s.info.LeftOut),
 	}
-	for _, a := range s.info.Audio {
-		track := api.AudioTrack{Track: int32(a.Track), StreamIndex: int32(a.Index), Codec: "aac", SampleRate: int32(a.SampleRate), Channels: int32(a.Channels)}
-		if s.decision.Mode == probe.Mezzanine {
-			track.SampleRate, track.Channels = 48000, 2
+	for _, a := range d.Sound {
+		track := api.AudioTrack{Track: int32(a.Track), StreamIndex: int32(a.Index), Codec: "aac", SampleRate: int32(a.SampleRate),
+			Channels: int32(a.Stored())}
+		if !a.Copy {
+			track.SampleRate = ingest.SoundRate
 		}
 		if a.Language != "" {
 			track.Language = &a.Language
@@ -83,6 +85,29 @@ func (s *sink) Timeline(ctx context.Context, tl timeline.Timeline, streams []mpe
 		out.AudioTracks = append(out.AudioTracks, track)
 	}
 	return s.config.Client.PutTimeline(ctx, s.config.EventUID, out)
+}
+
+// Bounds of the list of streams that are left out.
+const (
+	maxLeftOut     = 32
+	maxLeftOutText = 256
+)
+
+func bounded(list []string) []string {
+	var out []string
+	for _, text := range list[:min(len(list), maxLeftOut)] {
+		out = append(out, strings.ToValidUTF8(text[:min(len(text), maxLeftOutText)], ""))
+	}
+	return out
+}
+
+// Part implements Sink. What was stored before belongs to the part before it.
+func (s *sink) Part(ctx context.Context, p ingest.Part) error {
+	if err := s.flush(); err != nil {
+		return err
+	}
+	return s.config.Client.AddIngestPart(ctx, s.config.EventUID, api.IngestPart{
+		FirstFrame: p.Frame, Ingest: api.IngestPartIngest(p.Mode), Reason: p.Reason[:min(len(p.Reason), 1024)]})
 }
 
 // Already implements Sink.
@@ -100,6 +125,16 @@ func (s *sink) Unit(_ context.Context, u ingest.Unit) error {
 	}
 	before, done := s.last, make(chan struct{})
 	s.last = done
+	if first := !s.began; first {
+		// Reading on does not matter before somebody can work on the first unit.
+		s.began = true
+		defer func() {
+			select {
+			case <-done:
+			case <-s.ctx.Done():
+			}
+		}()
+	}
 	s.wg.Go(func() {
 		defer func() { <-s.slots }()
 		if err := s.store(u, before); err != nil {
@@ -112,12 +147,16 @@ func (s *sink) Unit(_ context.Context, u ingest.Unit) error {
 }
 
 // End implements Sink.
-func (s *sink) End(ctx context.Context, _, frames int64) error {
+func (s *sink) End(ctx context.Context, e ingest.End) error {
 	if err := s.flush(); err != nil {
 		return err
 	}
-	s.frames = frames
-	return s.config.Client.EndSource(ctx, s.config.EventUID, api.SourceEnd{Frames: frames})
+	s.frames = e.Frames
+	end := api.SourceEnd{Frames: e.Frames}
+	if e.Incomplete != "" {
+		end.Incomplete = &e.Incomplete
+	}
+	return s.config.Client.EndSource(ctx, s.config.EventUID, end)
 }
 
 // flush waits for the units under way and returns what went wrong with them.
@@ -141,10 +180,14 @@ func (s *sink) store(u ingest.Unit, before <-chan struct{}) error {
 	if idr == nil {
 		idr = []int64{}
 	}
+	var dropped *int64
+	if u.Dropped > 0 {
+		dropped = &u.Dropped
+	}
 	if err := s.config.Client.RegisterUnit(s.ctx, s.config.EventUID, api.Unit{
 		Epoch: int32(u.Epoch), FirstTicks: u.FirstTicks, Key: key,
 		StartMicros: u.StartMicros, EndMicros: u.EndMicros, FirstFrame: u.FrameStart, Frames: u.Frames,
-		IdrFrames: idr, Discontinuity: int32(u.Discontinuity), PayloadSHA256: u.PayloadSHA256, Bytes: int64(len(u.Data)),
+		IdrFrames: idr, Discontinuity: int32(u.Discontinuity), PayloadSHA256: u.PayloadSHA256, Bytes: int64(len(u.Data)), PicturesDropped: dropped,
 	}); err != nil {
 		return err
 	}

@@ -84,7 +84,7 @@ func (j job) clip(ctx context.Context, in api.ClipInput) (api.MediaProof, error)
 		return api.MediaProof{}, err
 	}
 	defer release()
-	tl := clock(in.Timeline)
+	tl := in.Timeline.ClosedClock()
 	made, err := cut.Clip(ctx, cut.ClipSpec{Units: units, In: mark(in.In), Out: mark(in.Out), Timeline: tl, AudioTrack: int(in.Track)}, j.mp4, j.jpg)
 	if err != nil {
 		return api.MediaProof{}, err
@@ -97,7 +97,7 @@ func (j job) clip(ctx context.Context, in api.ClipInput) (api.MediaProof, error)
 }
 
 func (j job) reel(ctx context.Context, in api.ReelInput) (api.MediaProof, error) {
-	spec := render.ReelSpec{Timeline: clock(in.Timeline), AudioTrack: int(in.Track), Width: int(in.Width), Height: int(in.Height)}
+	spec := render.ReelSpec{Timeline: in.Timeline.ClosedClock(), AudioTrack: int(in.Track), Width: int(in.Width), Height: int(in.Height)}
 	// All units are fetched at once: parts may share some.
 	var all []api.UnitRef
 	for _, p := range in.Parts {
@@ -177,12 +177,4 @@ func (j job) put(ctx context.Context, to api.Upload, path string) (int64, error)
 
 func mark(m api.Mark) timeline.Mark {
 	return timeline.Mark{Frame: m.Frame, Ticks: m.Ticks, Micros: m.Micros}
-}
-
-func clock(t api.Timeline) timeline.Timeline {
-	c := timeline.Timeline{OriginTicks: t.OriginTicks, Rate: timeline.Rational{Num: t.Rate.Num, Den: t.Rate.Den}, Frames: timeline.Open}
-	if t.Frames != nil && t.Ended != nil && *t.Ended {
-		c.Frames = *t.Frames
-	}
-	return c
 }

@@ -79,7 +79,7 @@ func (a audioPeaks) Feature(in api.FeaturerInput) ([]api.NewResult, error) {
 	if err != nil {
 		return nil, fmt.Errorf("audio-peaks: %w", err)
 	}
-	tl := clock(in.Timeline)
+	tl := in.Timeline.ClosedClock()
 	results := []api.NewResult{}
 	for _, p := range c.peaks(levels) {
 		start, end := p.first*levels.period, (p.last+1)*levels.period

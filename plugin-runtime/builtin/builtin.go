@@ -13,7 +13,6 @@ import (
 	"sort"
 
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
-	"github.com/mre-operator/mre-operator/internal/media/timeline"
 )
 
 // Builtin is what all built-in plugins have in common. Each is also one of
@@ -97,19 +96,6 @@ const lateIDR = 6 * second
 func lookback(need int64, chunkSeconds int32) int32 {
 	chunk := max(int64(chunkSeconds), 1) * second
 	return int32((need + lateIDR + chunk - 1) / chunk)
-}
-
-// clock is the Event's timeline. Its end is open until the source has ended.
-func clock(t api.Timeline) timeline.Timeline {
-	c := timeline.Timeline{
-		OriginTicks: t.OriginTicks,
-		Rate:        timeline.Rational{Num: t.Rate.Num, Den: t.Rate.Den},
-		Frames:      timeline.Open,
-	}
-	if ended(t) {
-		c.Frames = *t.Frames
-	}
-	return c
 }
 
 func ended(t api.Timeline) bool { return t.Ended != nil && *t.Ended && t.Frames != nil }

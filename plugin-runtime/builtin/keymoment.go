@@ -71,7 +71,7 @@ func (k keyMoment) Segment(in api.SegmenterInput) ([]api.SegmentUpdate, error) {
 	if in.Final && !ended(in.Timeline) {
 		return nil, fmt.Errorf("final pass without the number of frames of the source")
 	}
-	s := &steps{keyMomentConfig: c, clock: clock(in.Timeline), done: in.PreviousEndMicros, open: in.Open, horizon: math.MaxInt64}
+	s := &steps{keyMomentConfig: c, clock: in.Timeline.ClosedClock(), done: in.PreviousEndMicros, open: in.Open, horizon: math.MaxInt64}
 	// The clock that snaps does not clamp: a mark may lie beyond the frames
 	// known so far, and a segment closed early must equal one closed late.
 	s.end = math.MaxInt64

@@ -58,7 +58,7 @@ func (s sceneChange) Feature(in api.FeaturerInput) ([]api.NewResult, error) {
 	if err != nil {
 		return nil, fmt.Errorf("scene-change: %w", err)
 	}
-	tl := clock(in.Timeline)
+	tl := in.Timeline.ClosedClock()
 	results := []api.NewResult{}
 	for _, cut := range c.cuts(diffs, tl.FrameOfMicros(c.apart)) {
 		if cut.frame < in.Chunk.FirstFrame || cut.frame >= in.Chunk.FirstFrame+in.Chunk.Frames {

@@ -71,7 +71,7 @@ func levelWindows(in api.FeaturerInput) (levels, error) {
 		return levels{}, err
 	}
 	const w = signals.WindowMicros
-	tl := clock(in.Timeline)
+	tl := in.Timeline.ClosedClock()
 	out := levels{
 		period: w,
 		from:   timeline.MulDivFloor(in.Chunk.StartMicros, 1, w),

@@ -60,7 +60,7 @@ func (s snap) Optimize(in api.OptimizerInput) ([]api.OptimizedMarks, error) {
 	found := pick(in.Dependencies, c.features)
 	end := int64(math.MaxInt64)
 	if ended(in.Timeline) {
-		end = clock(in.Timeline).End().Micros
+		end = in.Timeline.ClosedClock().End().Micros
 	}
 	claimed := slices.Clone(in.Segments)
 	slices.SortFunc(claimed, func(a, b api.Segment) int { return int(a.In.Frame - b.In.Frame) })

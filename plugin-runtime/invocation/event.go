@@ -166,8 +166,7 @@ func (r *Run) Head() EventHead {
 
 // Clock converts between the run's frames, ticks and microseconds.
 func (r *Run) Clock() timeline.Timeline {
-	t := r.Timeline()
-	return timeline.Timeline{OriginTicks: t.OriginTicks, Rate: timeline.Rational{Num: t.Rate.Num, Den: t.Rate.Den}, Frames: timeline.Open}
+	return r.Timeline().Clock()
 }
 
 // MediaName is the name of the run's file, also where no media came.

@@ -14,7 +14,6 @@ import (
 
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
 	"github.com/mre-operator/mre-operator/internal/media/signals"
-	"github.com/mre-operator/mre-operator/internal/media/timeline"
 	"github.com/mre-operator/mre-operator/internal/unitcache"
 	"github.com/mre-operator/mre-operator/plugin-runtime/agent"
 	"github.com/mre-operator/mre-operator/plugin-runtime/builtin"
@@ -160,9 +159,7 @@ func (r *Runner) frame(ctx context.Context, in api.FramerInput) (api.TaskOutput,
 	if in.PreviousUnit != nil {
 		prev, files = &files[0], files[1:]
 	}
-	tl := timeline.Timeline{OriginTicks: in.Timeline.OriginTicks, Frames: timeline.Open,
-		Rate: timeline.Rational{Num: in.Timeline.Rate.Num, Den: in.Timeline.Rate.Den}}
-	s, err := signals.Frame(ctx, files, prev, tl)
+	s, err := signals.Frame(ctx, files, prev, in.Timeline.Clock())
 	if err != nil {
 		return api.TaskOutput{}, fmt.Errorf("frame chunk %d: %w", in.Chunk.Number, err)
 	}

@@ -201,6 +201,24 @@ func (e FailureReason) Valid() bool {
 	}
 }
 
+// Defines values for IngestPartIngest.
+const (
+	IngestPartIngestCopy      IngestPartIngest = "Copy"
+	IngestPartIngestMezzanine IngestPartIngest = "Mezzanine"
+)
+
+// Valid indicates whether the value is a known member of the IngestPartIngest enum.
+func (e IngestPartIngest) Valid() bool {
+	switch e {
+	case IngestPartIngestCopy:
+		return true
+	case IngestPartIngestMezzanine:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for LeaseResponseOutcome.
 const (
 	LeaseResponseOutcomeDone   LeaseResponseOutcome = "Done"
@@ -354,6 +372,42 @@ func (e PlanPluginOnFailure) Valid() bool {
 	case PlanPluginOnFailureFailEvent:
 		return true
 	case PlanPluginOnFailureSkip:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for PlanSourceHdr.
+const (
+	PlanSourceHdrKeep    PlanSourceHdr = "Keep"
+	PlanSourceHdrToneMap PlanSourceHdr = "ToneMap"
+)
+
+// Valid indicates whether the value is a known member of the PlanSourceHdr enum.
+func (e PlanSourceHdr) Valid() bool {
+	switch e {
+	case PlanSourceHdrKeep:
+		return true
+	case PlanSourceHdrToneMap:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for PlanSourceIngest.
+const (
+	PlanSourceIngestAuto      PlanSourceIngest = "Auto"
+	PlanSourceIngestMezzanine PlanSourceIngest = "Mezzanine"
+)
+
+// Valid indicates whether the value is a known member of the PlanSourceIngest enum.
+func (e PlanSourceIngest) Valid() bool {
+	switch e {
+	case PlanSourceIngestAuto:
+		return true
+	case PlanSourceIngestMezzanine:
 		return true
 	default:
 		return false
@@ -645,6 +699,12 @@ func (e TryOutcome) Valid() bool {
 	}
 }
 
+// Anchor How far the clock of the source is from the nominal grid at a frame.
+type Anchor struct {
+	Frame      int64 `json:"frame"`
+	ShiftTicks int64 `json:"shiftTicks"`
+}
+
 // AudioTrack defines model for AudioTrack.
 type AudioTrack struct {
 	Channels   int32   `json:"channels"`
@@ -927,15 +987,36 @@ type FramerInput struct {
 	Units        []UnitRef   `json:"units"`
 }
 
+// IngestPart How the source is ingested from a frame on.
+type IngestPart struct {
+	FirstFrame int64            `json:"firstFrame"`
+	Ingest     IngestPartIngest `json:"ingest"`
+	Reason     string           `json:"reason"`
+}
+
+// IngestPartIngest defines model for IngestPart.Ingest.
+type IngestPartIngest string
+
+// IngestPosition Where the units that are stored without a gap end.
+type IngestPosition struct {
+	Discontinuity int32 `json:"discontinuity"`
+	Frame         int64 `json:"frame"`
+	Micros        int64 `json:"micros"`
+}
+
 // IngestSpec defines model for IngestSpec.
 type IngestSpec struct {
 	ChunkSeconds int32 `json:"chunkSeconds"`
 
 	// Ended The source's end or failure is noted; there is nothing to do.
-	Ended      bool      `json:"ended"`
-	Timeline   *Timeline `json:"timeline,omitempty"`
-	UnitMicros int64     `json:"unitMicros"`
-	Units      []UnitKey `json:"units"`
+	Ended bool `json:"ended"`
+
+	// Next Where the units that are stored without a gap end.
+	Next       *IngestPosition `json:"next,omitempty"`
+	Source     *PlanSource     `json:"source,omitempty"`
+	Timeline   *Timeline       `json:"timeline,omitempty"`
+	UnitMicros int64           `json:"unitMicros"`
+	Units      []UnitKey       `json:"units"`
 
 	// URL Where FFmpeg reads the source; presigned for s3:// sources.
 	URL string `json:"url"`
@@ -1110,6 +1191,15 @@ type Plan struct {
 	Variables map[string]string `json:"variables,omitempty"`
 }
 
+// PlanAudio defines model for PlanAudio.
+type PlanAudio struct {
+	// Channels Those that are taken, from 1; empty takes all.
+	Channels []int32 `json:"channels"`
+
+	// Stream The container's stream index.
+	Stream int32 `json:"stream"`
+}
+
 // PlanClips defines model for PlanClips.
 type PlanClips struct {
 	Optimized  bool `json:"optimized"`
@@ -1210,8 +1300,25 @@ type PlanPrompt struct {
 
 // PlanSource defines model for PlanSource.
 type PlanSource struct {
-	FileURL string `json:"fileURL"`
+	// Audio The tracks; all that can be decoded where absent.
+	Audio   []PlanAudio `json:"audio,omitempty"`
+	FileURL string      `json:"fileURL"`
+
+	// Hdr What becomes of HDR pictures; ToneMap where absent.
+	Hdr *PlanSourceHdr `json:"hdr,omitempty"`
+
+	// Ingest Mezzanine forbids copying; Auto where absent.
+	Ingest *PlanSourceIngest `json:"ingest,omitempty"`
+
+	// Programme Of a transport stream with several: its number; 0 takes the first one with video.
+	Programme *int32 `json:"programme,omitempty"`
 }
+
+// PlanSourceHdr What becomes of HDR pictures; ToneMap where absent.
+type PlanSourceHdr string
+
+// PlanSourceIngest Mezzanine forbids copying; Auto where absent.
+type PlanSourceIngest string
 
 // PluginHealth defines model for PluginHealth.
 type PluginHealth struct {
@@ -1530,6 +1637,9 @@ type SignedURL struct {
 type SourceEnd struct {
 	// Frames Frames of the whole source.
 	Frames int64 `json:"frames"`
+
+	// Incomplete What the source lacks, such as its end; absent where it is whole.
+	Incomplete *string `json:"incomplete,omitempty"`
 }
 
 // StorageProblem Why the bucket cannot be used, and what to do, in words that name it. Absent while it can.
@@ -1648,22 +1758,42 @@ type TaskState string
 
 // Timeline defines model for Timeline.
 type Timeline struct {
+	// Anchors The source's clock where this timeline is used; set by the data plane.
+	Anchors     []Anchor     `json:"anchors,omitempty"`
 	AudioTracks []AudioTrack `json:"audioTracks"`
+
+	// Drifts The source's clock is not the nominal grid; set by the data plane.
+	Drifts *bool `json:"drifts,omitempty"`
 
 	// Ended frames is final; set by the data plane.
 	Ended *bool `json:"ended,omitempty"`
 
 	// Frames Frames stored so far; set by the data plane.
-	Frames       *int64         `json:"frames,omitempty"`
-	Height       int32          `json:"height"`
+	Frames *int64 `json:"frames,omitempty"`
+	Height int32  `json:"height"`
+
+	// Incomplete What the source lacks, such as its end; set by the data plane.
+	Incomplete   *string        `json:"incomplete,omitempty"`
 	Ingest       TimelineIngest `json:"ingest"`
 	IngestReason string         `json:"ingestReason"`
 
+	// LeftOut Streams that are not ingested, and why.
+	LeftOut []string `json:"leftOut,omitempty"`
+
 	// OriginTicks Unwrapped PTS of the first stored frame.
-	OriginTicks int64    `json:"originTicks"`
-	Rate        Rational `json:"rate"`
-	VideoCodec  *string  `json:"videoCodec,omitempty"`
-	Width       int32    `json:"width"`
+	OriginTicks int64 `json:"originTicks"`
+
+	// Parts How later parts are ingested; set by the data plane.
+	Parts []IngestPart `json:"parts,omitempty"`
+
+	// PartsTotal How many parts there are; parts holds the first ones. Set by the data plane.
+	PartsTotal *int32 `json:"partsTotal,omitempty"`
+
+	// PicturesDropped Pictures that had to share a frame; set by the data plane.
+	PicturesDropped *int64   `json:"picturesDropped,omitempty"`
+	Rate            Rational `json:"rate"`
+	VideoCodec      *string  `json:"videoCodec,omitempty"`
+	Width           int32    `json:"width"`
 }
 
 // TimelineIngest defines model for Timeline.Ingest.
@@ -1694,7 +1824,10 @@ type Unit struct {
 	IdrFrames     []int64 `json:"idrFrames"`
 	Key           string  `json:"key"`
 	PayloadSHA256 string  `json:"payloadSHA256"`
-	StartMicros   int64   `json:"startMicros"`
+
+	// PicturesDropped Pictures of the source that had to share a frame.
+	PicturesDropped *int64 `json:"picturesDropped,omitempty"`
+	StartMicros     int64  `json:"startMicros"`
 }
 
 // UnitKey defines model for UnitKey.
@@ -1864,6 +1997,9 @@ type MintDownloadURLJSONRequestBody = Location
 
 // PutFeedbackJSONRequestBody defines body for PutFeedback for application/json ContentType.
 type PutFeedbackJSONRequestBody = Feedback
+
+// AddIngestPartJSONRequestBody defines body for AddIngestPart for application/json ContentType.
+type AddIngestPartJSONRequestBody = IngestPart
 
 // LeaseTaskJSONRequestBody defines body for LeaseTask for application/json ContentType.
 type LeaseTaskJSONRequestBody = LeaseRequest
@@ -2076,6 +2212,20 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /v1/events/{eventUID}/ingest (the `GetIngest` operationId).
 	GetIngest(ctx context.Context, eventUID EventUID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AddIngestPartWithBody Says that the source is ingested in another way from a frame on. Idempotent.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/events/{eventUID}/ingest-parts (the `AddIngestPart` operationId).
+	AddIngestPartWithBody(ctx context.Context, eventUID EventUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AddIngestPart Says that the source is ingested in another way from a frame on. Idempotent.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/events/{eventUID}/ingest-parts (the `AddIngestPart` operationId).
+	AddIngestPart(ctx context.Context, eventUID EventUID, body AddIngestPartJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// LeaseTaskWithBody Takes the next ready task of the Event, or waits for one.
 	//
@@ -2596,6 +2746,40 @@ func (c *Client) FinishEvent(ctx context.Context, eventUID EventUID, reqEditors 
 // Corresponds with GET /v1/events/{eventUID}/ingest (the `GetIngest` operationId).
 func (c *Client) GetIngest(ctx context.Context, eventUID EventUID, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetIngestRequest(c.Server, eventUID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AddIngestPartWithBody Says that the source is ingested in another way from a frame on. Idempotent.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/events/{eventUID}/ingest-parts (the `AddIngestPart` operationId).
+func (c *Client) AddIngestPartWithBody(ctx context.Context, eventUID EventUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAddIngestPartRequestWithBody(c.Server, eventUID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AddIngestPart Says that the source is ingested in another way from a frame on. Idempotent.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/events/{eventUID}/ingest-parts (the `AddIngestPart` operationId).
+func (c *Client) AddIngestPart(ctx context.Context, eventUID EventUID, body AddIngestPartJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAddIngestPartRequest(c.Server, eventUID, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3963,6 +4147,53 @@ func NewGetIngestRequest(server string, eventUID EventUID) (*http.Request, error
 	if err != nil {
 		return nil, err
 	}
+
+	return req, nil
+}
+
+// NewAddIngestPartRequest calls the generic AddIngestPart builder with application/json body
+func NewAddIngestPartRequest(server string, eventUID EventUID, body AddIngestPartJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewAddIngestPartRequestWithBody(server, eventUID, "application/json", bodyReader)
+}
+
+// NewAddIngestPartRequestWithBody constructs an http.Request for the AddIngestPart method, with any body, and a specified content type
+func NewAddIngestPartRequestWithBody(server string, eventUID EventUID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "eventUID", eventUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/events/%s/ingest-parts", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
 
 	return req, nil
 }
@@ -5432,6 +5663,20 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /v1/events/{eventUID}/ingest (the `GetIngest` operationId).
 	GetIngestWithResponse(ctx context.Context, eventUID EventUID, reqEditors ...RequestEditorFn) (*GetIngestResponse, error)
 
+	// AddIngestPartWithBodyWithResponse Says that the source is ingested in another way from a frame on. Idempotent.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/events/{eventUID}/ingest-parts (the `AddIngestPart` operationId).
+	AddIngestPartWithBodyWithResponse(ctx context.Context, eventUID EventUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AddIngestPartResponse, error)
+
+	// AddIngestPartWithResponse Says that the source is ingested in another way from a frame on. Idempotent.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/events/{eventUID}/ingest-parts (the `AddIngestPart` operationId).
+	AddIngestPartWithResponse(ctx context.Context, eventUID EventUID, body AddIngestPartJSONRequestBody, reqEditors ...RequestEditorFn) (*AddIngestPartResponse, error)
+
 	// LeaseTaskWithBodyWithResponse Takes the next ready task of the Event, or waits for one.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -6396,6 +6641,47 @@ func (r GetIngestResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetIngestResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type AddIngestPartResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r AddIngestPartResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r AddIngestPartResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r AddIngestPartResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r AddIngestPartResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r AddIngestPartResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -7709,6 +7995,32 @@ func (c *ClientWithResponses) GetIngestWithResponse(ctx context.Context, eventUI
 	return ParseGetIngestResponse(rsp)
 }
 
+// AddIngestPartWithBodyWithResponse Says that the source is ingested in another way from a frame on. Idempotent.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/events/{eventUID}/ingest-parts (the `AddIngestPart` operationId).
+func (c *ClientWithResponses) AddIngestPartWithBodyWithResponse(ctx context.Context, eventUID EventUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AddIngestPartResponse, error) {
+	rsp, err := c.AddIngestPartWithBody(ctx, eventUID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAddIngestPartResponse(rsp)
+}
+
+// AddIngestPartWithResponse Says that the source is ingested in another way from a frame on. Idempotent.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/events/{eventUID}/ingest-parts (the `AddIngestPart` operationId).
+func (c *ClientWithResponses) AddIngestPartWithResponse(ctx context.Context, eventUID EventUID, body AddIngestPartJSONRequestBody, reqEditors ...RequestEditorFn) (*AddIngestPartResponse, error) {
+	rsp, err := c.AddIngestPart(ctx, eventUID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAddIngestPartResponse(rsp)
+}
+
 // LeaseTaskWithBodyWithResponse Takes the next ready task of the Event, or waits for one.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -8705,6 +9017,35 @@ func ParseGetIngestResponse(rsp *http.Response) (*GetIngestResponse, error) {
 	return response, nil
 }
 
+// ParseAddIngestPartResponse parses an HTTP response from a AddIngestPartWithResponse call
+func ParseAddIngestPartResponse(rsp *http.Response) (*AddIngestPartResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &AddIngestPartResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseLeaseTaskResponse parses an HTTP response from a LeaseTaskWithResponse call
 func ParseLeaseTaskResponse(rsp *http.Response) (*LeaseTaskResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -9512,6 +9853,9 @@ type ServerInterface interface {
 	// GetIngest What ingest has to do, and what is stored already.
 	// (GET /v1/events/{eventUID}/ingest)
 	GetIngest(w http.ResponseWriter, r *http.Request, eventUID EventUID)
+	// AddIngestPart Says that the source is ingested in another way from a frame on. Idempotent.
+	// (POST /v1/events/{eventUID}/ingest-parts)
+	AddIngestPart(w http.ResponseWriter, r *http.Request, eventUID EventUID)
 	// LeaseTask Takes the next ready task of the Event, or waits for one.
 	// (POST /v1/events/{eventUID}/lease)
 	LeaseTask(w http.ResponseWriter, r *http.Request, eventUID EventUID)
@@ -10090,6 +10434,32 @@ func (siw *ServerInterfaceWrapper) GetIngest(w http.ResponseWriter, r *http.Requ
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.GetIngest(w, r, eventUID)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// AddIngestPart operation middleware
+func (siw *ServerInterfaceWrapper) AddIngestPart(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "eventUID" -------------
+	var eventUID EventUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "eventUID", r.PathValue("eventUID"), &eventUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "eventUID", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.AddIngestPart(w, r, eventUID)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -11111,6 +11481,7 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/v1/events/{eventUID}/timeline", wrapper.PutTimeline)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/events/{eventUID}/unit-urls", wrapper.MintUnitURL)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/events/{eventUID}/units", wrapper.RegisterUnit)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/events/{eventUID}/ingest-parts", wrapper.AddIngestPart)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/events/{eventUID}/source-end", wrapper.EndSource)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/events/{eventUID}/source-failure", wrapper.FailSource)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/events/{eventUID}/lease", wrapper.LeaseTask)
@@ -11691,6 +12062,40 @@ type GetIngestdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetIngestdefaultApplicationProblemPlusJSONResponse) VisitGetIngestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddIngestPartRequestObject struct {
+	EventUID EventUID `json:"eventUID"`
+	Body     *AddIngestPartJSONRequestBody
+}
+
+type AddIngestPartResponseObject interface {
+	VisitAddIngestPartResponse(w http.ResponseWriter) error
+}
+
+type AddIngestPart204Response struct {
+}
+
+func (response AddIngestPart204Response) VisitAddIngestPartResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type AddIngestPartdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response AddIngestPartdefaultApplicationProblemPlusJSONResponse) VisitAddIngestPartResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -12667,6 +13072,9 @@ type StrictServerInterface interface {
 	// GetIngest What ingest has to do, and what is stored already.
 	// (GET /v1/events/{eventUID}/ingest)
 	GetIngest(ctx context.Context, request GetIngestRequestObject) (GetIngestResponseObject, error)
+	// AddIngestPart Says that the source is ingested in another way from a frame on. Idempotent.
+	// (POST /v1/events/{eventUID}/ingest-parts)
+	AddIngestPart(ctx context.Context, request AddIngestPartRequestObject) (AddIngestPartResponseObject, error)
 	// LeaseTask Takes the next ready task of the Event, or waits for one.
 	// (POST /v1/events/{eventUID}/lease)
 	LeaseTask(ctx context.Context, request LeaseTaskRequestObject) (LeaseTaskResponseObject, error)
@@ -13184,6 +13592,39 @@ func (sh *strictHandler) GetIngest(w http.ResponseWriter, r *http.Request, event
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(GetIngestResponseObject); ok {
 		if err := validResponse.VisitGetIngestResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// AddIngestPart operation middleware
+func (sh *strictHandler) AddIngestPart(w http.ResponseWriter, r *http.Request, eventUID EventUID) {
+	var request AddIngestPartRequestObject
+
+	request.EventUID = eventUID
+
+	var body AddIngestPartJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.AddIngestPart(ctx, request.(AddIngestPartRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AddIngestPart")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(AddIngestPartResponseObject); ok {
+		if err := validResponse.VisitAddIngestPartResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
@@ -13943,190 +14384,202 @@ func (sh *strictHandler) PutReplay(w http.ResponseWriter, r *http.Request, repla
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"5L3tcuM21id+Kyj9p6qTemjZ/ZI8E/vDU47tTnumX1y2e/KvTfduQyQkYUwBDABaVrKu2qvZC9sr2cLB",
-	"C0EKpEhZ6iS182WcFgkC5xwcnNcffh+lfFFwRpiSo+PfRwUWeEEUEfBfZ/OS3b0vFxMi9H9SNjoeFVjN",
-	"R8mI4QUZHY9S/cQoGQnya0kFyUbHSpQkGcl0ThZYvzTlYoHV6HhEmfr+1SgZLSiji3IxOj5KRmpVEPMT",
-	"mRExenxMRmecKcpKot/NiEwFLRTl+su3c4K+pPbnL4hPkZoTVOAZQRMy5YKMR4mZ468lEatgkm7IcF4L",
-	"/PCWsJmaj45ffPe9n4pUgrIZzOTinjD18fK8ZenE/dy1+uAr37+Ctbv/fJ7o8RQReuT//svpwX/DB78d",
-	"Hfxw8Pk//jaKTectXVDl59JYYg4/hl/OyBSXuRodf3d0lNS48PKF5gJ+MFx4fqR/90x5HmXKVV7OKHsP",
-	"34oSo4AHepPiZZMU68u9JkWOV+3kF/73r0T/WyzvWmejzI/bbYQYzR/1ULLgTBLYileCT3Ky0H9qcSYM",
-	"RAEXRU5TrDfIYWGe+I9/S71bfg++/DdBpqPj0f93WO31Q/OrPHTjwhfr++3nOVZoSZhCS8HZDGGWoaX+",
-	"N8VRxtE316/P0A+vvvvPb8dAHzui/uBpmVF+K3B6BzpF8IIIRc1C0jlmjOSySRKQyiYZklHKM5LqZxsM",
-	"SUY5ZrMSz0j0R4kXRU6usSI9vyOVIHhxyTLyENc8muqYMiKeSUT1Y1rb9BhYOTLUh3x+MMGSZIjfEwF6",
-	"DGuaITMN2Wvsx1DafrEfqq/E0a9GkKTiwWc/Kp/8m6RKT/hHnN7lfBahApZ3EiktAVgQxLhCiogFZThP",
-	"0GSFCs7zMdK0WmCGZ0QgSX8jElb3Dz6RaCr4AlGlF1eXCf0m/IGzjOqv4fyq9kCnBHOeuzmvyzAXd0TA",
-	"1OzU5/ieIIz0vh2PIssXhGXmuBvw0SUXd4NeafAO3vffjnJldV4KbFbV3FIZ1YI/Kd2vhGmt8svox9VN",
-	"yoVm+MWvJc6DcauNktlRb0jKWRbflV2KKhkpnhOBWUp6DXG0UY6bM4p8IakvOUavszlmRjfUaXVHWRbS",
-	"CA75kTtuoiRi9tiL/iALnLaoIPJrVO2vU7CkWWSEBln0cImZvnkj/L6dZDsh3lKp4rp4Zv6kiiw2bjVL",
-	"1Ef/GSwEXgEpyINa1xg/z4kg+riYccRZU6lFqdFYtZuh/UJ8gdoEXV9bziXJTlWNBxlW5EDRBRlF+Ewe",
-	"3LHaTYOS3V2YRx+T0RTTnGSgGntyO7eHUp1UlwqleEEQnioiENV6KkMTQhjKSJpjQTK0oFJSNgu01oTz",
-	"nGCmRy0ET4mUJJSk4Gep7Fc3Lu0GntRSyajqt6YGzywd3Uftit2A4VTr5Gtl7jlRmOYx8bWc37goEFnH",
-	"o16irqdkvxsRd0+bXmN9ZFStj7Im6caTclRS3TS58MJapwlh2TuaCt5XGqdUSPVaWBXX5wX9bN/Rmfcd",
-	"ezwsFRZqwOQbBLTfqo+TBASpLdYvpJXCLSozcE/XNIiXhp7a1Elml1yYoVpn+Y5kFLdYrPp3a68hUTJE",
-	"GcKVHYtyzu8kwmqMTidSm/lTLtCkpLk6oEwmaDmn6RwJgjMk6YzhXK5bbv23YKUytf7NKduojm7dc+GG",
-	"a2pNieAnbX/qcU8QWRRqhZZw8jCOFpo+oFohOtB3u16Tae8d69fjptnKrBtDxqdosoqMshos4rdpoxsk",
-	"XLhAiRGHolSIl2CDPxzM+IGdqHYax9d4+Y5IqX2qtrW6j7Yv0R00zsDiBWHa5YDjWO9HzR+wCOE0i1pc",
-	"ZzktIqpNCC7i+45tot07LGCr5Tz1RnSdavLl8eGho9W7q1fjmImwwOLuX0RIO0IP94+Xqu/cCsH5dOPD",
-	"Wp6v4EnvrAwzcySZLQhTJpSx/muTf1eEZfo3bSKbj42S0Ws4tqO8U/NyMWH2vO4g8T+uLn6K0tg7zD2o",
-	"e48FxT1stpwW/7KPrtvVjhzVcIl3pkOGVwYNRLo0Z6PbIKfFJSvKyOHRX07/Xcw2qqki5zjbTioXxav+",
-	"ww8Q4W7ZqonGuo26zbnQEl050gcAAzkDBw/NsdSnAQRZegZuhtt40UPjqwupF87IyRTywEhBmwTv3/rR",
-	"Ov4Jxk9ArfC0EXRGGdar44WiC/pbi5o6JymV0WhK/006YGMIgm1Ydl3jQoymp4ncvb/wHWGxvdUhTeYd",
-	"Nws/0RjJz0lO9P664jlNVyHVr7WjxD6UqihByOBJAkeG/qGFAWY0bzA0YlqckbiaEGSBKdOjxC0fKlFO",
-	"pgp2Alpykcnx6JiVeR47CxUXeEaC4HoXM2/qT68FrjgzFHTzixER1FHLmidV5LVrGrVgJ87eEuXyda3x",
-	"WuNmg4E/4zyDUH6KGZoQpAQlGcIzTPsFaJIRyfK31oyqb/d1gWxoQvJQcKHeBjbYuoVlDdC2eNsWgbgi",
-	"x+wNlvOWH8sZZRHqmZSXRMs5lwTZmAXKOJEQ+V5ycYewRFQhOedlnkEInA3xM8wX3hCcq3mMWoXgM0Gk",
-	"7JHCMc/V9Ex9Nafa7zOxdWSeAWHACEwaIyTUrGwOE1pFbTPJS5GSC5ZtjDM1iGmMyGN9BuuTCK2IdjtT",
-	"Re/JMRzTZmTtpsoxOhdmBx2bQJhE2vLMEkN0u7/H6IwvCq1nQJqNRQqJCZeUGIP337RizUe1krIfGSUj",
-	"N1K3Zfs0ZZGMZCkL4khXp897jhSWsLY51o84H203VlI8wJyM7iujsT6fayqJREuq5ojcE7FCJg67TQS3",
-	"JVRdGdN+ewYSn3hdWNdxIRGr6cf0rOZjKSJKNlAwYQnA0au/R1hebScnSDcgp++5es1LCMWbf/jIBMHp",
-	"HE9y4v/twnq65r/OuBBloY+l9/xfNCN8lIwu2YxI1SpyDUrayVQ6MrpuglUpyHWZR9aOlUmakA5VGP1p",
-	"SehsruKZnaCQYGMdQbgcXzJQzcp/qGNlosW32iaEkhGQJZbSAUkQo7aviSxzJaN629OxexjMzFCdwZwf",
-	"VzZwY8KbCShLUbJnEvEls7/lWKoThO1/mRPLBn/syW+VplMr/eOTLmQVWeeT/LWh2W0vLc7piUTfHBEb",
-	"jI0LE8km0fqEym3YsKwPBWWaR9oRcF5H/1cEuadkaWLjtVKkTaUxG52AbSlc8woskf0su2gYdxWHeYOe",
-	"H9t7hBDX36V2KPTqeSkhfTPA/X9KePuPC1Cbs+imMNU2Eep1pfcjTkLc0Ln1pt4zsOoQNyqqFMTanyQ7",
-	"0TrO//ecspmpONqhPcSoGpQlG86ff5JVNHEo8rY0+evXi4LMIN8iA5P4BBWCaM1m/TcTRDW/yfFok9Gg",
-	"P1hbcFLnpuNUl2i8xROSt26tP9EhajRY/1ncmBd2c7i1HljBAeUm2OOEekuwjJtwZFGovtVzTu11Zgep",
-	"cWcl4kzvxyWWKMWlJBmarE7QEYgd44z0jA9QJyeb8utGoB4TX5Sz6YV/6ucek1GuaTNMHy1cnnTjAWAy",
-	"qrZgwByyPRatucxLNWxSitcDdi172BeX2uofr9e5id05mWgQZm1SjjWt4nZNfi2J7Do+16IKgcVpErGQ",
-	"asR5TgSa8zyTJwj+FWJR2jsvBJkSIUjWU5r0IMZMaipN7TPfEQjBfAOV4Dx7JiEE8+0JknNtHiuOCsKL",
-	"HER3oJnFWb4CgYiG1u6IXZNJZ0m7ofQeylcnJv2g94z9fQHhtpQvCMJshRZckAQJoqiox4t6EGSBHy7N",
-	"46Z0u6m5uMicLRrZ9cCZZxLJnKsxusm5kghP+D0Bxi0xUySzvoYJpvA802Ss5jqoti+B2s4+pZHgZmLa",
-	"uYO8r/nyaFBJIczBi1L9Ox2bwZRfr++G3KnmrjUZ/W2yBJrv6/w454xARAxCPyAnVEKpKlrSPK9Ly0m4",
-	"sQjL5BhdA0uOmz9oF5GXszni2oySVe2dC2FoTTpKRpcZxCrOTdTaDLY5COFW00q2W6fT6jTrq+rgsejg",
-	"QdS4wY7WnP4ps+aSe8QlnyEK39QJsRBQY3r+U7EZQq4nbvEqLJT+NjZueYIkphlSc0H0nltFCmumA0qy",
-	"FkNMWUXTmEb7yJYCFwXJ0A9H6O7Nb+jq9mabcN/UVleZz/i5RelVlTLEMznaEHEVDgnSVgkvQT9Rk9qd",
-	"UqPYGxZSmVF+A+XufWkyWanez7ry5GFVdkOK5ubtwbb1h+/IqiWPouY8qyfpCEt5RqKxbfP4dXuW0ueN",
-	"/9nywSXN1HybuINegaeQG8dTwTFnjfB+iY3JxyTtPVkaV6MjJNrRf2A6edZGrZVa1sX34iHNS0nvyQki",
-	"v5Y41yeo8orAZF4KTpkCUaaLvqb1E0sk2ysjAzLECOgCVxHnz5XmBpr01dEP30dkbBrE3JxQvqV3cAhR",
-	"mZu/DjYfQX6cxH0+PmUbx9NqWUYLZc/0bqhP/fnRi1ex0vCBVbUba6yE6v/xpzI9iOu1C0A1p8STpous",
-	"XzcawLQymPAylua2Try0TaCQDTRV9GAY5ZguSIY4IzYXDq2SaM6XaIoFWmjpQAusraz7/rnbjsjBXy9y",
-	"scuwfDzaEfCvR+hD06atCW9RQD7jSnB9+oNNxaw5hy5VlZ83CUu0nOunqjowyC/Hq5i374BKc1rIPgw/",
-	"gwe1ESEwZbebQwbd34UO5D7fNU1Oj8lohov1r9bJ/IYvUQ7tntp/J87WMnXUVCLtO9lQpN1wFEoHYm0q",
-	"A9czt0UanU27kT5QiE5Gkup4QXyXOMipVQD6BdlS3/tgd9b2XHEJpAEzcq/EJ9VaonIBqflwIC3eCQo3",
-	"GIKehwE1KaFaCkINL/4eLVBJCTAbci/XPVqMrrExrwKlN4RQTqV0FKf0WaHJyDtlqY3iG/9ufSLvri+e",
-	"SagiA4k3bQX6JaTfAhfd9LUmSJbpXDsp7z/c/o+Ldz9enJ9fnEfnWc8+rCu5maD6vLL9FyaqhgVBaalO",
-	"9GbL6D3NbF8taK6o8dgtpFBEOslJZ9fterNoba5nnCnyoJAfy/CoUrZgU5gykkirbeMkmZsSEGL7MS0z",
-	"17IVtUzG+naNqbi4unVqO5TDaq+1HUtnTtV3JI3Xc1RhfjiSwXKulexRuxktcK2N0Tp11/gTi+M2lUiz",
-	"V4hPIYzLlyxBEyJpZg5VPLNxlPV+7ohPb3qxoRXcRbuY3ujQm6Rc647eZwoCym42pgbJZAJJLkmCFOeN",
-	"6M3LFzHNKbjiqZmL9zjwYpLh65LZ/oiLB5K2lHthoXqfliYeIaSZsLYn9UFpF1MpMY6wvDOqhIu7Lc7I",
-	"JRaLeB9UyhcLbftSie4YMEpy1/0ly4KIeyq5cJuSKlPzCbsTmC1hjbEkazya6okbJ1WbGF7cR/sWt63t",
-	"NHZg228zgRftLlj/npleHdqtlW5uItV03QTaiHTlfYhGhTBYXDftBydEG93PJuJoUzRY718teJrzuQ0R",
-	"08BihkY//ZAwflg83Q79gbTFPHfNg5UeCTc1drugrluiZ2SaYynDbeuqv0bJ6CbQ194dHfk0dXQzp5xN",
-	"6SxAUOiK9KwvzPDjmbZyAVXH1kbqnW09kWcSoDyEPpmjuBJpqH43Ogr+YV+lJj+wYcXWM8KIaAmM/+R/",
-	"c1bWVXAAQALYelo9A1M553cTnN61Jcy0nlxgtkIEi5wSYbNlz1xnqe1QZYRksmd/zgI/nJrE56Ac8C38",
-	"cyVYrhYTMGvisVGekchxdpplgkhZtVdySRh6px+O+xb6Fweh1G7u9hvnKjjZ1indHEefCbLgd0SfQLWy",
-	"6ByD9/6hIOySTYkgLCXDQDA4C0ptI0H8Kc9zvpQmI2q4PMey2ZEwRjd3tDgOGlVnWi9xcz7xUiGqxlDk",
-	"DRJ2bICI7M7Qj2mtxrLq/Wcy0IPaepZ3tChIZgaBQ+g4MFX1dGRIGT0dWw5+ZtPt/sUogTh0v5xXBHiK",
-	"aQ2UMyNKtCCYJc71qLaqxCuJJI8qG/vqMIVRCO42U39fEd5p+Irfr48tyD2Nl5qHsq/VnuB5TsS1fT6u",
-	"kNaXMrz6ookeYI5qc+6EqqI68pqnSKiZK5JHqi5CTRVumGTtPF9TpDU13motGCbEzHr4Belv51iRY4Q1",
-	"jad09g4Xtmrjjqwkun+eoPsXCfo//+t/w2bRZoCtrpcJWti022bDP3WDx8paW3VKAxmu28pyjPJfaqNK",
-	"5dI3Mqs0Jx+v326259yD8Q8EvTtdPQb9FamkLCUD2ribjdo32qK0vQTJ6ExgOYe/tF2efSjV5sRKozHD",
-	"rcJNbRMdrknBRcS076rgsUrMqOKCZ1vU6QTEXjfcCme48aVvBkx6NH6sUVc7r6ZZ6Ol09nUoTUq3U9jl",
-	"RtaI29G0Iap3eulzmyKNpRTauqz18X2vDahtAOvWcgduwlEyREMKpjrgBJzpE2S96sP3p+8uvI/tIg4+",
-	"mFC54952g5obeAvnts4xwIb8xnzlf+rRvjn8xcBEfv7mlwP71+9HycujR/fv3/7Xt//17d9iOzYEgFv3",
-	"7HKe3pn4UQ9zO+WLaAPsqc97hUXWx7ZUbYFXSCpXWpTo1duitQmZU5a5kD8Hz9HFWuuIfwbHA/r3ov4h",
-	"1Eb1XYZ2OVfb5DQdtdwQ/rtR0aka9pqnVUZip6ZUeJKTKupr/feafXjJ7nEODv9Hhks1J0zRFCuDjsHF",
-	"hGYZ1GYGnWL65M1pqka2Uuotl/rvn0wB1i3nb7EAdfuR4XtMc9tMdqktA9YG3+fz71EVVvauRKUqGkVp",
-	"lmfBY35sAy/ZRnTfvBpJtkmrQHuKO7xiOhQGvvQ22o9qrCsj2QHsmpqTVTvw2jHyyGUgFlMTkpAJbAyo",
-	"zQ/SE71n+M4C4QxZ1VWI9tbnrZwWA0mu3/CILwPe+RlKSHsrAJIP/Qq8M+grji2+zXfYa9o5HvxKkA/o",
-	"WT2eU0a2r/JobJF1QUnqG68pfbX90lh7hIKxpdYFoClCdSFcW3Kdr03JiGkYn0qM1KCwwYDLgFU3HKZ5",
-	"DYIOvMK4q3ZNSN5SNTOo5G8YNtBApB87vXVLWhDJc8BbTdDPl+e3bx7eXFz+9OY2nrLGYpDhSfIrLFqq",
-	"aTrAG0SIER4NCuyvEOYJFY8hdHnQ/W6pHymBjBTXGAob/hqRaBO5KyzUV0K56S5720+TY1jeFkAftXez",
-	"aZq0ALC0I8zlXZglWwG3ud30FVDYNsEK+Km4D8fJpoX2urQ1A5Ga69sBe2dSg7PuRLupnnQlT20b3hlk",
-	"A7qOK7CEWgjz+1eb8il9wE+3S2lW/NgQv62m+8OGPRJcVRFJTwYLS0JOBgStMaw+xXZZaUN2sshbUeTK",
-	"FSI4nTtDGgK/gFClfdLBAAYe4ytyrmxVxt8pfYPloytKGAvgbzpCPXLzoDNUkpykA2zpOMDPz5gqcJHC",
-	"6h+a5xbQ5z1/h1U6Pw4buk1UZWyeNqoM8H4YuSfCdEBNSOhy2294HbimD+1XKs1o4bY69OSAxH6wiWo7",
-	"xgXxPCEjrQpVcqCS/vjGcV0KjRpnviCGcD6JPuUlyxLEA5TDZxI5CyHSFvOkRofeFoCrq9j8cKw3wRSf",
-	"b+5HMHTaO0bhjeKCZG1x0d7IFNdEidXQ3toPLF+ZGimXz4QgXt8e7CwW2IKIlssz205Q01go8cIGvExV",
-	"kMXLJNMpSVUCqdUZsd29mMllBStsip5cD0vYzfDi7xtj91X0um3xPoDvVx+BPXR92m2D6Ce2aWajWRc/",
-	"4w1FgD3YikwIl6ZUiHuJvVRnVTvTNmZqBYExtokTuFcTM9Ho8spI5dHGK1p6GH3RckAJLchBIH79npYT",
-	"xPiEZytNwHo/sqlwgvB9CGFHmb1mpuV2FwuXOLCT2UKPxYs4TapBtlY9wjJPEHY5CZj4nM7m+m/Tsb2+",
-	"vMHt1k2damdcTS+kQIz3rq9kl31ykDLoaC00KQV/jUe/9AeEoQbhXsdU4oeCMH2qmpITDHg0mbnQyJVz",
-	"H+n//efBUVT1DAAexxOSt9xjNSG56wbbBeJ4Qdgwctaql4e0H1Wxv4iSGoSOW3ChSHZT73TrKG20GV0w",
-	"GpKgEUU7DJJBI/Mxend94TN9UGjsU1qTlVUQQyxeZ4famKiPhW7M94L5WMMOjy24zrmaCVSv9TaiFApO",
-	"XUw69vVpbRdvu8PX+LJCENJKiS3cttocjApwOKO6uCta1BHk2WAa2pW+dfttd2qsd8Om3+ube2K3pEFq",
-	"uO4koSdJ9m4utzUl9raU1/RKV9vuE7TxkJhm2KzbjrYXwZ+35Xq+HwwuXNGWn9q+ZsJFgoNIZ9/OXUvb",
-	"j0UWDcvs7oB3evKcKOcQv/ONOnY/eIxUAB/7vKnlurW7Hpuba6o2Txc5ohJpdQpNoQu8QjklaEJW3NaI",
-	"GrgB0yiBJEdTLJ7gWd0CmwnzX7eNUNp507SRfqKmDp6RpXt0PNpDx3ftVOmnHPaKq9oAFzZlPqgsDCyC",
-	"c3Fti5+evNklmla+oCWk7zNpkRRyIiV6jhaUlYok9RdyLFXwAmFZ/fGBON0d3enTdrwlC2vtMazBxmQc",
-	"IH1co0WF9nNSW6W0AExoQmzZTbzkpuqCGxTM5Dat3VOjb9PW7hA0h3zGvnLRsf2ZD2IAj5034Oh2gqrr",
-	"PxyMZG/wut3h/kXQN9c45WQntu4ejfI3AAtpi1nr29YCTW4Gh4yO63RzpHrWI9nUmfLaKFTLlyXUkRnh",
-	"3xpFqGXNayjs6zkEBb1I6R1RKMWMcaW3UCkBRah2iXGC3B0RRvmAl0CrG9HMuUJhmKimrkUI23VnD8Hb",
-	"WMg5oHxz5yDLdgYxfgCaWBtMZUsnEJ8qEhZi2m6Qno0/Q6iaCoIHxgmykpxGIng/Gh8TjitaXZbg0foj",
-	"V2h03zbammueUkblfNikqxrrlrhHD1pthcI5aJY5l5J0ygRUoGZEoCnJcyRpbk2kvfSDdW45nK0G3arW",
-	"54JVTT2fpZOl2UNdgQ5QV/bCJzBvAP0dsqsJKnLMTMwKsktPvEwtFrOweKMudOG0wZqacEtJqn3f7Hqx",
-	"rG/TIG1XvCqrXTZR1ax1CObQrYgCNEOf7GsuWkL4GNnSYwPa6Ltqq4NkSCQ/gvM6cusIptJGtIF3XLSE",
-	"IARRYgW1xi03unBBTpd41eL2wIwQPAXRN7zEK9uep4UVyGQwrVNe5hmyp/GUqHSuD2RA1TAgxAsMkBrB",
-	"UzBsNv7Ebn10H1kRO66GpzLMqaAcKyIS62r9Wmp3QligoDkvhbEB4FdpkW5MXivDCn9ielcRNKXMoXDD",
-	"yvSqDOzAJxaHIR+Cbxn21lTkb2Ozd8yaXjBOVb6y6DwA2GqtL02UZxLp3Qudn0Shb8DOBD+kaouURH0b",
-	"6eGyl29uurzNozdPXWt2v2obUb0IiP0bXwtw/etwP53wqyFmeROVp/uOhhrAmS047lN/4V+oAdv08Hv8",
-	"tx5bJOCfjUvrLeEC0tdRTHjQFe/oVbkawGC7LHcnVzQEoz+996Ch197bRQz16x982WojFQtAT5GszxRh",
-	"ZOkyFPHNxJXXYJgjOMy9EMfrVYHuFv2NuMKumKCZvFlfJ6vij72X2oBO7LPYoNcsQmsnpr1nUAF29vm4",
-	"jCU3GrUP/rcKpEiUzFyHHERc+NQjFDiouCHSEUyhB1J3iPoXoVqA4yFsqYXW4QWWg+dlg769iNl2E9EH",
-	"D18sNt4e3X4e9oKeiqWZOtCmNCMl0RYBeVCJRS+XcMzbE1qOEaSpAIC+nOTgX1UYHq4+pBuhqh2burLr",
-	"AyXd2qOWuJsiLSSBVs3tFWq3QUCqrei2v7Y9rco7Y/czxi9tscFyKo0EnoBFMVl5owk8ERIPTm6IFxkD",
-	"z0bgOwbeNWwyhUaZkF1nvNA8ekd++w0zTe/P0Xy/fq2jlsHAc91uwti+ur2p109ZOgC1eq5XDITbg5zT",
-	"Gc/MBT+7w28Ol2xnFWlhsARvkDCpCXF0a4lVFNfdegFGCWTUeAwmcuIvnIgWQQ64PQW2w5AgQHtMpyM+",
-	"MzyMEtwo4OGRXMGrbSq9JmsNsS0eSXV5iG9Ld+MHc6uIEWOSuyGr0dI8BFWdSmtTUrXqz55h1dsFT+db",
-	"1H3BDn09AI8fXvA64Gnw8N09azQTr/27Qy4RaWr+Nhj5Aq9yjrObN6cvvvu+G5v1+z1gVxuW1SiaWMD4",
-	"dijrgF8BrnxFqqa0NVfpIOfbJN0i4DfqEp4iXP1lZTN92ma9d0cOlMD2jpzr94rgtfyB26//hQvRm92u",
-	"/NVtP13cbr6szUi2ubKtJvIxkY4S0bRyrkvnA5UqihgBVn3JqDoO7pn76eJWmycQl1vgVRWJQyXLbHr9",
-	"TpvTOZi2CVIcsrDavG6gvQZHIMGZrZDdEhXrjRmhAqSw09WG/qKUJmJYr6moSLOBb/0Z49YRo/+/rHNy",
-	"szQQSE0uFL7VZj2Seo/zkvgL2WA9UAPN+DKocyHM/6otHmBsD3csArXUpz6/y4vLyxbMHUaWZjEb59US",
-	"HLV9aeYTm8jcmnsthbCVzJtobZod1qnsoTH7UlkuwbzvAePrnuxaXaRGc0vf+bbVLw4vre/2fqtPf449",
-	"KklaCqpWN/o0MPOTRNzTlJymcG0P/Av8qMlCsIla2oHmShWjx0fwsKY85jlRJROLVpOYXpDEJY9t7Cnx",
-	"UZwEAdQALBRwBLQygw4pCbf0m/60j5fn40/sNM+heQVABN1VAkEjlYFDM+ofmcuMDK4boH6Dq7HuwZ0g",
-	"uP5Iv/uJlbGbldAp3DyhfWobVHE1TScIw08HAHooEXHFbuNP7Ax6dqRWchnC6KZGYATbpwpqaM+KsJSg",
-	"LwtBxhCNPNRONfjUX0weI6cpsVecGQ0xOi1wOicHL8ZHVuEZ5sjjw8PlcjnG8POYi9mhfVcevr08u3h/",
-	"cwHvVFAyo3fXF+hDQQRWXATefHBv+/Ho/rmrRMIFHR2PXo6Pxi8N+tIcZOhwDtBiv+m/Z0QZrG3be3eZ",
-	"AZKpsihsEISEG9vgzRdHRzGcZNjUY3O2AJRrm1njBzv0V/gHYj46/uVzMpLlYoG1gzr6eU7U3EEvmYwR",
-	"dEmZymc8k/YC92z0WQ9zCOdm56quCc4oM5fhb17Yj1yful9tVR5r01bZQNk9IQwBUlx11dEJ+u7oJSqZ",
-	"orn+R9ZCjfvnh+a+DtlKEW2+ntlnAP0AL4gCc+IXA2Yw+rUkYuVOj+MRFAKOQh1mNKMxV7t9rWhnTfwz",
-	"4VWC4eCeD0fJU+4x/Bxnvjbb7eGGiyKnBpzg8N82LFVNo7toU5MT/AJQvbE7Yg3Bt5arQJKwu5PF3c6D",
-	"kSS/lqChzMk0Rj9DOr1ZuweNr1pjzilTJ064FPwK0VtRWpPTShbOFpRVogWNu/Lwd9fA+2j445CA6nJ2",
-	"Dv9+YW8h6CFnBc9puuoUtO4e9Zzoj1+ZYVrlrCiFTRe3fWXN4tin7Lhp22qWdfF5Y+9XglCufRgMLYgs",
-	"PV2gDJ+kP7KRVKTQh7v+/9plmYIUBAcX01p19CXj+hhEtz4GCz/mBN/rYZHii4lUnJHkE3NA+rmWOv2Y",
-	"rF0k+UwaiMEZUejV86Mx+lmfwV+AZV/M3bTwuzYlZpyRb5HgS6NDjQUFl3RWxQUNMU5azwgnpntjM3yg",
-	"lce3bifugJ9OXjw/nayEG1vOMaBBPa7tzNgnq0fMOj5eno8eP7cphcPUQ5d3HEAWlHfY19/SBYRGNj54",
-	"5qIxe9b7JbtrU/sWGU+7BaCUt2btV+TZ4e/w/4+tvLt4KHJM2VlVzbpHytpSttYjVc/h6fvFX72tVY0+",
-	"Ne09QSwzt6X4S4WpSgymin8S6suqQmjomrRlbBH7bHu29ZB3vYT3Vs46uOwu3WnfmPYqn7/2vsxp0bot",
-	"waHVx5vxcRNXFWoscZfQ/fPu1IwvWc5xdlAKU1yw9SeSUcFlRA7eUabO7Vc+Xr+1thKR6kduQGZ3wiR/",
-	"DfVjPUCirbHHPQpH1erRoljgpx2olXoUGMokmavybN6eHXfl1plPsrxLN3OhLs7f9jO3fcnxuqf1fOBl",
-	"Sj02syIP6hDOjjqnmtHiKEdyKtUOWHIbmJlVZ5g2Uc/e/f/o5fdHR4hkVCGHLATf3akib9/VtnhwA293",
-	"YaXWI46b4spRftjJ7pAjiDJkbgg0YyMz369E/PA+5daT8XV1WfLedJP7Rtvh9aM/tnYVSRDknpKlyQVR",
-	"BnYOGAkJ4oxo7woUVwgll5hD0saEzdu7di2SkS1DrbPhqqxzYfeHkh++16H0KoIvZursd8AeGEkayxJ7",
-	"Shs2SYN6U/XkmjA9Z9rd1tyBsLgpZXdwPjYlc0dIYUeFWCOmmUX9OEFfDr4ASCD0ZWkyhHyFVEHX2WRq",
-	"hvZikbyGoVvUX4QL77naDRMufPOCaT/2OQFbyVclUIHvpiMCLsmUwQGPLjOyKLiCllp3DZNBBAvarMOL",
-	"BoYE4Q6rEry28Malqxnbm+YyX7gpSNp2aCy5uNuV1jIrhsiG7T6tnDBfCmlz6iEpLaX2c4pAiddexB8q",
-	"1W9NT9NeTPFaJfzXNcftt83oMdk5BQcc2psus9xgE5xztotQ2S3oOgWZ9gdzb2Pl7vvtazqr/K2PtgO+",
-	"t1os7B3sbXsT7mjfI4Fh/JY9CXPbjRm3dqF84wpjuAvXl7R8FVvBU3b3O6Yi6tfbKd0hZGN47M7uUDGe",
-	"mt6/yKHmLr01rbRwSmLGIeU5x3KutbIg01K6XoFXRz8MOuIs+Njh7+aPR5vNfoq23RysMvAbcNFkt5gF",
-	"N5jtS9zWLgfb1kDdmWlku3gtCuMd40trlXqgUXvJi8kMMbLUR7YDTgWPwnaoQ9GFtNkkqsxVZiA8Syrh",
-	"EiWHEUCweVvr4ZcWfUYO0sZBe1Wrp+cAavplLV0Ld8XJTbfwReFV3T3eUMZvjPgTdKRX7iGu+kVxBsJc",
-	"Riez9PhBsgEfRKVHqI1NZyr4wpcPdxQIbD2PSQAe0TURxXc9De0tAVQ0oszd9hUAL1mzIDaXHNuE1/DJ",
-	"/LXi7gGYdOSEuvLtYvVyM+hTok/IZX+VsDt0l+/FugcQ5FtQXPs5PWqo2V/ZaAkRniMy4dCcA9SBXdij",
-	"kJczBRM4QzlRCkqt9PDuCj8wTxt3JwduJMRGTFchmpAUlx6McxFaPp+YbbKzfHsmEc3GyLejS3s3rCxT",
-	"fRRyIU0psigZhA1yMlUJwrKOVAbwDZQhLjIi4qUM7XJqMad3b05fl/uypvXIf3zAzd+sbm+59KFpCDJo",
-	"tjn5MLV8VHuMUskxMsjUQTRIcW6GMv9RQ6IOpGeQCRz2OLeaLjfuob94BjcEWo05OwH8sLnu4E99dpjI",
-	"3oGFPN/5AXLBMntF8362ZwVi94c7HTEkyJMAwBAqOQxSqK+sNbvYBGXbdp8PDG7i4TRACtp5lBvTfK+M",
-	"dDBHfyY2VrCCgmDLS8MxTWpZDzPQGTOhXfBGqm01jJXGSexSo84a+0vrUA86Ewv+gQ00WSGaPVl17jEx",
-	"C5w6/N3cS/J4mAbXju4v7HNrbkFp36cOr36PEfkAjOfPFo/3blwIAVoVCZtWL/IAR3JUi/gBdqFJ3GBQ",
-	"aGzQupxbCbOz2UwZWOCAMMcZQUpgJnGqpzVGp7a8uUrxAeg+tAJ9YvA2yWQje3fio5ymZUjNsUHjhFzQ",
-	"MxmNe9qiZk2jL/5Dn1gwG/O6rN0uZFIUeoknkA6GudrnAJW35iZsjIM1dtbUYQb+cbtKH0573lF/mvPP",
-	"xHCdw1BhcFj0VgiYxgD5fP9PFWQNwCHHTxCAOcFCTQhWf7AUvHHz2He68xZaZLeVBEBoz3ZUYwBjaQUG",
-	"23mslYTvnKUS5bxehTaUtYI8OTO9A8ZaHJU/N1t/oveE2cqXpzNWj+bOJRhU71+9mxPfmeVSIMGFVVLx",
-	"4insrnU2/4EMv1niwjVg74njNZCAr2wnRTrno/FNHysynZ27KNy7Idq6QWkDxw3RqevBV6ZIEzASTIt+",
-	"AvkTlhJvtMHloBOS8gBtHrCekL3uj3xiVjrraKiwj9ECrwKjyd0iYM0ec2PEEhf2JgpjPZHM/SUThHPJ",
-	"/Tb4xPwioFvJtjdCD+xQwyZEedt9EPS2uoNgL1ZKdRnCU8KhFudQkKoIaheNgmmOXWmAvx4VvRb8N8JM",
-	"E7/S/OSsMosNpJmejrB9pl1lAJtd95JRtd/Gh4+Mqv01PTjUo6+srCyaTUsVUGl/3WXPQ4LMhQEHXCuT",
-	"q4+3rnYK2quGM13uKfU2o1IRAYhL++P41rvZzW9PO9oNr08TD0tEa6U94CxjtrK5KPBMwDEGwCwDAA49",
-	"v1e3N7W6n0/MYoHFfWDbHdm83gk6f9WcUGHTdJQFvnjgr9cOhZ4idJjTjjLZt1TC5v/Lx/08Rllku8MC",
-	"0WQVY9+fORBYM2rbKikruJ+vYPfJaK1qnrss8Y77lZrGnhyj65I5Uwm+6CNXVKAqfgjVq5OVQxU7wCw7",
-	"kETtqRnc3KghD383f/TDiLiGZ/8YkIj/N6AdkCHxM4lEmRNpbjwJYJ3G6FJJD6EgFdb6Hs24gxA2VN+U",
-	"uk46IHgsh/dYZ6K/8FUAFlzhtKl2NB+uF47Ym6Ez0zW+gya2a7ebugs0Kirvo4hID35des33NWuIOnm7",
-	"j8pn2CYhg5vlzvbC8Rlhlgnu4l6I43G41r/eKOALPOowUevobr981ky2r8Uw9xaY4ZlpunMQTTD2evWi",
-	"ftr2yvyDT2rl29XL1npaf9teuG60BMBV/oNPZPCmccbXX7y4J2IF98wv59xcGsr5XfAibIO+75k8ExTl",
-	"aB/CwM/ZY5YKxJfM3pLjbqjG8s5BMNjv2RPu8fPj/w0AAP//",
+	"5L3tctw21id+K6j+T5WTeqgXx548E+nDU4olx5rxi0qSJ//a2LtBk+huRGyAAUC1OllV7dXshe2VbOHg",
+	"hSAJsslWt5PUzpdx1CQIHBwcnNff+X2S8mXBGWFKTk5+nxRY4CVRRMB/vVqU7O59uZwSof+TssnJpMBq",
+	"MUkmDC/J5GSS6icmyUSQX0sqSDY5UaIkyUSmC7LE+qUZF0usJicTytS3LyfJZEkZXZbLyclxMlHrgpif",
+	"yJyIyeNjMnnFmaKsJPrdjMhU0EJRrr98uyDo59T+/DPiM6QWBBV4TtCUzLggh5PEzPHXkoh1MEk3ZDiv",
+	"JX54S9hcLSYn3/z9Wz8VqQRlc5jJxT1h6uPlecfSifu5b/XBV759CWt3//k80eMpIvTI//2ns4P/hg9+",
+	"Oz747uDzf/xtEpvOW7qkys+lscQcfgy/nJEZLnM1Ofn78XFS24UX3+hdwA9mF54f69/9pjyPbspVXs4p",
+	"ew/fihKjgAcGk+JFkxTt5V6TIsfrbvIL//sXov8tlneds1Hmx+0OQozmj3ooWXAmCRzFK8GnOVnqf2p2",
+	"JgxYARdFTlOsD8hRYZ74j1+kPi2/B1/+myCzycnk/zuqzvqR+VUeuXHhi/Xz9uMCK7QiTKGV4GyOMMvQ",
+	"Sv9NcZRx9NX161fou5d//8+vD4E+dkT9wTOWLrhon+A3fIVmWMC5TXOe3rlDLHkpUoKoRDPBl/AnxpeU",
+	"4RzNBc0QVgijmRZN+owXghdEKGooA3+OErhJ1GQiF3Smbml6Jwe98Bju50/2S7VRPvuX+PQXkir9kbMy",
+	"o/xW4PQOJGptsukCM0by1ufhTLbnm/KMpPrZBjsmkxyzeYnnJPqjxMsiJ9dYkYHfkUoQvLxkGXmIy13N",
+	"c5gyIp5JRPVjeh8GDKwcGepDPj+YYkkyxO+J4QasaYbMNOSgsRt7Yz5UX4mjX40gSbUHsc37Hqd3OZ9H",
+	"qIDlnURK8z8Wmj0VUkQAjyZoukYF5/kh0rRaYobnRCBJfyMSVvdPPrWcTVWbgfWb8A+cZVR/DedXtQd6",
+	"zy/nuZtz+wRzcUcETM1OfYHvCcKI2ZPUWr4gLDOX/YiPrri4G/VKY+/gff/t6K6sz0uBzaqaRyqjmvGn",
+	"pfuVMC1Tf5p8v75JudAbfvFrifNg3OqgZHbUG5JylsVPZZ+YTiaK50RglpJBQxxv5OPmjCJfSOpLjtHr",
+	"1QIzIxvqtLqjLAtpBCrOxF22URIxK12jP8gCpx0iiPw6UCaXNIuM0CCLHi4x0zdvhN+3k+wmxFsqVVwW",
+	"z80/qSLLjUfNEvXRfwYLgddACvKg2hLjxwURRF+Wc444awq1IReOm6H9QnyBWgFvry3nkmRnqrYHGVbk",
+	"QFG4w1obRh6cUtFPg5LdXZhHH5PJDNOcZCAaB+52bi+lOqkuFUrxkiA8U0QgquVUhqaEMJSRNMeCZGhJ",
+	"paRsHkitKec5wUyPWgieEilJyEnBz1LZr25c2g08qbmSUbWVkmDp6D5qV+wGDKdaJ1/n5p4ThWkeY1+7",
+	"8xsXBSzr9mgQq+sp2e9G2N3TZtBYHxlV7VFanG7sSEcl1U+TC8+sdZoQlr2jqeBDuXFGhVSvRyiQoAIO",
+	"HZ15y3mIaqqwUCMm3yCg/VZ9nCQgSG2xfiGdFO4QmYFx3pIgnhsGSlPHmX18YYbqnOU7klHcobHq362+",
+	"hkTJEGUIV3osyjm/kwirQ3Q2ldrImXGBpiXN1QFlMkGrBU0XSBCcIUnnDOeyrbkNP4KVyNTyN6dsozi6",
+	"dc+FB64pNSWCn7T+qcc9RWRZqDVawc3DOFpq+oBoBd/I0ON6TWaDT6xfj5tm52bdGDI+RZJVZJTVYBGr",
+	"VSvdwOHCWZiGHYpSIV6CDv5wMOcHdqLaZD68xqt3REptU3Wt1X20e4nuonEKFi8I0yYHXMf6POr9AY0Q",
+	"brOoxvUqp0VEtAlhTOr2uWObaPcOCzhqOU+9El2nmnxxcnTkaPXu6uVhTEVYYnH3byKkHWGA+cdLNXRu",
+	"heB8tvFhzc9X8KQ3VsapOZLMl4Qp48hp/9rcvyvCMv2bVpHNxybJ5DVc29G9U4tyOWX2vu4h8T+vLn6I",
+	"0tgbzAOoe48FxQN0tpwW/7aPtvVqR45quMQb0+GGVwoN+Pn0zkaPQU6LS1aUkctjOJ/+Usw3iqki5zjb",
+	"jiuXxcvhw49g4X7eqrFGW0fd5l7o8K4c6wuAAZ+BgYcWWOrbAJwsAx0343W86KXxxZnUM2fkZgr3wHBB",
+	"FwfvX/vRMv4Jyk9ArfC2EXROGdar44WiS/pbh5g6JymVUW/K8EM64mAIgq1Tui1xwUczUEXuP1/4jrDY",
+	"2erhJvOOm4WfaIzk5yQn+nxd8Zym65Dq19pQYh9KVZTAZPAkgStD/9CxAWY0rzA0fFqckbiYEGSJKdOj",
+	"xDUfKlFOZgpOAlpxkcnDyQkr8zx2Fyou8JwEoYW+zbypP91yXHFmKOjmFyMiiKOONU8rz2vfNGrOTpy9",
+	"JcpFKzv9tcbMBgV/znkGgYwUMzQlSAlKMoTnmA5z0CQTkuVvrRpVP+5thmxIQvJQcKHeBjpYW8OyCmiX",
+	"v20LR1yRY/YGy0XHj+Wcsgj1TMBPotWCS4KszwJlnEjwfK+4uENYIqqQXPAyz8AFzsbYGeYLbwjO1SJG",
+	"rULwuSBSDghgmedqcqa+mjNt9xnfOjLPADNgBCqNYRJqVraACa2jupmJUl2wbKOfqUFMo0Se6DtY30Ro",
+	"TbTZmSp6T07C+JcomTxE58KcoBPjCJNIa55ZYohuz/chesWXhZYzwM1GI4XAhAtKHIL139RizUe1kLIf",
+	"mSQTN1K/Zvs0YZFMZCkL4khXp897jhSWsLYF1o84G203WlLcwZxM7iulsT6fayqJRCuqFojcE7FGxg+7",
+	"jQe3w1VdKdP+eAYcn3hZWJdxIRGr6cfkrN7HUkSEbCBgwgSI45f/iGx5dZwcI90An77n6jUvwRVv/vCR",
+	"CYLTBZ7mxP/twlq65r9ecSHKQl9L7/m/aUb4JJlcsjmRqpPlGpS0k6lkZHTdBKtSkOsyj6wdKxM0IT2i",
+	"MPrTitD5QsUjO0EaxcYsinA5PmGimpX/UM/KRIdttY0LJSPASyylI4IgRmxfE1nmSkbltqdj/zCYmaF6",
+	"nTnfr63jxrg3ExCWomTPJOIrZn/LsVSnCNv/MjeWdf7Ym98KTSdWhvsnncsqss4n2Wtjo9ueW5zRE/G+",
+	"OSI2NjbOTCSbRvMTKrNhw7I+FJTpPdKGgLM6hr8iyD0lK+MbryVibUoM2mgEbEvhmlVgiexn2UfDuKk4",
+	"zhr0+7G9RQh+/V1Kh0KvnpcSwjcjzP+nuLf/OAe1uYuusFDxrKV6khKFp7VJIfjSZSbZGG8jOak/wNSX",
+	"GKAtOP2Z8P59xQt9p74jv/2GmV7T595rOzhaz4+/ebnpiq0FiOzHe21iSzUuadyrbCPgC2LDFD57RiuT",
+	"JAMVi5cKYTTHhVZz2wTMqLRuF6rWA/17YzLClltH3Fw22NLF1+pT7abXTWFyuiJntC+JJGKKxtXpW8+r",
+	"z8B2QNxchKUg1soh2aneFf/fC8rmJqsvrnW7/Ia+Y9ngBW8uDdEEjI74FPExKuo7Xt78i6yjgXCRdzH9",
+	"69fLgswhfigD6XGKCkH0TW39ESYoYH6Th5NNJ1R/sLbgpM43jif6RN1bPCV551XxJ1IKzY08fBY35oXd",
+	"KGudCligcLkJDtC43hIs4yYJWRZqaDaou8Z7o93UuGck4kyf/BWWKMWlJBmark/RMbAd44wM9HdRxyeb",
+	"8kUMQz0mPsls0wv/0s89JpNc02ac5Fu6uP9GhcZkCNgEGKM0Dli03mVeqnGTUrzugO44wz5V3GazeT2F",
+	"G1+044kGYVqTclvTyW7X5NeSyD51sOUlCywod2MTlOI8JwIteJ7JUwR/Bd+qvsgLQWZECJIN5CY9CBEx",
+	"ocmRwncEXIpfQV0Hz55JcCl+fYrkQpt7iqOC8CIH1h1pNnCWr4Ehoq7iO2LXZMKz0h4ofYby9akJp+kz",
+	"Y39fgvs45UuCMFujJRckQYIoKur+zyH6B364NI+bQoym5OIic7ZV5NTDzjyTSOZcHaKbnCuJ8JTfG6Vr",
+	"hZlWUo3tbJyDPM80Gau5jspVTSBXeUiqL7hNMO09Qd538uJ4VIoszMGzUv07PYfBFFO0T0PuRHPfmoz8",
+	"NlEvve/t/TjnjICHF1yZwCdUQuo1WtE8r3PLaXiwCMvkIbqGLTlp/pAgrSLPF4hrhU1WuaTOJNCSdJJM",
+	"LjPwvZ2bKIwZbLNTza2mk2y3TqbVaTZU1MFj0cGDKEhjOzpzVM6YVZfcIy6ZAqJKTZkQc2k2puc/FZsh",
+	"xC7jurXCQulvW8MvQRLTDKmFIPrMreXTalSWY1RZ5WpZ6tP8yFYCFwXJ0HfH6O7Nb+jq9mYb97Wzccxn",
+	"/Nyi9KpSc+KRSa2IuIydBGmthJcgn6hJVZjRPFLdAzkLN1C+MZQm07Ua/KxLtx+XNTomCXTR7TxuP3xH",
+	"1h1xQbXgWT3oTFjKs7gHwDx+3R1193kQ/+r44IpmarGNH02vwFPIjeOp4DanRXi/xMbkY5z2nqyMqdHj",
+	"4u+ppzF1ea1Ra6nDdfa9eEjzUtJ7corIryXO9Q2qvCAwkcSCU6aAlelyqGr9xJTf7kzfgAwxAjpHbMT4",
+	"c6nmgSR9efzdtxEemwU+ZMeUb+kdXEJU5uZfB5uvID9O4j4fn7L1S2uxLKOJ36/0aRjg9EpGZ4lvzBkU",
+	"avjHn7rpgZ+6mwGqOSWeNH1k/bLeAKaFwZSXsbQNa8RLW9IN0W1TFWKKRjFdkgxxRqw3EQqf0cIWli41",
+	"d6Al1lrW/fBchB7PwV/Pc7HLMFPc2xHs3wDXh6ZNV1HpsoD43JXg+vYHnYpZdQ5dqirfxATg0Wqhn6ry",
+	"GiFfIp6Vv31FX5rTQg7Z8FfwoFYiBKbsdrPLoP+7gCcw5LumaO8xmcxx0f5qO3aRQ/G2tt+J07VMXQCV",
+	"SNtO1hVpDxyFVJhY2dXI9Sxs0lFvCX6krhm8k5EkEQixWMwH4FMrAPQLsiNf/cGerO13xQVER8zIvRKf",
+	"VGfK1QWkmoQDafZOUHjAEIRoRuRYhWIpcDV8849owlVKYLMhBHQ9oGTuGhv1KhB6YwjlREpPstX46IFW",
+	"im/8u/WJvLu+eCYhKxI43pTJ6JeQfgtMdFOnnSBZpgttpLz/cPs/Lt59f3F+fnEenWc9+tAWcoBfwJmt",
+	"JzJeNSwISkt1qg9bRu9pZuvEQXJFlcd+JoWk6GlOeqvI28XPtbm+4kyRB4X8WGaPKmELOoVJi4qUjjdu",
+	"koVJaSK2vthuZitaUYtktI9rTMTFxa0T2yEfVmet61oCpIZ+kIbmhnJJqjAmpA8nJgr83BVfGTcmzvNO",
+	"V2CXU9ufz8jpNLgGm8EZzHMjMBpaRgV8ZwNKQnX99WeQtEOJYbJIJL3P2aVyQCJ3NNu9Nkbn1B3BYk7w",
+	"pgRuFg7yGfjA+YolaEokzYxGgufWCdUGd4g4RAwwA+BCOFch01ISChWVYyUtpFTFcvpHSEg0AVuSS5Ig",
+	"xXnD9fXim9i1I7jiqZmLN9fwcprh65LZYqmLB5J25H5ioQarGsaZI6SZsFbGtZZhF1PdABxheWfkMBd3",
+	"WygYKyyW8aLIlC+X2nCgEt0x2CjJXSmoLAsi7qnkwkk0qkwCOIg22GwJa4zFwuOuaE/cOKm62PDiPlrE",
+	"vG2it1Giu36bCyM+4ps7vIBuEFxDZ9qrm0g1XTeBLiJdeQOsUS4A6upNt9YBrlr3s3HX2vgW1udXM57e",
+	"+dz612lgbkDVr35IGCM2nhUBxcK0w7ZxlcSVHAkPNXanoC5bogpGmmMpw2PrUkEnyeQmuOy8LT/xMf7o",
+	"YU45m9F5AKfS5yZrL8zsxzNtIgDAmE2U1ifbmnHPJOD6CK3WREFm0lD8brSy/MM+ZVV+YOMqL+aEEdER",
+	"VfjB/+ZU1KvgAoDouTVTB3r1cs7vpji964o2ajm5xGyNCBY5JcKGGp+5MnNbrs4IyeTAYr0lfjgzUeNR",
+	"AfRb+HPFWC4x26hFUccyz0jkOjvLMkGkrGqtuSQMvdMPxw0z/YtDk+u2FYaNcxXcbPHEvXAcfSfIgt8R",
+	"fQPVaiRyDK6PDwVhl2xGBGEpGYeIw1mQdx+JgMx4nvOVNOFks8sLLJvlSYfo5o4WJ0HV+lzLJc58uhxV",
+	"h1DxARx2YjDZ7MnQj2mpxrLqfa0VejkI2Xd3tChIZgaBS+gk0PP1dGRIGT0dWxvyyuYq+BejBOJQCnde",
+	"EeApdglQzowo0ZJglji7rTqqEq8lkjwqbOyr4wRGIbg7TMMNbXinYWh/2x5bkHsarzsJeV+LPcHznIhr",
+	"+3xcILWXMj51pQklYq5qc++EoqK68pq3SCiZK5JHUlZCSRUemKR1n7cEaU2Md2oLZhNiaj38gvS3c6zI",
+	"CcKaxjM6f4cLm/JyR9YS3T9P0P03Cfo//+t/w2HRaoAttZEJWtqY5WbFP3WDx3LcO2VKAySzX8tyG+W/",
+	"1EWVyh8SCa7G9RfwAMtTbccaxrMFkxk4WDJ7BjFAp4zyR5nLpXZKAoPFnxKtSHy8fhs9rYtMdEjYKTE+",
+	"HD5Db86vUUFTrSnJU3TLGTEbXZ+2z6Iwv0+Syb8IKaJSrcrGbjiVXDK2luBTmunzWawpm5+is1Lxzk/q",
+	"Hzfmclt9OXZTftAarRKYyYIL5Qx/UMakthJxfgLMa9J/TtGx9UxU5hlnxDx/ry/+bbwFbpfijBcUePYV",
+	"og2/YCVlKRmB9dFE87jRloYtOEsmrwSWC/iXtteyD6XaHK1sVO+5VbipbaLDNdF71aZGX1qcvdzMFV3w",
+	"bIvkt4DY7ZNeOIWer3zFeDKgOrBF3R+5uDMVpU+ns0/ualK6m8Iu4Ngibk9ln6jeGSTAbN5BLE7XBcWh",
+	"1bqtz1crIOcmHCVD1NVkUm5Owclyiqy35ej92bsL73txnijvZKrcNF6nh0Q2eAvnNnk4gE/+ynzlf+rR",
+	"vjr6ySApf/7qpwP7r9+PkxfHj+7vX//X1//19d9iJzZECW1b/DlP74xfcYAZlvJlFCXhzAeTwxqJE5v/",
+	"ucRrJJXL10v06m0m6JQsKMtcHI2DR8EFMOqwsAbsCYq8o34DSDgcugxBcLbeJlHAUcsN4b8bZZ2qqrup",
+	"xWQkpk1Jhac5qUIp9p6q2Q2X7B7n4Aj6yHCpFoQpmmJlIJTgqswg4TkoJ9YaWU5TNbHph285lCD9YLIa",
+	"bzl/iwWI248M32Oa24rjS60xsi6MV5/UEhVh5eD0bqqi3rVmziM85sc2GMRdRPcIB5EItrQCdCC7wyuX",
+	"tjBt1Etvo6AFRut2up/H5lQLsu5G5zxBHt4S2GJmXFUygYMBBS9BzG/wDN9ZtLQxq7oKIUGHvJXTYiTJ",
+	"9RseFmzEOz9CXvZgAUDysV+Bd0Z9xW2Lx4IY99qHgrDRrwRxooElGTllZPvUqcYRaTNKUj94Te6rnZfG",
+	"2iMUjC21zgBNFqozYWvJ9X1tckZMwvj4fCSxi43uSQCApuM7GbRwSsFbEDfhrwnJO1LRRuXRjgOQGwkH",
+	"Z6fX1qQFkTwHUO4E/Xh5fvvm4c3F5Q9vbuN5IFiMUjxJDtXJ0RS1HoQfEbbRiDqL9pdd9oQ04rC7RwCR",
+	"YqkfySuOZKwZCpv9NSzRxXKu7vsLQKH155LupxI+zBkN8PG6S0Q1TTpQurphSPM+YKut0D3dafoCUJ2b",
+	"sGf8VNyH42TTTHtd2kSciK/tdsTZmdZ6HvRColVPujzCrgPvFLIR0BQVok7Naffty01xtiEI2duFuqv9",
+	"2ODXr6b73YYzEnRzioStg4Ul4U4GBK1tWH2K3bzSBf9n4Rmj8MZrRHC6cIo0BAQgD0nbpKNRbjwQZORe",
+	"2ao2ppf7RvNHn5cwFtjZdIV6eP9Rd6gkOUlH6NJxFLgfMVVgIoUpdTTPLerbe/4Oq3RxEuIxGK/KoXna",
+	"iDIAhWPknghTVjglocltv+FlYEse2q9UktFiMvbIyREJH8Ehqp0Y58TzhIzU/1RBo4r74wfHlf40Cgf4",
+	"khjC+eSKGS9ZliAeQOE+k8hpCJFasydVDw3WAFy+zeaHYwU/pqJjc5GPodPegWxvAMmlyy86GL7omiix",
+	"Hluw/oHla5M75+Lc4MQbCmyQxRxb4NFy+Qe2vNpU60q8tA4vky1mQZXJbEZSlUDIfU5syTxmclVhz5to",
+	"iysMC0uEvvnHRt995b3uWrx34PvVR7BxHfhB1yD6iW0qRGnWt5/xKj0AqO2Er4XOWhUsa2L7zq1rd9rG",
+	"CL4gMMY2fgL3amImGl1eGclI29jHa4DSF00TlVDXHzji2828ThHjU56tNQHrRf4m8w3c9yHOKWW2F1lH",
+	"CzCLqTsSHsDiU8aTe02oQXZmw8IyTxF2MQmY+ILOF/rfBgahvbzRGAZNmWpnXE0vpEBs712x1i6LTyFk",
+	"0FOva0IKvtfTsPAHuKFGNUeIicQPBWH6VjWpSBjgpDLT9c7VSBzr//3nwXFU9IzoToGnJO9odjgluSux",
+	"3EVbioKwceSsZbWPqemrfH8RITUKQr3gQpHspl4+2pPyaiO6oDQkQXWXNhgkA3SAE/Tu+sJH+iAB3Ye0",
+	"pmsrIMZovE4PtT5R7wvdGO8F9bHWYCK24PrO1VSgeg2AYaWQceps0nOuz2qneNsT3tqXNQKXVkpsQr9r",
+	"fKppDgZnVBb3eYt6nDwbVEO70rfuvO1OjA2ugvZnfXOh+ZY0SM2uO04YSJK9q8tdlb6DNeWWXOmrhX+C",
+	"NB7j0wwr4LshWSNNSmwapy+yhK5cBPr9bp0z4TzBgadzaDm8pe3HIou6ZXZ3wTs5eU6UM4jf+eo3ex48",
+	"kDYg+n3ehGPQCVlhMs+C2mnnOaISaXEKldZLvEY5JWhK1tzmDhsMD1NAgyRHMyyeYFndwjYT5r9uqwu1",
+	"8aZpI/1ETX0EIyv36OFkDzAKtVtlmHDYK/h2A4HepPmgsjBYI87EtXWzevLmlGha+YSWkL5QCoiFQjmR",
+	"Ej1HS8pKRZL6CzmWKniBsKz++MhmDj2QD7NuEDMLq+sbHYCOyTjgZLkCnApC67S2SmlRzdCU2LSbeMpN",
+	"VVo6ypnJbVh7oETfBivCwSyP+Yx95aLn+DPvxIA9dtaAo9spqnpEORTYwYiQuwPTjEA0t3bK8U5s3QPQ",
+	"J24Aa9VmEtePrUVv3Yy4Gh3Xyeb2uBU8VH1TXhuBavdlBXlkhvkHQ3GmQXpGR9tDe5xynN7JykSjCk5X",
+	"cBsQj/UAM2l6pobARXe3EL1pNQtpRzEUVMmldwRyyxlX+hCXEsDBwOOjF8RRxhPkWhkZ8Qd2Cq0ad5qb",
+	"jcIw0bui5qPslt4DdmBjKumIBNKd9wKwM4jtB4AEdqHPdtSo8ZkiYSqorVMaWJI2hqqpIHikpyIryVnE",
+	"h/i9sXLhwqRVTx/fVCbS6am/KXZntHtGGZWLcZOusrw7PC8DaLUVuO6oWeZcStLLE5ADmxGBZiTPkaS5",
+	"VdL2UqnYe+Rwth7V/HNIH3BNPR8nlKU5Q32uFhBXti8hKFjQpATiuwkqcsyM1wziW0/s+RnzmlgYYec8",
+	"cdKgJSbcUpLq3DfrsezWd0mQrk7kykqXTVQ1ax0DJXYrorjrUMH9mndVAWFkk58NFquv964ukjGxhAh8",
+	"88StI5hKF9FGtmLqcIIIosQasp07Go9xQc5WeN1heMGMTNcF8P/hFV7bwlHNrEAmA1Wf8jLPkL2NZ0Sl",
+	"C30hA1iOwRZfYkDKCZ4yzRwOP7FbH19AlsVOquGpDKM6KMeKiMQae7+W2qARFv9rwUthdAD4VVoAKxNZ",
+	"y7DCn5g+VQTNKHPg+rAyvSoDiPGJxbuHjYGtDat7KvJ3bbM3DZt2OE5VvragW4DDbPU/TZRnEunTCzXJ",
+	"RKGvQNMFS6gq2JVEfR2pLrQ9ojf1GPWg7DMHGjAs30dUL0JjmY2vBe1n6ihevajKYSuCJthWfyuhGm6h",
+	"TXkekgHiX6jhVQ2wvPy3Hjs44F/2Zna+HUu4gPR1cCIe4DU4elXGDmywXZZrHRl1AulP791t6aX3dj5L",
+	"/foHnzjbCAYDfltHeaOly1ggR+PZbqGrR+DVBzUSqOclDmmGUsPfb4aP2utklQd08FIbiKhDFhtUu0Vo",
+	"7dh08AwqHN4hH5ex8Eoj+8L/VmGPiZKZrv2Bz4fPPHaGQ4Acwx3BFAYA8IdgnhGqBQgzwiZ7aBleYDl6",
+	"XtbtPIiYXQ3zPnhUctjHh4M5P7Av/yI5O7zGq3f2Vuu5DwchysUCXT0gcnojJdEaAXlQia1KlnDN2xta",
+	"HiIIlEFfiXKag31Vocu4DJV+4LluyPlKrw+EdGeVXOIaGluwDC2au3PkbgOXWMPGZumCC7mhS1Oqp+ED",
+	"IrRKUtOqQSlJdgoKwnTtdSAwLIY7aM9gGjFduspmHX4dnFUZsLG8UUFnatiKXbrPgiDGoW0t4CX2rLat",
+	"1HV0wbLhCyrNiRw15AYPnu1eZmIiPQPvGh1+F/6/TVSI4R2M6j5nXuvJZcnJTH2I6co3gGDQKKZ1rfbi",
+	"aWC1Ovhvk74E8BjIhEEQvN3UQ+Hq9qaeymcZANhk4Eb7cp8IaJ42hRA8YBBH7JKfeuaDnoaxjGf9vVuu",
+	"cN4DUWUmZYIEWJBT+wdoBVQHkpCH6GbIOejy8likjnPBQdq2e2jbB1zmG6SAyYWml73wnnYQxUi4WwhP",
+	"v+KZaeW3u/4JIUvaWUWqnXxzxtppqwvz6B0o1tG+KtZcN8TNqDHtjYvTN3yK5kuP6F4GcnqMt67b+drj",
+	"SB3v7ww6+niEPZcbb+vPr0mrdr7DdVA17/IIFm78YG4VMWKb5DquNtAPxnQ12aJp5timCKTg6WKLFNEN",
+	"HVE7XvAy+mntWfrLW2kmXvt3xzTxasrWrjYuBV7nHGc3b86++fu3/djo38aypoZLSZdeZpSBTpnZjzV9",
+	"vIemJYZtarua2KYx3e0sao1pfW+ZaruaHN+ktGs703XabBecRhrVUxh8OL9upk/XrPfu9QFBtL3Xx5Wn",
+	"tgPkf6QIGN50Kdrd9cq3b/3h4nZzw1bD2aZta43lYywdJaKpPG9z5wOVKgpwAy6AklF1EvSa/eHiVssE",
+	"cOIv8bpy26OSZTYb6E7b3jnYwYmWFJojtKxoIL4H1zDBmU3o3xLc8Y0ZIWgMbaardf1lKU14oZ4CVpFm",
+	"w74N3xi3jhj9/209GTcrg+TX3IXCVwa2jd17nJfEN2WF9UDJBuOrMBGD+V+11gUbO8B3E0EMHFJO1Ofy",
+	"ycsOiDBGVmYxG+fVEUmxZbTmE5vI3JmoUQphCy820drUZrWp7BGeh1JZrrC7aTdAgbsn+1YXSSnf0tF2",
+	"2+lE0xYQs1d7v6us+vTn2KOSpKWgan2jbwMzP0nEPU3JWQqt++Av8KMmC8EmxGEHWihVTB4fwSEw4zHr",
+	"miqZWHCtxJSuJS7TxDqqE+/yTRAgo8BCAfZECzMo6JSJXrApp/14eX74iZ3lObjPAAvXtRMK6j6tjQ3i",
+	"H5mGhgae1PRxgFhxy8o/RdACUb/7iZWx7oroDLpPISqdcuVSME8Rhp8OALtXIuJycw8/sVdQYii1kMsQ",
+	"Rjc1AiM4PpUHVFt3hKUE/bwU5BBCF0fa0AU792cT9MxpSmybUyMhJmcFThfk4JvDYyvwzObIk6Oj1Wp1",
+	"iOHnQy7mR/ZdefT28tXF+5sLeKdCvpq8u75AHwoisOIisLD1wXblN5P75y5xEhd0cjJ5cXh8+MKAxS2A",
+	"h44WgIT4m/73nCjTMsKWCl9mAMitLGgkRCygayu8+c3xcQzuHw71oblbAJG8S63xgx25vLSQzScnP31O",
+	"JrJcLrE2kic/LohaOKQ4E16Gok5TqIHn0pQK4mzyWQ9zBPdm76quCc4oI1IOWtj3XN+6X2xVHjLapuRB",
+	"lRAhDAGwZdXu8BT9/fgFKpmiuf4j66DG/fMj07NLdlJEq6+v7DPgjsJLokCd+Mlgr0x+LYlYu9vjZAJ5",
+	"y5NQhhnJaNTVfnsvWggY/0zYTjgc3O/DcfKUXsaf45uv1XZ7ueGiyKnBUjn6xXpRq2n055hrcoJdAKI3",
+	"1ifeEHxrvgo4Cbu+bK5DH0aS/FqChDI30yH6EXJvmqnGUKevJeaCMnXqmEvBrxDqEaVVOS1n4WxJWcVa",
+	"gDMgj353eAOPZn+cZ7zOZ+fw9wvbiWgAnxU8p+m6l9H6ITVyoj9+ZYbp5LOiFDa3pOsrLY1jn7zjpm1T",
+	"39rs88b2WAT3qn0YFC3wbj2docw+SX9lI6lIoS93/f+1htmCFAQHzemtOPo54/oaRLfeLw0/5gTf62GR",
+	"4supVJyR5BNz/WByzXX6MVlrJv1MGkTUOVHo5fPjQ/SjvoN/hi372fSnh9+1KjHnjHyNBF8ZGWo0KGjU",
+	"XWUiNdg46bwjHJvubZvhA517fOtO4g720/GL30/HK+HBBm9UBiRpnMzYJ6tHzDo+Xp5PHj93CYWj1Hfg",
+	"6LmALLb8uK+/pUtwjWx88JXzxuxZ7pfsrkvsWyBPbRaAUN56a7/gnh39Dv//2Ll3Fw9Fjil7VaW+75Gy",
+	"Nu+180rVc3j6eTlz7Ym0qNG3pu0VyDLT9MukUUL3scRAQPknIRm1qpqAIm+b8xrRz7bftgH8rpfw3vJZ",
+	"zy673nHdB9O28/trn8ucFp3HEgxafb0ZGzdxKeRGE3fJFX/ek5rxFcs5zg5KYTKRtv5EMim4jPDBO8rU",
+	"uf3Kx+u3VlciUn3PDSb2TjbprcMtfKw7SLQ29rhH5qgq0zoEC/y0A7FS9wJDTjVzKeGh0tNtyrU3n2R5",
+	"n2zmQl2cvx2mbvv6hLal9XxkT8ABh1mRB3UEd0d9p5re4uiO5FSqHWzJbaBmVoWsWkV99e7/Ry++PT5G",
+	"JKMKOSA0+O5OBXn3qbaZxhv2dhdaat3juMmvHN0PO9kd7giiDJkuwWZsZOb7hYg/IySb2lqgzpvxtXto",
+	"j7LJfaPr8vreX1u78iQIck/JysSCKAM9B5SEBLrUCG1LcFFDvkzMJWl9wubtXZsWycTmrNe34aqs78Lu",
+	"LyU//KBL6WUsmQ6KcnawPTCSNJol9pQ22yQNSFcFIWDc9JyZ1kTpHbjFTd2LQx+zIZk7Qgo7KvgaMc0s",
+	"SNEp+vngZ9usiCqkyRDuK4QK+u4mk7e0F43kNQzdIf4iu/Ceq91swoWvdDIZHT4mYNNcqwAq7LvJloRG",
+	"2TK44NFlRpYFV4AA4LoJGgDDABUi7Isyxgl3VGWMdrk3Ll3e2t4kl/nCTUHSrktjxcXdrqSWWTF4Nmyp",
+	"emWE+TxhG1MPSWkptZ9bxAx+4DNOd34KzrIsyC3djwAMk1e3FIE7O3w3eB0UMtgTSKVP1IUuvoxDYGWF",
+	"1yaOaIOAiLPw2EWZoHMnIWFwL1sIBUq3ppR1L0ZVrQDqyxpW9ttm9JgUOANXClS1Xma5AcU552wXTs9b",
+	"32KPkQfTSLpy3HhBbApqfRtqC70y+IIrcsz6pOyV/n2PBIbxO6QrzG03Crlrc+r6SldH0Kjq0JzfJyd9",
+	"Ea3PU3b3J6Yi6pc7Kf3BAKNC7k6DVLE9NSXfEfXEdeE3CAqg7zgZu8ByoeWvILNSuhKxl8ffjVJWLOrl",
+	"0e/mH482L+Ep0naz29HgPkHn6342C1pn7ovdWl0p//B71oI3WPjfO8ZX1r7wCNe2u5iJ8TGy0sqXQ+wG",
+	"29ACk0D6jLRxQapMD01gnhWV0L3PQcMQbN7WcviFhT2To6RxUFXbabM7ZLRh8WeH3FHt5Ka2wFFcb7hx",
+	"tMFVZpQbc+wUHeuVe2zFYf64kfjK0cmsPHCdbODW2WrHruloZcongvekemw9j2mAGdQ3EcV3PQ1t90KP",
+	"Aq1A2jaTAeKfVQtic8mxDV2On8xfK4ISdDGI3FBXvkq4njgIVWD0CVkJXySAAqAie9HuAX3/FgTXfm6P",
+	"WruGL6y0hK0FIjzh2ggEYDO70EchwmpSX3CGcqIUJM3p4V3vWFBPTZE4XCdzzkMsO/BymWJyNCUpLj0K",
+	"9DLUfD4xW8Jo9+2ZRDQ7RB6FRNpm9bJM9VXIhTRJ5aJk4ADKyUwlCMs6RCag9lCGuMiIiCeldPOpbXaw",
+	"e3X6utyXNq1H/uNdp76O1rZX9kEGcBfpbXP8YbIyqbYYpZKHyLRECPx6inMzlPmPWguEDv/Cxo0NoS06",
+	"VZcb99BfPBYfInzHjJ0A99702flT3x3GCXVge23s/AK5YJkBON3T8azQU/9woyMGQXwaIOdCTo6BqPY5",
+	"0uYUG/f69t49u4ezACBu5/EKTPO9bqRDt/szbWOFJisItntpdkyTWtbdDHTOjJMerJHqWI3bSmMk9olR",
+	"p439pWWoxxqLOf9AB5quEc2eLDr3GGKHnTr63TTEejwKAVX25/a5Ne23us+pa5SyR498gMH2Z/PHezMu",
+	"RH6u0r1N0R55gCs5KkX8ALuQJG4wSBk3II3OrITZ2bi0DDRwABbljCAlMJM41dM6RGc2Ub0K1kK3Fyjq",
+	"+sTgbZLJRhz21Hs5TfGXWmADwgyxoGcy6ve06emaRj/7D31iwWzM67LW1s6EKPQSTyGwD3O1zwEcfM1M",
+	"2OgHa5ysmYOK/eNOlb6c9nyi/jT3n/HhOoOhQnSxoN3gMI3hsPpKrsrJGmACHz6BARYECzUlWP3BXPDG",
+	"zWPf4c5bKHbelhOgNUi2o2wRGEsLMDjOh1pI+BpoKlHO6/mEY7dWkCdHpnewsRaV58+9rT/Qe8JsDtPT",
+	"N1aP5u4lGFSfX32aE19j50IgQadEqXjxlO2u1aj/gRt+s8KFK6Xf047X4B6+sJ4UwUCI+je9r8jU6O4i",
+	"BfOGaO0GpQ34TkRnDk1BmXRbQLswYAsJxE9YSrzSBl2ppyTlQZsTQA5Dts8s+cQsd9ZBsOEcoyVeB0qT",
+	"a19j1R7TqmiFC9sCyWhPJHP/kgnCueT+GHxifhFQd2YLVaGaeaxiE4J77t4Jels1v9mLllJ14XmKO9TC",
+	"2wpSpbPtouQzzbFLDfB9udFrwX8jzKRRKb2fnFVqsQHI09MRtmK4Lw1gs+leMqr2W8LykVG1v/IVh1/1",
+	"hYWVxSXqyAIq7a+7rF5JkOkTc8C1MLn6eOtyp6BQbvymyz2F3uZUKiIAO2t/O771aXbz29OJdsPr28QD",
+	"TNFaak9i0iXXNhYFlgkYxgB9Zvo+QPX21e1NLe/nE7OobnEb2Na5NvsKQg23WhAqbJiOssAWD+z12qUw",
+	"kIWOctqT8PyWSjj8f3m/n0ebixx3WCCarmPb92d2BNaU2q5Mygq46QvofTKaq5rnLkq848qzprInD9F1",
+	"yZyqBF/0nisqUOU/hOzV6drhwx1glh1IovZU1m8aKcmj380/hqF9XMOzfwzcx/8bIB3IkPiZRKLMiTSN",
+	"rgKArkN0qaQHw5AKa3mP5twBNBuqbwpdJz1gSnaH95hnor/wRaAyXOK0yXY0H64njgjCMnNpzxDdRS3o",
+	"tTtN/QkaFZX3kUSkB78uveT7kjlEvXu7j8xnOCbhBjfTnRd0ru2bOWF2E1zHePDj8RVpFQr4BI864Fcb",
+	"p++nz3qT7Wsx9MQlZnhuyicd2BaM3c5e1E/bqqd/8mktfbt62WpP7bdNWouVEgA8+k8+lcGbxhhvv3hx",
+	"T8R6yrM1Wi246VbN+V3wIhyDoe+ZOBMk5WgbwgAJ2muWCsRXzDZHs0niCMs7B6Zhv2dvuMfPj/83AAD/",
+	"/w==",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

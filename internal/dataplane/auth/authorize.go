@@ -48,6 +48,7 @@ var required = map[string]Role{
 	"MintUnitURL":   Agent,
 	"RegisterUnit":  Agent,
 	"EndSource":     Agent,
+	"AddIngestPart": Agent,
 	"FailSource":    Agent,
 	"LeaseTask":     Agent,
 	"HeartbeatTask": Agent,

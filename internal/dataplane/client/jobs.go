@@ -43,6 +43,14 @@ func (c *Client) RegisterUnit(ctx context.Context, uid string, unit api.Unit) er
 	return nil
 }
 
+// AddIngestPart says that the source is ingested in another way from a frame on.
+func (c *Client) AddIngestPart(ctx context.Context, uid string, part api.IngestPart) error {
+	if _, err := c.raw.AddIngestPartWithResponse(ctx, uid, part); err != nil {
+		return failed("addIngestPart", err)
+	}
+	return nil
+}
+
 // EndSource says that the source has ended.
 func (c *Client) EndSource(ctx context.Context, uid string, end api.SourceEnd) error {
 	if _, err := c.raw.EndSourceWithResponse(ctx, uid, end); err != nil {

@@ -95,6 +95,11 @@ func (s *Server) RegisterUnit(ctx context.Context, r api.RegisterUnitRequestObje
 	return api.RegisterUnit204Response{}, s.store.RegisterUnit(ctx, r.EventUID, *r.Body)
 }
 
+// AddIngestPart notes that the source is ingested in another way from a frame on.
+func (s *Server) AddIngestPart(ctx context.Context, r api.AddIngestPartRequestObject) (api.AddIngestPartResponseObject, error) {
+	return api.AddIngestPart204Response{}, s.store.AddIngestPart(ctx, r.EventUID, *r.Body)
+}
+
 // EndSource notes that the source has ended.
 func (s *Server) EndSource(ctx context.Context, r api.EndSourceRequestObject) (api.EndSourceResponseObject, error) {
 	return api.EndSource204Response{}, s.store.EndSource(ctx, r.EventUID, *r.Body)

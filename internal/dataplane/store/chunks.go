@@ -9,7 +9,6 @@ import (
 	"fmt"
 
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
-	"github.com/mre-operator/mre-operator/internal/media/timeline"
 )
 
 // openChunk notes a chunk when its first unit comes, for people to see. Its
@@ -87,11 +86,10 @@ func (e *eventTx) closeChunk(number, first int64) (int64, error) {
 			state = api.ChunkStateMissing
 		}
 	}
-	tl := clockOf(e.ev.timeline, timeline.Open)
 	if _, err := e.exec(`INSERT INTO chunks (event_uid, number, state, start_us, end_us, first_frame, frames, units, closed_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 		ON CONFLICT (event_uid, number) DO UPDATE SET state = excluded.state, start_us = excluded.start_us, end_us = excluded.end_us,
 		first_frame = excluded.first_frame, frames = excluded.frames, units = excluded.units, closed_at = excluded.closed_at`,
-		e.ev.uid, number, string(state), tl.FrameStartMicros(first), tl.FrameStartMicros(end), first, end-first, units, e.now); err != nil {
+		e.ev.uid, number, string(state), e.startOf(first), e.startOf(end), first, end-first, units, e.now); err != nil {
 		return 0, err
 	}
 	e.ev.watermark = number

@@ -81,7 +81,7 @@ func (e *eventTx) settleMarks() error {
 // it are stored.
 func (e *eventTx) finalOut(out api.Mark) (api.Mark, bool) {
 	if e.ev.sourceEnded && out.Frame > e.ev.sourceFrames {
-		out = e.ev.markAt(e.ev.sourceFrames)
+		out = e.markAt(e.ev.sourceFrames)
 	}
 	return out, out.Frame <= e.ev.frames
 }

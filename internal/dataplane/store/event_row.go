@@ -10,7 +10,6 @@ import (
 	"slices"
 
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
-	"github.com/mre-operator/mre-operator/internal/media/timeline"
 )
 
 // eventRow is a row of events.
@@ -92,17 +91,6 @@ func (e *eventRow) slots(pool api.Pool) int32 {
 // allStored says that the source has ended and every frame of it is stored.
 func (e *eventRow) allStored() bool { return e.sourceEnded && e.frames >= e.sourceFrames }
 
-// snap turns a time into a mark without regard to where the media ends today:
-// a mark must not depend on when it arrived. The end clamps it later.
-func (e *eventRow) snap(us int64) api.Mark {
-	return wireMark(clockOf(e.timeline, timeline.Open).Snap(us))
-}
-
-// markAt is the mark at a frame's start.
-func (e *eventRow) markAt(frame int64) api.Mark {
-	return wireMark(clockOf(e.timeline, timeline.Open).MarkOf(frame))
-}
-
 // wireTimeline is the declared timeline with what is known of its length.
 func (e *eventRow) wireTimeline() *api.Timeline {
 	if e.timeline == nil {
@@ -119,6 +107,8 @@ func (e *eventRow) wireTimeline() *api.Timeline {
 func (e *eventRow) timelineUpTo(frames int64, ended bool) api.Timeline {
 	t := *e.timeline
 	t.Frames, t.Ended = &frames, &ended
+	// What of the source's ingest is for people.
+	t.Parts, t.PartsTotal, t.PicturesDropped, t.Incomplete, t.LeftOut, t.Drifts = nil, nil, nil, nil, nil, nil
 	return t
 }
 
@@ -185,6 +175,8 @@ type eventTx struct {
 	claimsMoved bool
 	// stored is what the Event's row holds, without its version.
 	stored []any
+	// clockErr is what went wrong when times were converted.
+	clockErr error
 	// settledAt is how much had been written when nothing more was possible.
 	settledAt int
 }
@@ -209,6 +201,9 @@ func (e *eventTx) run(fn func(*eventTx) error) error {
 		if err := e.settle(); err != nil {
 			return err
 		}
+	}
+	if e.clockErr != nil {
+		return e.clockErr
 	}
 	return e.save()
 }

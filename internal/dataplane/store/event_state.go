@@ -8,7 +8,6 @@ import (
 	"fmt"
 
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
-	"github.com/mre-operator/mre-operator/internal/media/timeline"
 )
 
 // Event is how far an Event has come.
@@ -46,7 +45,11 @@ func (s *Store) Event(ctx context.Context, uid string) (api.EventState, error) {
 func progress(ctx context.Context, q querier, ev *eventRow) (api.Progress, error) {
 	var p api.Progress
 	if ev.timeline != nil {
-		p.TimelineMicros = clockOf(ev.timeline, timeline.Open).FrameStartMicros(ev.frames)
+		tl, err := clockAround(ctx, q, ev, ev.frames)
+		if err != nil {
+			return p, err
+		}
+		p.TimelineMicros = tl.FrameStartMicros(ev.frames)
 	}
 	counts := []struct {
 		query string

@@ -5,6 +5,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
 	"github.com/mre-operator/mre-operator/internal/media/timeline"
@@ -124,11 +125,23 @@ func (s *Store) Ingest(ctx context.Context, uid string) (api.IngestSpec, error) 
 		}
 		spec = api.IngestSpec{
 			URL: p.Source.FileURL, UnitMicros: p.UnitMicros, ChunkSeconds: p.ChunkSeconds,
-			Ended: e.sourceEnded || e.terminal(), Timeline: e.wireTimeline(), Units: units,
+			Ended: e.sourceEnded || e.terminal(), Timeline: e.wireTimeline(), Units: units, Source: &p.Source,
 		}
-		return nil
+		spec.Next, err = nextPosition(ctx, q, e)
+		return err
 	})
 	return spec, err
+}
+
+// nextPosition is where ingest goes on; nil where nothing is stored.
+func nextPosition(ctx context.Context, q querier, e *eventRow) (*api.IngestPosition, error) {
+	var at api.IngestPosition
+	err := q.QueryRowContext(ctx, `SELECT end_frame, end_us, discontinuity FROM units WHERE event_uid = $1 AND end_frame <= $2
+		ORDER BY end_frame DESC LIMIT 1`, e.uid, e.frames).Scan(&at.Frame, &at.Micros, &at.Discontinuity)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	return &at, err
 }
 
 // Bounds of frame rates: what video has, with room.
@@ -152,7 +165,8 @@ func (s *Store) PutTimeline(ctx context.Context, uid string, tl api.Timeline) er
 			return invalid("audioTracks[%d].track is %d; tracks count from 1", i, a.Track)
 		}
 	}
-	tl.Frames, tl.Ended = nil, nil
+	tl.Frames, tl.Ended, tl.Parts, tl.PartsTotal, tl.PicturesDropped = nil, nil, nil, nil, nil
+	tl.Incomplete, tl.Drifts, tl.Anchors = nil, nil, nil
 	return s.onEvent(ctx, uid, func(e *eventTx) error {
 		known := e.ev.timeline
 		if known == nil {
@@ -191,7 +205,38 @@ func (s *Store) EndSource(ctx context.Context, uid string, end api.SourceEnd) er
 		if stored > end.Frames {
 			return invalid("frames is %d, but frames up to %d are stored", end.Frames, stored)
 		}
+		e.ev.timeline.Incomplete = end.Incomplete
 		return e.endSource(end.Frames)
+	})
+}
+
+// maxParts are listed of an Event's source; more are counted.
+const maxParts = 32
+
+// AddIngestPart notes that the source is ingested in another way from a frame on.
+func (s *Store) AddIngestPart(ctx context.Context, uid string, part api.IngestPart) error {
+	return s.onEvent(ctx, uid, func(e *eventTx) error {
+		tl := e.ev.timeline
+		switch {
+		case tl == nil:
+			return conflict("the timeline must be declared before a part of it")
+		case e.ev.terminal() || e.ev.sourceEnded:
+			return conflict("the source has ended")
+		}
+		total := int32(0)
+		if tl.PartsTotal != nil {
+			total = *tl.PartsTotal
+		}
+		for _, p := range tl.Parts {
+			if p.FirstFrame == part.FirstFrame {
+				return errUnchanged
+			}
+		}
+		if total++; len(tl.Parts) < maxParts {
+			tl.Parts = append(tl.Parts, part)
+		}
+		tl.PartsTotal = &total
+		return nil
 	})
 }
 

@@ -125,7 +125,8 @@ func (e *eventTx) missingExtent(number, first int64) (end int64, missing bool, e
 
 // frameFrom is the first frame that starts at or after a time.
 func (e *eventTx) frameFrom(us int64) int64 {
-	tl := clockOf(e.ev.timeline, timeline.Open)
+	tl, err := clockAt(e.ctx, e, e.ev, us)
+	e.noteClock(err)
 	f := tl.FrameOfMicros(us) // the nearest
 	if tl.FrameStartMicros(f) < us {
 		f++
@@ -135,7 +136,7 @@ func (e *eventTx) frameFrom(us int64) int64 {
 
 // chunkOfFrame is the number of the chunk in whose time a frame lies.
 func (e *eventTx) chunkOfFrame(frame int64) int64 {
-	return timeline.ChunkOf(clockOf(e.ev.timeline, timeline.Open).FrameStartMicros(frame), int64(e.plan.ChunkSeconds))
+	return timeline.ChunkOf(e.startOf(frame), int64(e.plan.ChunkSeconds))
 }
 
 // endSource notes how long the source is. From now on the Event drains.

@@ -63,7 +63,9 @@ func (e *eventTx) framerInput(t *taskRow) (*api.FramerInput, error) {
 // timelineOf is the timeline as far as a chunk reaches.
 func (e *eventTx) timelineOf(chunk api.ChunkExtent) api.Timeline {
 	end := chunk.FirstFrame + chunk.Frames
-	return e.ev.timelineUpTo(end, e.ev.sourceEnded && end == e.ev.sourceFrames)
+	t := e.ev.timelineUpTo(end, e.ev.sourceEnded && end == e.ev.sourceFrames)
+	t.Anchors = e.anchorsUpTo(end)
+	return t
 }
 
 // timelineAt is the timeline as far as the chunk with a number reaches.

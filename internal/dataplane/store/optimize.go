@@ -40,7 +40,7 @@ func (e *eventTx) publishOptimized(t *taskRow, marks []api.OptimizedMarks) error
 		if err := e.checkMarks(s, m); err != nil {
 			return err
 		}
-		in, out := e.ev.snap(m.StartMicros), e.ev.snap(m.EndMicros)
+		in, out := e.snap(m.StartMicros), e.snap(m.EndMicros)
 		if out.Frame <= in.Frame {
 			return invalid("optimized marks of segment %s leave no frame: from %d µs to %d µs", s.id, m.StartMicros, m.EndMicros)
 		}

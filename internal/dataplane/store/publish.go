@@ -156,18 +156,18 @@ func checkResult(i int, r api.NewResult, chunk api.ChunkExtent) error {
 // resultMarks snaps a result's times. A point in time stays one; a range holds
 // at least one frame.
 func (e *eventTx) resultMarks(r api.NewResult, limit int64) (start, end api.Mark) {
-	start, end = e.ev.snap(r.StartMicros), e.ev.snap(r.EndMicros)
+	start, end = e.snap(r.StartMicros), e.snap(r.EndMicros)
 	if start.Frame >= limit {
-		start = e.ev.markAt(limit - 1)
+		start = e.markAt(limit - 1)
 	}
 	if end.Frame > limit {
-		end = e.ev.markAt(limit)
+		end = e.markAt(limit)
 	}
 	switch {
 	case r.EndMicros == r.StartMicros:
 		end = start
 	case end.Frame <= start.Frame:
-		end = e.ev.markAt(start.Frame + 1)
+		end = e.markAt(start.Frame + 1)
 	}
 	return start, end
 }

@@ -38,7 +38,7 @@ func (e *eventTx) publishSegments(t *taskRow, updates []api.SegmentUpdate) error
 				return err
 			}
 		} else {
-			if err := checkOpening(i, u, open, e.ev.snap(u.StartMicros), end, chunk); err != nil {
+			if err := checkOpening(i, u, open, e.snap(u.StartMicros), end, chunk); err != nil {
 				return err
 			}
 			if s, err = e.insertSegment(i, t.chunk, ordinal, u); err != nil {
@@ -84,7 +84,7 @@ func (e *eventTx) continueSegment(i int, open *segmentRow, u api.SegmentUpdate) 
 	if open == nil || open.id != *u.ID {
 		return invalid("segments[%d] names segment %q, which is not open", i, *u.ID)
 	}
-	if in := e.ev.snap(u.StartMicros); in.Frame != open.in.Frame {
+	if in := e.snap(u.StartMicros); in.Frame != open.in.Frame {
 		return invalid("segments[%d] moves the start of segment %s from %d µs to %d µs; a start is fixed when the segment opens", i, open.id, open.in.Micros, in.Micros)
 	}
 	return e.mergeAttributes(nth("segments", i), open, u.Attributes)
@@ -97,7 +97,7 @@ func (e *eventTx) insertSegment(i int, chunk, ordinal int64, u api.SegmentUpdate
 	}
 	s := &segmentRow{
 		id: fmt.Sprintf("%06d-%d", chunk, ordinal), state: api.SegmentStateOpen, openedChunk: chunk,
-		in: e.ev.snap(u.StartMicros), reportedUs: u.StartMicros, attributes: body, markVersion: 1,
+		in: e.snap(u.StartMicros), reportedUs: u.StartMicros, attributes: body, markVersion: 1,
 	}
 	_, err = e.exec(`INSERT INTO segments (event_uid, id, state, opened_chunk, reported_us, in_frame, in_ticks, in_us, attributes, mark_version, created_at)
 		VALUES ($1, $2, 'Open', $3, $4, $5, $6, $7, $8, 1, $9)`, e.ev.uid, s.id, chunk, u.StartMicros, s.in.Frame, s.in.Ticks, s.in.Micros, body, e.now)
@@ -106,7 +106,7 @@ func (e *eventTx) insertSegment(i int, chunk, ordinal int64, u api.SegmentUpdate
 
 // closeReported closes a segment where its segmenter says.
 func (e *eventTx) closeReported(i int, t *taskRow, s *segmentRow, u api.SegmentUpdate) error {
-	out := e.ev.snap(*u.EndMicros)
+	out := e.snap(*u.EndMicros)
 	if out.Frame <= s.in.Frame {
 		return invalid("segments[%d] ends at %d µs, which leaves no frame after its start at %d µs", i, *u.EndMicros, s.in.Micros)
 	}
@@ -123,7 +123,7 @@ func (e *eventTx) closeReported(i int, t *taskRow, s *segmentRow, u api.SegmentU
 // closeSegment completes a segment, at the latest at the plan's greatest
 // length.
 func (e *eventTx) closeSegment(chunk int64, s *segmentRow, out api.Mark, reason api.SegmentUpdateCloseReason) error {
-	if limit := e.ev.snap(s.in.Micros + e.plan.maxSegmentMicros()); out.Frame > limit.Frame {
+	if limit := e.snap(s.in.Micros + e.plan.maxSegmentMicros()); out.Frame > limit.Frame {
 		out, reason = limit, api.SegmentUpdateCloseReasonMaxSegmentLength
 	}
 	s.state, s.closeReason = api.SegmentStateComplete, string(reason)
@@ -147,7 +147,7 @@ func (e *eventTx) breakOffSegment() error {
 	if err != nil || open == nil {
 		return err
 	}
-	out := e.ev.markAt(max(e.ev.frames, open.in.Frame+1))
+	out := e.markAt(max(e.ev.frames, open.in.Frame+1))
 	_, err = e.exec(`UPDATE segments SET state = 'Complete', closed_chunk = $3, out_frame = $4, out_ticks = $5, out_us = $6, close_reason = $7, completed_at = $8
 		WHERE event_uid = $1 AND id = $2`, e.ev.uid, open.id, e.ev.watermark, out.Frame, out.Ticks, out.Micros, closedByFailure, e.now)
 	return err
@@ -161,13 +161,13 @@ func (e *eventTx) limitOpenSegment(t *taskRow) error {
 		return err
 	}
 	if t.kind == api.TaskKindFinal {
-		return e.closeSegment(t.chunk, open, e.ev.markAt(e.ev.sourceFrames), api.SegmentUpdateCloseReasonSourceEnded)
+		return e.closeSegment(t.chunk, open, e.markAt(e.ev.sourceFrames), api.SegmentUpdateCloseReasonSourceEnded)
 	}
 	chunk, err := chunkExtent(e.ctx, e, e.ev.uid, t.chunk)
 	if err != nil {
 		return err
 	}
-	limit := e.ev.snap(open.in.Micros + e.plan.maxSegmentMicros())
+	limit := e.snap(open.in.Micros + e.plan.maxSegmentMicros())
 	if chunk.EndMicros < limit.Micros {
 		return nil
 	}

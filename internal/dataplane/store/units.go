@@ -17,6 +17,10 @@ import (
 // the ones that start shortly before it.
 const maxUnitMicros = 120 * microsPerSecond
 
+// clockParts bounds how far a source's clock may be off its nominal rate: one
+// part in so many (2000 ppm).
+const clockParts = 500
+
 // RegisterUnit registers a stored unit, in any order. A unit that is there
 // already does nothing; another payload under its name is refused.
 func (s *Store) RegisterUnit(ctx context.Context, uid string, u api.Unit) error {
@@ -68,9 +72,14 @@ func (e *eventTx) checkUnit(u api.Unit) (int64, error) {
 		return 0, invalid("unit %d/%d: firstFrame, frames, startMicros, endMicros and payloadSHA256 do not describe media", u.Epoch, u.FirstTicks)
 	}
 	tl := clockOf(e.ev.timeline, timeline.Open)
-	if f := tl.FrameOfMicros(u.StartMicros); f != u.FirstFrame {
-		return 0, invalid("unit %d/%d: startMicros %d is the start of frame %d, not of firstFrame %d", u.Epoch, u.FirstTicks, u.StartMicros, f, u.FirstFrame)
+	// A source's clock may be off its nominal rate, but not by far.
+	nominal := tl.FrameStartMicros(u.FirstFrame)
+	off, allowed := u.StartMicros-nominal, tl.FrameStartMicros(1)/2+nominal/clockParts
+	if off > allowed || off < -allowed {
+		return 0, invalid("unit %d/%d: startMicros %d is the start of frame %d, not of firstFrame %d",
+			u.Epoch, u.FirstTicks, u.StartMicros, tl.FrameOfMicros(u.StartMicros), u.FirstFrame)
 	}
+	tl.Anchors = []timeline.Anchor{tl.AnchorAt(u.FirstFrame, u.StartMicros)}
 	if u.EndMicros-u.StartMicros > maxUnitMicros {
 		return 0, invalid("unit %d/%d lasts %d µs; a unit lasts at most %d µs", u.Epoch, u.FirstTicks, u.EndMicros-u.StartMicros, maxUnitMicros)
 	}
@@ -90,7 +99,8 @@ func (e *eventTx) addUnit(u api.Unit, end int64) error {
 	if err != nil {
 		return err
 	}
-	chunk := timeline.ChunkOf(clockOf(e.ev.timeline, timeline.Open).FrameStartMicros(u.FirstFrame), int64(e.plan.ChunkSeconds))
+	chunk := timeline.ChunkOf(u.StartMicros, int64(e.plan.ChunkSeconds))
+	e.noteUnit(u, end)
 	if _, err := e.exec(`INSERT INTO units (event_uid, epoch, first_ticks, object_key, start_us, end_us, first_frame, end_frame, frames,
 		idr_frames, discontinuity, payload_sha256, bytes, chunk, registered_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`,
 		e.ev.uid, u.Epoch, u.FirstTicks, u.Key, u.StartMicros, u.EndMicros, u.FirstFrame, end, u.Frames,
@@ -115,6 +125,21 @@ func (e *eventTx) addUnit(u api.Unit, end int64) error {
 		return e.watchGap(false)
 	}
 	return e.advance(end)
+}
+
+// noteUnit keeps what a unit says of the source.
+func (e *eventTx) noteUnit(u api.Unit, end int64) {
+	tl := clockOf(e.ev.timeline, timeline.Open)
+	if u.StartMicros != tl.FrameStartMicros(u.FirstFrame) || u.EndMicros != tl.FrameStartMicros(end) {
+		e.ev.timeline.Drifts = new(true)
+	}
+	if u.PicturesDropped != nil && *u.PicturesDropped > 0 {
+		sum := *u.PicturesDropped
+		if known := e.ev.timeline.PicturesDropped; known != nil {
+			sum += *known
+		}
+		e.ev.timeline.PicturesDropped = &sum
+	}
 }
 
 // advance moves the end of what is stored or given up, over units that had

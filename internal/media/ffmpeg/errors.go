@@ -18,6 +18,7 @@ var (
 	ErrEmpty       = errors.New("the source is empty: it has no bytes or no frames")
 	ErrCorrupt     = errors.New("the source is not media that FFmpeg can read, or it is cut off or damaged")
 	ErrNoVideo     = errors.New("the source has no video stream: an Event needs one")
+	ErrNoDecoder   = errors.New("no decoder here knows the source's codec")
 	ErrNoSpace     = errors.New("no space left on the scratch volume: give the pod a larger one")
 )
 

@@ -30,12 +30,14 @@ type Cmd struct {
 	Args []string
 	// Stdin and Stdout may be nil. A Stdin that is an io.Closer is closed when
 	// the program has ended; its errors end the run. A Stdout that returns an
-	// error ends the run with that error.
+	// error ends the run with that error. Files are given to the program and
+	// closed here.
 	Stdin  io.Reader
 	Stdout io.Writer
 	// Inputs are further pipes to read from: Inputs[0] is "pipe:3" and so on.
 	Inputs []io.Reader
-	// Outputs are further pipes to write to, numbered after the inputs.
+	// Outputs are further pipes to write to, numbered after the inputs. They are
+	// closed here.
 	Outputs []*os.File
 	// Heard is given all that the program said when it has succeeded: read
 	// errors in the middle of an input do not make FFmpeg fail.
@@ -80,7 +82,15 @@ func run(ctx context.Context, c Cmd) error {
 		return fmt.Errorf("open pipes for %s: %w", c.Tool, err)
 	}
 	cmd.ExtraFiles = append(cmd.ExtraFiles, c.Outputs...)
-	if c.Stdin != nil {
+	given := slices.Clone(c.Outputs)
+	if f, ok := c.Stdout.(*os.File); ok {
+		given = append(given, f)
+	}
+	if f, ok := c.Stdin.(*os.File); ok {
+		cmd.Stdin, given = f, append(given, f)
+	}
+	defer closeAll(given)
+	if c.Stdin != nil && cmd.Stdin == nil {
 		if err := feeds.standard(cmd, c.Stdin); err != nil {
 			feeds.abort()
 			return fmt.Errorf("open pipes for %s: %w", c.Tool, err)
@@ -93,6 +103,7 @@ func run(ctx context.Context, c Cmd) error {
 		}
 		return fmt.Errorf("start %s: %w", c.Tool, err)
 	}
+	closeAll(given)
 	feeds.start()
 	err = cmd.Wait()
 	feedErr := feeds.wait()
@@ -120,6 +131,13 @@ func Output(ctx context.Context, c Cmd) ([]byte, error) {
 	c.Stdout = &b
 	err := Run(ctx, c)
 	return b.Bytes(), err
+}
+
+// closeAll closes files; some may be closed already.
+func closeAll(files []*os.File) {
+	for _, f := range files {
+		_ = f.Close()
+	}
 }
 
 // feeds copies readers into the child's pipes.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/mre-operator/mre-operator/internal/media/ffmpeg"
 	"github.com/mre-operator/mre-operator/internal/media/mpegts"
+	"github.com/mre-operator/mre-operator/internal/media/probe"
 	"github.com/mre-operator/mre-operator/internal/media/timeline"
 )
 
@@ -17,50 +18,64 @@ const (
 	// track before a unit is closed without waiting for it (12 s: a little
 	// more than FFmpeg itself waits when it interleaves).
 	audioPatience = 12 * timeline.TickRate
-	// jumpSeconds: a longer hole counts as a discontinuity.
-	jumpSeconds = 10
+	// soundLead before the Event's first picture is stored with it: the audio
+	// frame that spans its start, or the one that the decoder needs before.
+	soundLead = 2880
+	// maxHoleTicks is the longest time without a picture that a copied unit may
+	// span (10 s). A mezzanine has a picture in every frame.
+	maxHoleTicks = 10 * timeline.TickRate
 )
 
 // cutter sorts access units into units.
 type cutter struct {
 	cfg     Config
 	sink    Sink
-	streams func() []mpegts.Stream
+	streams []mpegts.Stream
 
-	tl    timeline.Timeline
+	clock clock
 	grid  timeline.UnitGrid
 	begun bool
+	// declared says that the sink knows the timeline.
+	declared bool
+	picture  mpegts.Picture
 	// groups are units whose video is complete, in order, that wait for their
 	// audio; current is the one that still grows.
 	groups  []group
 	current group
-	audio   []mpegts.PES
-	heard   map[uint16]int64
-	newest  int64
-	// oldest is the first picture seen, entry point or not.
-	oldest int64
-	sawAny bool
+	// since counts pictures from the last entry point on.
+	since int64
+	audio []mpegts.PES
+	heard map[uint16]int64
+	// dense are the tracks that never fall silent: those that are encoded here.
+	dense  map[uint16]bool
+	newest int64
 	// edge is the start of the first unit that was not emitted yet: audio
 	// before it comes too late.
 	edge          int64
 	discontinuity int
+	joins         []int64
+	// dropped counts pictures before a frame that had to share one; nil for none.
+	dropped func(frame int64) int64
 }
 
 // group is the video of one unit.
 type group struct {
-	start    int64 // frame
-	end      int64 // frame, exclusive; set when complete
-	endTicks int64
-	jumps    int
-	video    []mpegts.PES
+	start, end int64 // frames; end is exclusive, and set when complete
+	// startShift and endShift are how far the source's clock is from the
+	// nominal grid at both ends.
+	startShift, endShift int64
+	endTicks             int64
+	jumps                int
+	video                []mpegts.PES
+	frames               []int64
 }
 
-func newCutter(c Config, sink Sink, streams func() []mpegts.Stream) *cutter {
-	return &cutter{cfg: c, sink: sink, streams: streams, heard: map[uint16]int64{}}
+func newCutter(c Config, sink Sink, streams []mpegts.Stream) *cutter {
+	return &cutter{cfg: c, sink: sink, streams: streams, heard: map[uint16]int64{}, dense: map[uint16]bool{}}
 }
 
 func (c *cutter) stream(pid uint16) mpegts.Stream {
-	for _, s := range c.streams() {
+	for _, s := range c.streams {
 		if s.PID == pid {
 			return s
 		}
@@ -69,94 +84,166 @@ func (c *cutter) stream(pid uint16) mpegts.Stream {
 }
 
 func (c *cutter) add(ctx context.Context, p mpegts.PES) error {
-	if !c.stream(p.PID).Video() {
-		c.heard[p.PID] = max(p.PTS, c.heard[p.PID])
-		c.audio = append(c.audio, p)
-		return c.emitReady(ctx, false)
-	}
-	if err := c.addVideo(ctx, p); err != nil {
+	if c.stream(p.PID).Video() {
+		if err := c.addVideo(p); err != nil {
+			return err
+		}
+	} else if err := c.addAudio(p); err != nil {
 		return err
 	}
 	return c.emitReady(ctx, false)
 }
 
-func (c *cutter) addVideo(ctx context.Context, p mpegts.PES) error {
-	if !c.sawAny {
-		c.sawAny, c.oldest = true, p.PTS
+// rest takes what follows a point from which the source cannot be copied on:
+// only the sound of the units before it is wanted.
+func (c *cutter) rest(ctx context.Context, p mpegts.PES) error {
+	if c.stream(p.PID).Video() {
+		c.newest = max(c.newest, p.PTS)
+	} else {
+		c.heard[p.PID] = max(p.PTS, c.heard[p.PID])
+		c.audio = append(c.audio, p)
 	}
+	return c.emitReady(ctx, false)
+}
+
+func (c *cutter) addAudio(p mpegts.PES) error {
+	if h, err := mpegts.ReadADTS(p.Data); err == nil && h.Channels == 0 && c.cfg.Decision.Mode == probe.Copy {
+		return c.irregular("audio track %d has its channels in a program config element from %s on",
+			c.stream(p.PID).AudioTrack, c.clock.text(p.PTS))
+	}
+	c.heard[p.PID] = max(p.PTS, c.heard[p.PID])
+	c.audio = append(c.audio, p)
+	return nil
+}
+
+// begin takes the first picture: the timeline's origin, or where an earlier
+// run ended.
+func (c *cutter) begin(p mpegts.PES) {
+	at := Position{OriginTicks: p.PTS}
+	if c.cfg.Resume != nil {
+		at = *c.cfg.Resume
+	}
+	c.begun, c.declared = true, c.cfg.Resume != nil
+	c.clock = newClock(at, c.cfg.Decision.Rate)
+	c.grid = timeline.NewUnitGrid(at.OriginTicks, c.cfg.ChunkSeconds)
+	c.newest, c.discontinuity = p.PTS, at.Discontinuity
+	if c.edge = p.PTS; at.Frame == 0 {
+		c.edge -= soundLead
+	}
+	c.current = group{start: at.Frame, startShift: at.ShiftTicks, jumps: at.Discontinuity}
+}
+
+func (c *cutter) addVideo(p mpegts.PES) error {
 	nals := mpegts.ScanNALs(p.Data)
 	if !c.begun {
 		// What comes before the first entry point cannot be decoded.
 		if !nals.Entry() {
 			return nil
 		}
-		c.begun = true
-		c.tl = timeline.Timeline{OriginTicks: p.PTS, Rate: c.cfg.Decision.Rate, Frames: timeline.Open}
-		c.grid = timeline.NewUnitGrid(p.PTS, c.cfg.ChunkSeconds)
-		c.edge, c.newest = p.PTS, p.PTS
-		if err := c.sink.Timeline(ctx, c.tl, c.streams()); err != nil {
-			return fmt.Errorf("declare the timeline: %w", err)
-		}
+		c.begin(p)
 	}
-	c.newest = max(c.newest, p.PTS)
-	frame := c.tl.FrameOfTicks(p.PTS)
-	if len(c.current.video) > 0 {
-		if frame <= c.current.start {
-			return fmt.Errorf("%w (a frame at %d ticks follows one at %d)", ErrIrregular, p.PTS, c.current.video[0].PTS)
-		}
-		// A container's jitter must not move an IDR over an edge, so the grid
-		// is asked about the frame, not about its time stamp.
-		if !nals.Entry() || c.gridIndex(frame) <= c.gridIndex(c.current.start) {
-			c.current.video = append(c.current.video, p)
-			return nil
-		}
-		if err := c.closeGroup(frame, p.PTS); err != nil {
+	if nals.Entry() {
+		if err := c.checkPicture(p); err != nil {
 			return err
 		}
+		c.since = 0
 	}
-	c.current = group{start: frame, video: []mpegts.PES{p}, jumps: c.discontinuity}
+	if c.since++; c.cfg.Decision.Mode == probe.Copy && c.clock.length(c.since) > probe.MaxEntryGapMicros {
+		return c.irregular("IDR frames are more than 6 s apart from %s on", c.clock.text(c.current.video[0].PTS))
+	}
+	c.newest = max(c.newest, p.PTS)
+	if len(c.current.video) == 0 || !nals.Entry() {
+		c.current.video = append(c.current.video, p)
+		return nil
+	}
+	// A container's jitter must not move an IDR over an edge, so the grid is
+	// asked about the frame, not about its time stamp.
+	numbers, shift, err := c.number(&p)
+	if err != nil {
+		return err
+	}
+	frame := numbers[len(numbers)-1]
+	if c.grid.EdgeIndex(c.clock.ticks(frame, shift)) <= c.grid.EdgeIndex(c.clock.ticks(c.current.start, c.current.startShift)) {
+		c.current.video = append(c.current.video, p)
+		return nil
+	}
+	c.closeGroup(numbers[:len(numbers)-1], frame, shift)
+	c.current = group{start: frame, startShift: shift, jumps: c.discontinuity, video: []mpegts.PES{p}}
 	return nil
 }
 
-func (c *cutter) gridIndex(frame int64) int64 { return c.grid.EdgeIndex(c.tl.FrameStartTicks(frame)) }
+// checkPicture compares an entry point's pictures with the first ones.
+func (c *cutter) checkPicture(p mpegts.PES) error {
+	pic, err := mpegts.ReadPicture(p.Data)
+	switch {
+	case err != nil || c.cfg.Decision.Mode != probe.Copy:
+		// A damaged parameter set shows nothing.
+		return nil
+	case c.picture.Width == 0:
+		c.picture = pic
+		return nil
+	case pic.Width != c.picture.Width || pic.Height != c.picture.Height:
+		return c.irregular("the picture size changes from %dx%d to %dx%d at %s",
+			c.picture.Width, c.picture.Height, pic.Width, pic.Height, c.clock.text(p.PTS))
+	}
+	pic.Primaries, pic.Transfer = c.picture.Primaries, c.picture.Transfer
+	if pic != c.picture {
+		return c.irregular("the codec's parameters change at %s", c.clock.text(p.PTS))
+	}
+	return nil
+}
 
-// closeGroup ends the growing unit where the next begins. endFrame is -1 at
-// the end of the source.
-func (c *cutter) closeGroup(endFrame, endTicks int64) error {
+// number numbers the pictures of the growing unit, and the one after them if
+// it is known: its number comes last. shift is how far the clock is from the
+// nominal grid at the end.
+func (c *cutter) number(next *mpegts.PES) (numbers []int64, shift int64, err error) {
+	stamps := make([]int64, 0, len(c.current.video)+1)
+	for _, p := range c.current.video {
+		stamps = append(stamps, p.PTS)
+	}
+	slices.Sort(stamps)
+	if next != nil {
+		if next.PTS <= stamps[len(stamps)-1] {
+			return nil, 0, c.irregular("the time stamps go back at %s", c.clock.text(next.PTS))
+		}
+		stamps = append(stamps, next.PTS)
+	}
+	if stamps[0] < c.current.video[0].PTS {
+		return nil, 0, c.irregular("a picture at %s is shown before the IDR frame that it follows", c.clock.text(stamps[0]))
+	}
+	numbers, shift, odd := c.clock.number(c.current.start, c.current.startShift, stamps)
+	if odd >= 0 {
+		return nil, 0, c.irregular("the frame rate or the clock is not constant any more at %s", c.clock.text(stamps[odd]))
+	}
+	for i := 1; i < len(stamps) && c.cfg.Decision.Mode == probe.Copy; i++ {
+		if stamps[i]-stamps[i-1] > maxHoleTicks {
+			return nil, 0, c.irregular("pictures are missing for more than 10 s from %s on", c.clock.text(stamps[i-1]))
+		}
+	}
+	return numbers, shift, nil
+}
+
+// irregular ends copying at the start of the growing unit.
+func (c *cutter) irregular(format string, args ...any) error {
+	e := &Irregular{Reason: fmt.Sprintf(format, args...)}
+	if c.declared || len(c.groups) > 0 {
+		e.At = &Position{OriginTicks: c.clock.at.OriginTicks, Frame: c.current.start, ShiftTicks: c.current.startShift,
+			Discontinuity: c.current.jumps}
+	}
+	return e
+}
+
+// closeGroup ends the growing unit where the next begins.
+func (c *cutter) closeGroup(frames []int64, endFrame, endShift int64) {
 	g := c.current
-	frames := c.frames(g)
-	last := frames[len(frames)-1]
-	if endFrame < 0 {
-		endFrame, endTicks = last+1, c.tl.FrameStartTicks(last+1)
+	g.frames, g.end, g.endShift = frames, endFrame, endShift
+	g.endTicks = c.clock.ticks(endFrame, endShift)
+	for len(c.joins) > 0 && c.joins[0] <= g.endTicks+timeline.TickRate/1000 {
+		c.joins = c.joins[1:]
+		c.discontinuity++
 	}
-	for i := 1; i < len(frames); i++ {
-		if frames[i] == frames[i-1] {
-			return fmt.Errorf("%w (two frames at frame number %d)", ErrIrregular, frames[i])
-		}
-	}
-	if last >= endFrame {
-		return fmt.Errorf("%w (frame %d belongs before the IDR frame %d)", ErrIrregular, last, endFrame)
-	}
-	jump := jumpSeconds * c.tl.Rate.Num / c.tl.Rate.Den
-	for i, f := range append(frames[1:], endFrame) {
-		if f-frames[i] > jump {
-			c.discontinuity++
-		}
-	}
-	g.end, g.endTicks = endFrame, endTicks
 	c.groups = append(c.groups, g)
-	c.current = group{}
-	return nil
-}
-
-// frames are the frame numbers of a unit's pictures, in order.
-func (c *cutter) frames(g group) []int64 {
-	out := make([]int64, 0, len(g.video)+1)
-	for _, p := range g.video {
-		out = append(out, c.tl.FrameOfTicks(p.PTS))
-	}
-	slices.Sort(out)
-	return out
+	c.current = group{start: endFrame, startShift: endShift, jumps: c.discontinuity}
 }
 
 // emitReady emits the units whose audio has all come.
@@ -172,11 +259,10 @@ func (c *cutter) emitReady(ctx context.Context, all bool) error {
 }
 
 func (c *cutter) audioPassed(edge int64) bool {
-	if c.newest > edge+audioPatience {
-		return true
-	}
-	for _, s := range c.streams() {
-		if last, ok := c.heard[s.PID]; !s.Video() && (!ok || last < edge) {
+	late := c.newest > edge+audioPatience
+	for _, s := range c.streams {
+		last, ok := c.heard[s.PID]
+		if !s.Video() && (!ok || last < edge) && (c.dense[s.PID] || !late) {
 			return false
 		}
 	}
@@ -185,7 +271,7 @@ func (c *cutter) audioPassed(edge int64) bool {
 
 // emit hands a unit to the sink: its video, and the audio that starts in it.
 func (c *cutter) emit(ctx context.Context, g group) error {
-	packets := g.video
+	packets := slices.Clone(g.video)
 	var later []mpegts.PES
 	for _, p := range c.audio {
 		switch {
@@ -196,19 +282,28 @@ func (c *cutter) emit(ctx context.Context, g group) error {
 		}
 	}
 	c.audio, c.edge = later, g.endTicks
-
+	if !c.declared {
+		c.declared = true
+		tl := timeline.Timeline{OriginTicks: c.clock.at.OriginTicks, Rate: c.cfg.Decision.Rate, Frames: timeline.Open}
+		if err := c.sink.Timeline(ctx, tl, c.cfg.Decision); err != nil {
+			return fmt.Errorf("declare the timeline: %w", err)
+		}
+	}
 	u := Unit{
 		Epoch: c.cfg.Epoch, FirstTicks: g.video[0].PTS,
-		StartMicros: c.tl.FrameStartMicros(g.start), EndMicros: c.tl.FrameStartMicros(g.end),
+		StartMicros: c.clock.micros(g.start, g.startShift), EndMicros: c.clock.micros(g.end, g.endShift),
 		FrameStart: g.start, Frames: g.end - g.start, Missing: g.end - g.start - int64(len(g.video)),
-		Discontinuity: g.jumps, Streams: c.streams(),
+		Discontinuity: g.jumps, Streams: c.streams,
+	}
+	if c.dropped != nil {
+		u.Dropped = c.dropped(g.end)
 	}
 	if c.sink.Already(u.FirstTicks) {
 		return nil
 	}
 	for _, p := range g.video {
 		if mpegts.ScanNALs(p.Data).Entry() {
-			u.IDRFrames = append(u.IDRFrames, c.tl.FrameOfTicks(p.PTS))
+			u.IDRFrames = append(u.IDRFrames, g.frameOf(p.PTS))
 		}
 	}
 	var err error
@@ -222,24 +317,48 @@ func (c *cutter) emit(ctx context.Context, g group) error {
 	return nil
 }
 
-// finish emits what is left and declares the end.
-func (c *cutter) finish(ctx context.Context) error {
+// frameOf is the number of the picture with a stamp.
+func (g group) frameOf(pts int64) int64 {
+	n := 0
+	for _, p := range g.video {
+		if p.PTS < pts {
+			n++
+		}
+	}
+	return g.frames[n]
+}
+
+// finish emits what is left and declares the end. The last picture stands
+// until soundEnd (ticks), where that is later.
+func (c *cutter) finish(ctx context.Context, until int64, incomplete string) error {
+	if at := c.cfg.Resume; !c.begun && at != nil {
+		// All was stored before.
+		end := End{Ticks: at.ticks(c.cfg.Decision.Rate), Frames: at.Frame, Incomplete: incomplete}
+		if err := c.sink.End(ctx, end); err != nil {
+			return fmt.Errorf("declare the end: %w", err)
+		}
+		return nil
+	}
 	if !c.begun {
 		return fmt.Errorf("no IDR frame was found: %w", ffmpeg.ErrEmpty)
 	}
-	stored := timeline.MulDiv(c.newest-c.oldest, 1_000_000, timeline.TickRate)
-	if announced := c.cfg.Info.Video.DurationMicros; stored < announced-endToleranceMicros {
-		return fmt.Errorf("%w (%.1f s of %.1f s)", ErrEndedEarly, float64(stored)/1e6, float64(announced)/1e6)
-	}
-	if err := c.closeGroup(-1, 0); err != nil {
+	numbers, shift, err := c.number(nil)
+	if err != nil {
 		return err
 	}
-	end := c.groups[len(c.groups)-1]
-	// Sound may go on after the last picture; it is not part of the Event.
+	end := numbers[len(numbers)-1] + 1
+	if still := until - c.clock.ticks(end, shift); still > 0 {
+		if still > maxHoleTicks && c.cfg.Decision.Mode == probe.Copy {
+			return c.irregular("the last picture stands for %.1f s", float64(still)/timeline.TickRate)
+		}
+		end += timeline.Periods(c.cfg.Decision.Rate, still)
+	}
+	c.closeGroup(numbers, end, shift)
+	last := c.groups[len(c.groups)-1]
 	if err := c.emitReady(ctx, true); err != nil {
 		return err
 	}
-	if err := c.sink.End(ctx, end.endTicks, end.end); err != nil {
+	if err := c.sink.End(ctx, End{Ticks: last.endTicks, Frames: last.end, Incomplete: incomplete}); err != nil {
 		return fmt.Errorf("declare the end: %w", err)
 	}
 	return nil

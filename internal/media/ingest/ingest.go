@@ -2,20 +2,21 @@
 
 // Package ingest turns a source into units.
 //
-// FFmpeg remuxes (or encodes) the source into a transport stream on a pipe;
-// the cutter cuts it at the first entry point at or after each edge of the
-// unit grid, each elementary stream by its own time stamps. What comes out
-// depends on the source alone: a second run from the start gives the same
-// bytes, so a restarted ingest skips what is stored and goes on.
+// FFmpeg remuxes (or decodes) the source on pipes; the cutter cuts what comes
+// at the first entry point at or after each edge of the unit grid, each
+// elementary stream by its own time stamps. What comes out depends on the
+// source alone: a second run from the start gives the same bytes, so a
+// restarted ingest skips what is stored and goes on.
+//
+// A source that is copied and later breaks what copying needs goes on as a
+// mezzanine, from the first group of pictures that is not stored yet, on the
+// same frame numbers and with the same size of the picture.
 package ingest
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"strconv"
-	"strings"
 
 	"github.com/mre-operator/mre-operator/internal/media/ffmpeg"
 	"github.com/mre-operator/mre-operator/internal/media/mpegts"
@@ -25,7 +26,7 @@ import (
 
 // Config is one run of ingest.
 type Config struct {
-	// URL is a path or URL that package probe has looked at.
+	// URL is the path or URL that package probe has looked at, for messages.
 	URL          string
 	Info         probe.Info
 	Decision     probe.Decision
@@ -34,6 +35,19 @@ type Config struct {
 	Epoch int
 	// Paced reads the source at its own speed, as if it were live.
 	Paced bool
+	// Resume is where a mezzanine goes on; nil from the start of the source.
+	Resume *Position
+}
+
+// Position is a frame of an Event whose timeline is declared.
+type Position struct {
+	// OriginTicks of the timeline.
+	OriginTicks int64
+	Frame       int64
+	// ShiftTicks is how far the source's clock is from the nominal grid there.
+	ShiftTicks int64
+	// Discontinuity is that of the unit before.
+	Discontinuity int
 }
 
 // Unit is a small stored object: an independently decodable transport stream.
@@ -44,8 +58,10 @@ type Unit struct {
 	// StartMicros and EndMicros (exclusive) are Event time.
 	StartMicros, EndMicros int64
 	// FrameStart and Frames count on the Event's frame grid. Missing of them
-	// were lost by the source.
+	// have no picture: the one before stands.
 	FrameStart, Frames, Missing int64
+	// Dropped counts pictures of the source that had to share a frame.
+	Dropped int64
 	// IDRFrames are the frames at which decoding can start.
 	IDRFrames []int64
 	// Discontinuity counts the jumps of the source's clock before this unit.
@@ -56,110 +72,91 @@ type Unit struct {
 	PayloadSHA256 string
 }
 
+// Part says how the source is ingested from a frame on.
+type Part struct {
+	Frame  int64
+	Mode   probe.Mode
+	Reason string
+}
+
+// End is what is known when the source has ended.
+type End struct {
+	Ticks, Frames int64
+	// Incomplete says what the source lacks, such as its end; empty if nothing.
+	Incomplete string
+}
+
 // Sink stores what ingest makes. Calls come one after the other, in time
 // order; an error ends the run.
 type Sink interface {
 	// Timeline is called once, before the first unit. Frames is open.
-	Timeline(ctx context.Context, tl timeline.Timeline, streams []mpegts.Stream) error
+	Timeline(ctx context.Context, tl timeline.Timeline, d probe.Decision) error
+	// Part is called before the first unit that is made in another way.
+	Part(ctx context.Context, p Part) error
 	// Already says that a unit is stored and need not be made again.
 	Already(firstTicks int64) bool
 	Unit(ctx context.Context, u Unit) error
 	// End is called when the source has ended.
-	End(ctx context.Context, endTicks, frames int64) error
+	End(ctx context.Context, e End) error
 }
 
-// ErrIrregular means that a source which was to be copied turned out to break
-// its constant frame rate after the part that was probed.
-var ErrIrregular = errors.New("the source's frame rate or clock is not constant: ingest it through the mezzanine")
-
-// ErrEndedEarly means that the source gave less than its container announces:
-// a connection broke, or the file is cut off. Nothing of the unfinished unit
-// was stored, so another run can go on.
-var ErrEndedEarly = errors.New("the source ended before its announced length: the connection broke or the file is cut off")
-
-// endToleranceMicros is how much shorter than announced a source may be.
-const endToleranceMicros = 2_000_000
+// ErrBroken means that reading the source broke off: a connection was lost.
+// Nothing of the unfinished unit was stored, so another run can go on.
+var ErrBroken = errors.New("reading the source broke off")
 
 // Run ingests the whole source.
 func Run(ctx context.Context, c Config, sink Sink) error {
 	if !c.Decision.Rate.Valid() || c.ChunkSeconds <= 0 {
 		return fmt.Errorf("ingest needs a frame rate and a chunk length, got %s and %d s", c.Decision.Rate, c.ChunkSeconds)
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	pr, pw := io.Pipe()
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		pw.CloseWithError(ffmpeg.Run(ctx, ffmpeg.Cmd{Tool: "ffmpeg", Args: Args(c), Stdout: pw}))
-	}()
-	defer func() {
-		cancel()
-		_ = pr.Close()
-		<-done
-	}()
-
-	d := mpegts.NewDemuxer(pr, &timeline.Unwrapper{})
-	cut := newCutter(c, sink, d.Streams)
-	for {
-		p, err := d.Next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err == nil {
-			err = cut.add(ctx, p)
-		}
-		if err != nil {
-			return fmt.Errorf("ingest %s: %w", ffmpeg.Redact(c.URL), err)
-		}
-	}
-	if err := cut.finish(ctx); err != nil {
+	if err := run(ctx, c, sink); err != nil {
 		return fmt.Errorf("ingest %s: %w", ffmpeg.Redact(c.URL), err)
 	}
 	return nil
 }
 
-// encoderThreads is fixed: the number of threads changes what x264 writes, and
-// two runs must write the same.
-const encoderThreads = "4"
-
-// Args is FFmpeg's command line for a source.
-func Args(c Config) []string {
-	var options []string
-	if c.Paced {
-		options = append(options, "-re")
+func run(ctx context.Context, c Config, sink Sink) error {
+	if c.Decision.Mode != probe.Copy {
+		return runMezzanine(ctx, c, sink)
 	}
-	if c.Decision.Mode == probe.Copy {
-		args := ffmpeg.Input(c.URL, append(options, "-copyts")...)
-		return append(append(args, probe.CopyArgs(c.Info)...), probe.MuxArgs()...)
+	err := runCopy(ctx, c, sink)
+	irregular, ok := errors.AsType[*Irregular](err)
+	if !ok {
+		return err
 	}
-	args := ffmpeg.Input(c.URL, options...)
-	args = append(args, "-map", "0:"+strconv.Itoa(c.Info.Video.Index))
-	for _, a := range c.Info.Audio {
-		args = append(args, "-map", "0:"+strconv.Itoa(a.Index))
+	if irregular.At == nil {
+		// Nothing was stored: the source is a mezzanine from its start.
+		info := c.Info
+		info.Options.Mezzanine = true
+		c.Decision = probe.Decide(info)
+		c.Decision.Reason = "re-encoded to a mezzanine: " + irregular.Reason
+		return runMezzanine(ctx, c, sink)
 	}
-	rate := c.Decision.Rate
-	gop := strconv.FormatInt(timeline.MulDiv(1, rate.Num, rate.Den), 10)
-	args = append(args, "-vf", pictureFilter(c.Info.Video, rate), "-fps_mode", "passthrough",
-		"-c:v", "libx264", "-preset", "veryfast", "-crf", "20", "-profile:v", "high", "-bf", "2",
-		"-g", gop, "-keyint_min", gop, "-sc_threshold", "0", "-flags:v", "+cgop+bitexact", "-threads:v", encoderThreads,
-		"-x264-params", "open-gop=0:force-cfr=1")
-	if len(c.Info.Audio) > 0 {
-		// Holes in the sound are filled with silence, so that it cannot drift.
-		args = append(args, "-af", "aresample=48000:async=1:min_hard_comp=0.1:first_pts=0",
-			"-c:a", "aac", "-ar", "48000", "-ac", "2", "-b:a", "160k", "-flags:a", "+bitexact")
+	c.Resume = irregular.At
+	c.Decision = Continue(c.Info, c.Decision.Picture, c.Decision.Rate)
+	part := Part{Frame: irregular.At.Frame, Mode: probe.Mezzanine, Reason: "re-encoded to a mezzanine: " + irregular.Reason}
+	if err := sink.Part(ctx, part); err != nil {
+		return fmt.Errorf("declare that ingest goes on as a mezzanine: %w", err)
 	}
-	return append(append(args, "-output_ts_offset", "10"), probe.MuxArgs()...)
+	return runMezzanine(ctx, c, sink)
 }
 
-func pictureFilter(v probe.Video, rate timeline.Rational) string {
-	var f []string
-	if v.FieldOrder != "progressive" && v.FieldOrder != "unknown" && v.FieldOrder != "" {
-		f = append(f, "bwdif=mode=send_frame:deint=interlaced")
-	}
-	f = append(f, "fps="+rate.String())
-	if v.Width%2 != 0 || v.Height%2 != 0 {
-		f = append(f, "scale=trunc(iw/2)*2:trunc(ih/2)*2")
-	}
-	return strings.Join(append(f, "format=yuv420p"), ",")
+// Continue is the decision for a mezzanine that goes on after copied units: the
+// same pictures on the same grid.
+func Continue(info probe.Info, p probe.Picture, rate timeline.Rational) probe.Decision {
+	info.Options.Mezzanine = true
+	d := probe.Decide(info)
+	d.Picture, d.Rate = p, rate
+	return d
 }
+
+// Irregular says that a source which is copied breaks what copying needs.
+type Irregular struct {
+	Reason string
+	// At is where the first group of pictures begins that was not stored; nil
+	// when none was.
+	At *Position
+}
+
+// Error implements error.
+func (e *Irregular) Error() string { return "the source cannot be copied on: " + e.Reason }

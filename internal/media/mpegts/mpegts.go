@@ -129,3 +129,15 @@ func PayloadSHA256(streams []Stream, packets []PES) string {
 	}
 	return hex.EncodeToString(h.Sum(nil))
 }
+
+// languageTag is the tag of the ISO 639 language descriptor. (ISO/IEC 13818-1, 2.6.18)
+const languageTag = 0x0a
+
+// LanguageDescriptor names the language of a stream by its three letters; nil
+// for any other name.
+func LanguageDescriptor(language string) []byte {
+	if len(language) != 3 {
+		return nil
+	}
+	return append([]byte{languageTag, 4}, language[0], language[1], language[2], 0)
+}

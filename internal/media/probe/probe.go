@@ -6,213 +6,196 @@ package probe
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"math"
-	"net/http"
-	"os"
-	"strconv"
-	"strings"
 
 	"github.com/mre-operator/mre-operator/internal/media/ffmpeg"
 	"github.com/mre-operator/mre-operator/internal/media/timeline"
 )
 
+// Input is how FFmpeg reads a source. Every reading starts anew.
+type Input interface {
+	// Input returns FFmpeg's arguments up to and including -i, with options
+	// before it, and what to feed to its standard input (nil where FFmpeg
+	// opens the source itself).
+	Input(ctx context.Context, options ...string) (args []string, stdin io.ReadCloser, err error)
+}
+
+// Options are what the user asks of a source.
+type Options struct {
+	// Mezzanine forbids copying.
+	Mezzanine bool
+	// KeepHDR keeps HDR pictures as they are instead of mapping them to BT.709.
+	KeepHDR bool
+	// Audio chooses the tracks; empty takes every stream that can be decoded.
+	Audio []Selection
+}
+
+// Selection is an audio track that the user asks for.
+type Selection struct {
+	// Stream is the container's stream index.
+	Stream int
+	// Channels are taken of it, counted from 1; empty takes all.
+	Channels []int
+}
+
 // Info describes a source.
 type Info struct {
 	// Container is FFmpeg's name for the format, such as "mov,mp4,m4a,3gp,3g2,mj2".
 	Container string
-	// DurationMicros is what the container says; 0 when it does not.
+	// DurationMicros is what the container says; 0 when it does not. It is a
+	// hint: damaged and joined files say anything.
 	DurationMicros int64
 	Video          Video
 	Audio          []Audio
+	// LeftOut names streams that are not ingested, and why.
+	LeftOut []string
+	// EditList says that the container hides pictures by an edit list; empty
+	// when it does not.
+	EditList string
 	// Scan holds what a look at the packets showed; nil when the video is not
 	// H.264, whose packets need no look.
 	Scan *Scan
+	// Options are those that the source was looked at with.
+	Options Options
+	// Input reads the source.
+	Input Input
 }
 
-// Video is the first video stream.
+// Video is the stream whose pictures are ingested.
 type Video struct {
 	// Index is the container's stream index.
 	Index                       int
 	Codec, Profile, PixelFormat string
 	FieldOrder                  string
-	Width, Height               int
-	// Rate is the frame rate on the grid of usual rates.
+	// Width and Height are those that the container shows, before any turn.
+	Width, Height int
+	// SAR is the shape of a sample.
+	SAR timeline.Rational
+	// Rotation is by how many degrees the container asks players to turn the
+	// picture: 0, 90, 180 or 270.
+	Rotation int
+	// FullRange says that samples use 0 to 255. Matrix, Transfer and Primaries
+	// are FFmpeg's names of the colour description; empty where it is not given.
+	FullRange                   bool
+	Matrix, Transfer, Primaries string
+	// Rate is the nominal frame rate.
 	Rate timeline.Rational
-	// Variable says that the container announces no constant rate.
+	// Variable says that pictures do not follow each other by whole periods.
 	Variable bool
 	// DurationMicros is how long the container says the video is; 0 when it
 	// does not say.
 	DurationMicros int64
-	// Rotated says that the container asks players to turn the picture.
-	Rotated bool
+	// nominal is the rate that the container names.
+	nominal timeline.Rational
 }
+
+// DisplaySize is the size at which people see the picture: turned, in square
+// samples, its height kept and both sides even.
+func (v Video) DisplaySize() (width, height int) {
+	w, h := v.Width, v.Height
+	sar := v.SAR
+	if v.Rotation%180 != 0 {
+		w, h = h, w
+		sar = timeline.Rational{Num: sar.Den, Den: sar.Num}
+	}
+	if sar.Valid() && sar.Num != sar.Den {
+		w = int(timeline.MulDiv(int64(w), sar.Num, 2*sar.Den)) * 2
+	}
+	return max(w&^1, 2), max(h&^1, 2)
+}
+
+// HDR reports whether the pictures need tone mapping to be seen as usual ones.
+func (v Video) HDR() bool { return v.Transfer == "smpte2084" || v.Transfer == "arib-std-b67" }
 
 // Audio is an audio track.
 type Audio struct {
-	// Track counts audio streams from 1; Index is the container's.
+	// Track counts the ingested audio streams from 1; Index is the container's.
 	Track, Index         int
 	Codec, Profile       string
 	SampleRate, Channels int
-	Language             string
+	// Layout is FFmpeg's name of the channels; empty where they have no meaning.
+	Layout   string
+	Language string
+	// Select are the channels that are taken, counted from 1; nil takes all.
+	Select []int
+}
+
+// Stored is the number of channels in the units where the track is encoded
+// anew: AAC names mono, stereo, 5.1 and 7.1 without a program config element.
+func (a Audio) Stored() int {
+	switch {
+	case len(a.Select) > 0:
+		return len(a.Select)
+	case a.Channels <= 2:
+		return a.Channels
+	case a.Channels <= 6:
+		return 6
+	}
+	return 8
 }
 
 // Probe opens a file or URL. Its errors are the kinds of package ffmpeg.
 func Probe(ctx context.Context, source string) (Info, error) {
-	args := append([]string{"-of", "json", "-show_format", "-show_streams"}, ffmpeg.Input(source)...)
-	out, err := ffmpeg.Output(ctx, ffmpeg.Cmd{Tool: "ffprobe", Args: args})
+	return Open(ctx, source, Options{})
+}
+
+// Open looks at a file or URL with options.
+func Open(ctx context.Context, source string, o Options) (Info, error) {
+	return Look(ctx, source, plain(source), o)
+}
+
+// plain is a source that FFmpeg opens itself.
+type plain string
+
+// Input implements Input.
+func (p plain) Input(_ context.Context, options ...string) ([]string, io.ReadCloser, error) {
+	return ffmpeg.Input(string(p), options...), nil, nil
+}
+
+// Look looks at a source that is read by in: its index and its first seconds.
+func Look(ctx context.Context, source string, in Input, o Options) (Info, error) {
+	fail := func(what string, err error) (Info, error) {
+		return Info{}, fmt.Errorf("%s %s: %w", what, ffmpeg.Redact(source), err)
+	}
+	args, stdin, err := in.Input(ctx)
+	if err != nil {
+		return fail("open", err)
+	}
+	cmd := ffmpeg.Cmd{Tool: "ffprobe", Args: append([]string{"-of", "json", "-show_format", "-show_streams"}, args...)}
+	if stdin != nil {
+		cmd.Stdin = stdin
+	}
+	out, err := ffmpeg.Output(ctx, cmd)
 	if err != nil {
 		if errors.Is(err, ffmpeg.ErrCorrupt) && isEmpty(ctx, source) {
 			err = ffmpeg.ErrEmpty
 		}
-		return Info{}, fmt.Errorf("open %s: %w", ffmpeg.Redact(source), err)
+		return fail("open", err)
 	}
-	info, err := parse(out)
+	info, err := parse(ctx, out, o)
 	if err != nil {
-		return Info{}, fmt.Errorf("open %s: %w", ffmpeg.Redact(source), err)
+		return fail("open", err)
 	}
+	info.Options, info.Input = o, in
+	if isMP4(info.Container) {
+		info.EditList = editList(ctx, source, info.Video.Index)
+	}
+	var stamps []int64
 	if info.Video.Codec == "h264" {
-		scan, err := scanPackets(ctx, source, info.Video)
-		if err != nil {
-			return Info{}, fmt.Errorf("scan %s: %w", ffmpeg.Redact(source), err)
+		var scan Scan
+		if scan, stamps, err = scanPackets(ctx, info); err == nil {
+			info.Scan = &scan
 		}
-		info.Scan = &scan
+	} else {
+		stamps, err = readStamps(ctx, info)
 	}
-	return info, nil
-}
-
-// isEmpty tells an empty source from a damaged one.
-func isEmpty(ctx context.Context, source string) bool {
-	if !strings.HasPrefix(source, "http://") && !strings.HasPrefix(source, "https://") {
-		st, err := os.Stat(strings.TrimPrefix(source, "file://"))
-		return err == nil && st.Size() == 0
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, source, nil)
 	if err != nil {
-		return false
+		return fail("scan", err)
 	}
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return false
-	}
-	defer res.Body.Close()
-	n, err := io.CopyN(io.Discard, res.Body, 1)
-	return res.StatusCode == http.StatusOK && n == 0 && errors.Is(err, io.EOF)
-}
-
-type rawStream struct {
-	Index       int    `json:"index"`
-	Codec       string `json:"codec_name"`
-	Profile     string `json:"profile"`
-	Type        string `json:"codec_type"`
-	Width       int    `json:"width"`
-	Height      int    `json:"height"`
-	PixelFormat string `json:"pix_fmt"`
-	FieldOrder  string `json:"field_order"`
-	RealRate    string `json:"r_frame_rate"`
-	AverageRate string `json:"avg_frame_rate"`
-	SampleRate  string `json:"sample_rate"`
-	Channels    int    `json:"channels"`
-	Duration    string `json:"duration"`
-	Disposition map[string]int
-	Tags        map[string]string `json:"tags"`
-	SideData    []rawSideData     `json:"side_data_list"`
-}
-
-type rawSideData struct {
-	Rotation float64 `json:"rotation"`
-}
-
-func parse(out []byte) (Info, error) {
-	var raw struct {
-		Streams []rawStream `json:"streams"`
-		Format  struct {
-			Name     string `json:"format_name"`
-			Duration string `json:"duration"`
-		} `json:"format"`
-	}
-	if err := json.Unmarshal(out, &raw); err != nil {
-		return Info{}, fmt.Errorf("read ffprobe's answer: %w", err)
-	}
-	info := Info{Container: raw.Format.Name, Video: Video{Index: -1}}
-	if d, err := strconv.ParseFloat(raw.Format.Duration, 64); err == nil {
-		info.DurationMicros = int64(math.Round(d * 1e6))
-	}
-	for _, s := range raw.Streams {
-		switch {
-		case s.Type == "video" && s.Disposition["attached_pic"] == 0 && info.Video.Index < 0:
-			info.Video = videoOf(s)
-		case s.Type == "audio" && s.Channels > 0:
-			rate, _ := strconv.Atoi(s.SampleRate)
-			info.Audio = append(info.Audio, Audio{Track: len(info.Audio) + 1, Index: s.Index, Codec: s.Codec,
-				Profile: s.Profile, SampleRate: rate, Channels: s.Channels, Language: s.Tags["language"]})
-		}
-	}
-	if info.Video.Index < 0 {
-		return Info{}, ffmpeg.ErrNoVideo
-	}
-	if info.Video.Width == 0 || info.Video.Codec == "" {
-		return Info{}, ffmpeg.ErrCorrupt
-	}
+	var constant bool
+	info.Video.Rate, constant = RateOf(stamps, info.Video.nominal)
+	info.Video.Variable = !constant
 	return info, nil
-}
-
-func videoOf(s rawStream) Video {
-	v := Video{Index: s.Index, Codec: s.Codec, Profile: s.Profile, PixelFormat: s.PixelFormat,
-		FieldOrder: s.FieldOrder, Width: s.Width, Height: s.Height}
-	v.DurationMicros = durationOf(s)
-	for _, d := range s.SideData {
-		v.Rotated = v.Rotated || d.Rotation != 0
-	}
-	average, errA := timeline.ParseRational(s.AverageRate)
-	nominal, errR := timeline.ParseRational(s.RealRate)
-	switch {
-	case errA == nil:
-		v.Rate = SnapRate(average)
-		// r_frame_rate of interlaced H.264 may be the field rate, and of TS
-		// the average is a guess; a real difference means a varying rate.
-		v.Variable = errR == nil && SnapRate(nominal) != v.Rate
-	case errR == nil:
-		v.Rate = SnapRate(nominal)
-	default:
-		v.Rate, v.Variable = timeline.Rational{Num: 25, Den: 1}, true
-	}
-	return v
-}
-
-// durationOf reads a stream's own duration: seconds, or the tag hh:mm:ss.fff
-// of Matroska.
-func durationOf(s rawStream) int64 {
-	if d, err := strconv.ParseFloat(s.Duration, 64); err == nil {
-		return int64(math.Round(d * 1e6))
-	}
-	var h, m int64
-	var sec float64
-	if n, err := fmt.Sscanf(s.Tags["DURATION"], "%d:%d:%f", &h, &m, &sec); n != 3 || err != nil {
-		return 0
-	}
-	return (h*3600+m*60)*1_000_000 + int64(math.Round(sec*1e6))
-}
-
-// usualRates are the rates that sources are meant to have.
-var usualRates = []timeline.Rational{
-	{Num: 5, Den: 1}, {Num: 10, Den: 1}, {Num: 12, Den: 1}, {Num: 25, Den: 2}, {Num: 15000, Den: 1001}, {Num: 15, Den: 1},
-	{Num: 20, Den: 1}, {Num: 24000, Den: 1001}, {Num: 24, Den: 1}, {Num: 25, Den: 1}, {Num: 30000, Den: 1001}, {Num: 30, Den: 1},
-	{Num: 48, Den: 1}, {Num: 50, Den: 1}, {Num: 60000, Den: 1001}, {Num: 60, Den: 1}, {Num: 100, Den: 1}, {Num: 120000, Den: 1001}, {Num: 120, Den: 1},
-}
-
-// SnapRate moves a measured rate to the usual rate within 0.04 %: half the
-// distance between 30000/1001 and 30. Other rates stay as they are, up to
-// 240 frames a second.
-func SnapRate(r timeline.Rational) timeline.Rational {
-	best, distance := r.Reduce(), 0.0004
-	for _, u := range usualRates {
-		if d := math.Abs(r.Float()/u.Float() - 1); d <= distance {
-			best, distance = u, d
-		}
-	}
-	return best
 }

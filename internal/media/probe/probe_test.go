@@ -54,9 +54,11 @@ func TestDecide(t *testing.T) {
 		{"opengop.mp4", pal, with("-bf", "2", "-x264-params", "open-gop=1:keyint=25:scenecut=0"), Mezzanine, "25", "apart"},
 		{"tenbit.mp4", pal, with("-pix_fmt", "yuv420p10le"), Mezzanine, "25", "8-bit"},
 		{"mpeg2.ts", pal, []string{"-c:v", "mpeg2video"}, Mezzanine, "25", "mpeg2video"},
-		{"ac3.mp4", pal, []string{"-c:v", "copy", "-c:a", "ac3"}, Mezzanine, "25", "ac3"},
+		{"ac3.mp4", pal, []string{"-c:v", "copy", "-c:a", "ac3"}, Copy, "25", "copied"},
 		{"interlaced.mp4", pal, with("-g", "25", "-flags", "+ildct+ilme"), Mezzanine, "25", "progressive"},
-		{"vfr.mp4", pal, with("-g", "25", "-vf", "select='not(between(mod(n,20),7,9))'", "-fps_mode", "vfr"), Mezzanine, "", "not constant"},
+		{"missing.mp4", pal, with("-g", "25", "-vf", "select='not(between(mod(n,20),7,9))'", "-fps_mode", "vfr"), Copy, "25", "copied"},
+		{"vfr.mp4", pal, with("-g", "25", "-vf", "setpts='PTS+mod(N*7,5)*0.004/TB'", "-fps_mode", "passthrough", "-enc_time_base", "1/90000"),
+			Mezzanine, "", "not constant"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -134,6 +136,57 @@ func TestURL(t *testing.T) {
 		}
 		if err != nil && strings.Contains(err.Error(), "SECRET") {
 			t.Errorf("the signature is in %v", err)
+		}
+	}
+}
+
+// TestRateOf gives stamps as containers write them.
+func TestRateOf(t *testing.T) {
+	r := func(num, den int64) timeline.Rational { return timeline.Rational{Num: num, Den: den} }
+	every := func(rate timeline.Rational, n int, keep func(i int) bool, round int64) []int64 {
+		var out []int64
+		for i := range int64(n) {
+			if keep == nil || keep(int(i)) {
+				at := timeline.MulDiv(i, timeline.TickRate*rate.Den, rate.Num)
+				out = append(out, timeline.MulDiv(at, 1, round)*round)
+			}
+		}
+		return out
+	}
+	slides := []int64{0, 7 * 90000, 14 * 90000}
+	bursts := every(r(60, 1), 600, func(i int) bool { return i%120 < 40 || i%7 == 0 }, 1)
+	cases := []struct {
+		name     string
+		stamps   []int64
+		nominal  timeline.Rational
+		want     string
+		constant bool
+	}{
+		{"25", every(r(25, 1), 250, nil, 1), r(25, 1), "25", true},
+		{"30.001 is 30", every(r(30001, 1000), 300, nil, 1), r(30001, 1000), "30", true},
+		{"29.9706 is 29.97", every(r(299706, 10000), 300, nil, 90), r(1000, 1), "30000/1001", true},
+		{"60.0018 in milliseconds", every(r(600018, 10000), 600, nil, 90), r(0, 0), "60", true},
+		{"23.976 in milliseconds", every(r(24000, 1001), 240, nil, 90), r(24000, 1001), "24000/1001", true},
+		{"30 with four dropped", every(r(30, 1), 300, func(i int) bool { return i%70 != 5 }, 1), r(30, 1), "30", true},
+		{"23.976 with a third dropped", every(r(24000, 1001), 240, func(i int) bool { return i%3 != 2 }, 1), r(24000, 1001), "24000/1001", true},
+		{"field rate named", every(r(25, 1), 250, nil, 1), r(50, 1), "25", true},
+		{"17", every(r(17, 1), 170, nil, 1), r(17, 1), "17", true},
+		{"slides", slides, r(25, 1), "25", true},
+		{"slides, odd rate", slides, r(25, 146), "25", false},
+		{"bursts of 60", bursts, r(60, 1), "60", true},
+		{"120", every(r(120, 1), 1200, nil, 1), r(120, 1), "120", true},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			got, constant := RateOf(c.stamps, c.nominal)
+			if got.String() != c.want || constant != c.constant {
+				t.Errorf("%s, constant %v; want %s, %v", got, constant, c.want, c.constant)
+			}
+		})
+	}
+	for in, want := range map[timeline.Rational]string{r(120, 1): "60", r(120000, 1001): "60000/1001", r(100, 1): "50", r(60, 1): "60", r(240, 1): "60"} {
+		if got := MezzanineRate(in).String(); got != want {
+			t.Errorf("mezzanine of %s: %s, want %s", in, got, want)
 		}
 	}
 }

@@ -3,10 +3,13 @@
 package probe
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strconv"
 
@@ -15,11 +18,17 @@ import (
 	"github.com/mre-operator/mre-operator/internal/media/timeline"
 )
 
-// scanSeconds bounds how much of a source is looked at before ingest begins:
-// the first unit must not wait for a second read of a two-hour file.
-const scanSeconds = 120
+const (
+	// scanSeconds bounds how much of a source is looked at before ingest begins:
+	// the first unit must not wait for a second read of the source. What a
+	// later part breaks, ingest finds.
+	scanSeconds = 10
+	scanTicks   = scanSeconds * timeline.TickRate
+	// OffsetTicks is added to all time stamps by CopyArgs, so that none is negative.
+	OffsetTicks = 10 * timeline.TickRate
+)
 
-// Scan is what the packets of the first two minutes show.
+// Scan is what the packets of the first seconds show.
 type Scan struct {
 	Frames int64
 	// Entries is the number of places where decoding can start: true IDR
@@ -27,97 +36,204 @@ type Scan struct {
 	Entries int64
 	// MaxGapMicros is the longest time without an entry, from the first frame.
 	MaxGapMicros int64
-	// OffGrid counts frames that are missing, doubled, or more than a quarter
-	// of a frame away from the constant-rate grid.
-	OffGrid int64
-	// Backwards says that time stamps jump: a concatenated recording.
-	Backwards bool
+	// Broken says what forbids copying already here; empty if nothing does.
+	Broken string
+	// Picture is what the first sequence parameter set says.
+	Picture mpegts.Picture
+	// Undecodable are the stream indexes of AAC that cannot be decoded from its
+	// middle.
+	Undecodable map[int]bool
 }
 
-// jumpTicks is the step in decoding time that counts as a jump (10 s).
-const jumpTicks = 10 * timeline.TickRate
-
-// CopyArgs are the arguments after the input that remux a source to the
-// transport stream that the cutter reads: all tracks, original time stamps
-// moved by a constant so that none is negative, one audio frame to a packet.
-func CopyArgs(info Info) []string {
+// copyArgs map a source's pictures, and the AAC of its tracks, to a transport
+// stream: original time stamps moved by a constant, one access unit to a packet.
+func copyArgs(info Info, sound func(Audio) bool) []string {
 	args := []string{"-map", "0:" + strconv.Itoa(info.Video.Index)}
 	for _, a := range info.Audio {
-		args = append(args, "-map", "0:"+strconv.Itoa(a.Index))
+		if sound(a) {
+			args = append(args, "-map", "0:"+strconv.Itoa(a.Index))
+		}
 	}
-	return append(args, "-c", "copy", "-output_ts_offset", "10")
+	args = append(args, "-c", "copy", "-output_ts_offset", strconv.Itoa(OffsetTicks/timeline.TickRate))
+	return append(args, MuxArgs()...)
 }
 
-// MuxArgs end the command line of both ways of ingest.
+// MuxArgs are the options of a transport stream on a pipe between FFmpeg and
+// this program; the pipe's name follows.
 func MuxArgs() []string {
-	return []string{"-muxdelay", "0", "-muxpreload", "0", "-pes_payload_size", "0",
-		"-fflags", "+bitexact", "-f", "mpegts", "pipe:1"}
+	return []string{"-muxdelay", "0", "-muxpreload", "0", "-pes_payload_size", "0", "-fflags", "+bitexact", "-f", "mpegts"}
 }
 
-func scanPackets(ctx context.Context, source string, v Video) (Scan, error) {
-	pr, pw := io.Pipe()
+// scanPackets looks at the copied packets of the first seconds. It returns
+// the stamps of the pictures, sorted.
+func scanPackets(ctx context.Context, info Info) (Scan, []int64, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	args, stdin, err := info.Input.Input(ctx, "-copyts")
+	if err != nil {
+		return Scan{}, nil, err
+	}
+	isAAC := func(a Audio) bool { return a.Codec == "aac" }
+	pr, pw := io.Pipe()
+	done := make(chan struct{})
 	go func() {
-		args := ffmpeg.Input(source, "-copyts", "-t", strconv.Itoa(scanSeconds))
-		args = append(args, CopyArgs(Info{Video: v})...)
-		pw.CloseWithError(ffmpeg.Run(ctx, ffmpeg.Cmd{Tool: "ffmpeg", Args: append(args, MuxArgs()...), Stdout: pw}))
+		defer close(done)
+		cmd := ffmpeg.Cmd{Tool: "ffmpeg", Args: append(append(args, copyArgs(info, isAAC)...), "pipe:1"), Stdout: pw}
+		if stdin != nil {
+			cmd.Stdin = stdin
+		}
+		pw.CloseWithError(ffmpeg.Run(ctx, cmd))
 	}()
-	defer pr.Close()
+	defer func() {
+		cancel()
+		_ = pr.Close()
+		<-done
+	}()
 
+	var tracks []int
+	for _, a := range info.Audio {
+		if isAAC(a) {
+			tracks = append(tracks, a.Index)
+		}
+	}
+	s := scanner{scan: Scan{Undecodable: map[int]bool{}}, tracks: tracks}
 	d := mpegts.NewDemuxer(pr, &timeline.Unwrapper{})
-	var stamps, entries []int64
-	var scan Scan
-	var last int64
-	for {
+	for !s.enough() {
 		p, err := d.Next()
 		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
-			return Scan{}, err
+			// The beginning can be damaged where the rest is whole.
+			if len(s.stamps) > 0 {
+				s.scan.Broken = "the first seconds are damaged"
+				break
+			}
+			return Scan{}, nil, err
 		}
-		if len(stamps) > 0 && (p.DTS <= last || p.DTS > last+jumpTicks) {
-			scan.Backwards = true
-		}
-		last = p.DTS
-		if mpegts.ScanNALs(p.Data).Entry() {
-			entries = append(entries, p.PTS)
-		}
-		stamps = append(stamps, p.PTS)
+		s.take(d.Streams(), p)
 	}
-	if len(stamps) == 0 {
-		return Scan{}, fmt.Errorf("%w", ffmpeg.ErrEmpty)
+	if len(s.stamps) == 0 {
+		return Scan{}, nil, fmt.Errorf("%w", ffmpeg.ErrEmpty)
 	}
-	return summarize(scan, stamps, entries, v.Rate), nil
+	scan, stamps := s.summarize()
+	return scan, stamps, nil
 }
 
-func summarize(scan Scan, stamps, entries []int64, rate timeline.Rational) Scan {
+// scanner collects what packets show.
+type scanner struct {
+	scan            Scan
+	tracks          []int
+	stamps, entries []int64
+	heard           map[uint16]bool
+	lastDTS         int64
+	stopped         bool
+}
+
+// enough stops the scan after some seconds of pictures.
+func (s *scanner) enough() bool {
+	s.stopped = len(s.stamps) > 0 && s.lastDTS-s.stamps[0] > scanTicks
+	return s.stopped
+}
+
+func (s *scanner) take(streams []mpegts.Stream, p mpegts.PES) {
+	for _, stream := range streams {
+		switch {
+		case stream.PID != p.PID:
+		case stream.Video():
+			s.picture(p)
+		case s.heard[p.PID] || stream.AudioTrack > len(s.tracks):
+		default:
+			if s.heard == nil {
+				s.heard = map[uint16]bool{}
+			}
+			s.heard[p.PID] = true
+			if h, err := mpegts.ReadADTS(p.Data); err != nil || h.Channels == 0 {
+				s.scan.Undecodable[s.tracks[stream.AudioTrack-1]] = true
+			}
+		}
+	}
+}
+
+func (s *scanner) picture(p mpegts.PES) {
+	if len(s.stamps) > 0 && p.DTS <= s.lastDTS {
+		s.scan.Broken = "the time stamps go back"
+	}
+	s.lastDTS = p.DTS
+	if mpegts.ScanNALs(p.Data).Entry() {
+		s.entries = append(s.entries, p.PTS)
+		if pic, err := mpegts.ReadPicture(p.Data); err == nil && s.scan.Picture.Width == 0 {
+			s.scan.Picture = pic
+		}
+	}
+	s.stamps = append(s.stamps, p.PTS)
+}
+
+func (s *scanner) summarize() (Scan, []int64) {
+	scan, stamps, entries := s.scan, s.stamps, s.entries
 	slices.Sort(stamps)
 	slices.Sort(entries)
 	scan.Frames, scan.Entries = int64(len(stamps)), int64(len(entries))
-
 	edges := append(append([]int64{stamps[0]}, entries...), stamps[len(stamps)-1])
 	for i := 1; i < len(edges); i++ {
 		scan.MaxGapMicros = max(scan.MaxGapMicros, timeline.MulDiv(edges[i]-edges[i-1], 1_000_000, timeline.TickRate))
 	}
-
-	// The grid hangs on the first entry, where the Event will begin. The last
-	// second is left out: -t cuts in decoding order, so frames are missing
-	// there that the source has.
-	tl := timeline.Timeline{OriginTicks: edges[min(1, len(edges)-1)], Rate: rate}
-	quarter := max(timeline.TickRate*rate.Den/rate.Num/4, 120)
-	next := int64(0)
-	for _, s := range stamps {
-		if s < tl.OriginTicks || s > stamps[len(stamps)-1]-timeline.TickRate {
-			continue
-		}
-		f := tl.FrameOfTicks(s)
-		off := s - tl.FrameStartTicks(f)
-		if f != next || off > quarter || off < -quarter {
-			scan.OffGrid++
-		}
-		next = f + 1
+	if s.stopped {
+		// Packets come in decoding order, so that pictures are missing at the
+		// end which the source has.
+		stamps = stamps[:max(1, sortedBefore(stamps, stamps[len(stamps)-1]-timeline.TickRate))]
 	}
-	return scan
+	// The Event begins with the first entry.
+	if len(entries) > 0 {
+		stamps = stamps[sortedBefore(stamps, entries[0]):]
+	}
+	return scan, stamps
+}
+
+// sortedBefore counts the stamps before a time.
+func sortedBefore(stamps []int64, ticks int64) int {
+	n, _ := slices.BinarySearch(stamps, ticks)
+	return n
+}
+
+// readStamps reads the stamps of the first seconds of any codec, sorted.
+func readStamps(ctx context.Context, info Info) ([]int64, error) {
+	args, stdin, err := info.Input.Input(ctx, "-read_intervals", "%+"+strconv.Itoa(scanSeconds),
+		"-select_streams", strconv.Itoa(info.Video.Index), "-show_entries", "packet=pts_time,dts_time", "-of", "json")
+	if err != nil {
+		return nil, err
+	}
+	cmd := ffmpeg.Cmd{Tool: "ffprobe", Args: args}
+	if stdin != nil {
+		cmd.Stdin = stdin
+	}
+	out, err := ffmpeg.Output(ctx, cmd)
+	if err != nil {
+		return nil, err
+	}
+	var seen struct {
+		Packets []struct {
+			PTS string `json:"pts_time"`
+			DTS string `json:"dts_time"`
+		} `json:"packets"`
+	}
+	if err := json.NewDecoder(bytes.NewReader(out)).Decode(&seen); err != nil {
+		return nil, fmt.Errorf("read ffprobe's answer: %w", err)
+	}
+	var stamps []int64
+	for _, p := range seen.Packets {
+		at, err := strconv.ParseFloat(p.PTS, 64)
+		if err != nil {
+			if at, err = strconv.ParseFloat(p.DTS, 64); err != nil {
+				continue
+			}
+		}
+		stamps = append(stamps, int64(math.Round(at*timeline.TickRate)))
+	}
+	slices.Sort(stamps)
+	// The last half second may lack pictures that are decoded later.
+	if n := len(stamps); n > 2*fewPictures {
+		stamps = stamps[:max(fewPictures, sortedBefore(stamps, stamps[n-1]-timeline.TickRate/2))]
+	}
+	return stamps, nil
 }

@@ -1,0 +1,317 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ingest
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/mre-operator/mre-operator/internal/media/ffmpeg"
+	"github.com/mre-operator/mre-operator/internal/media/mpegts"
+	"github.com/mre-operator/mre-operator/internal/media/probe"
+	"github.com/mre-operator/mre-operator/internal/media/timeline"
+)
+
+const (
+	// SoundRate is the sample rate of all sound that is encoded here.
+	SoundRate = 48000
+	soundRate = SoundRate
+	// aacSamples of a frame.
+	aacSamples = 1024
+	// preroll is how many frames before the first that is wanted are encoded
+	// with it, so that it is encoded as in one go.
+	preroll = 2
+	// lostSamples off the end of what is placed is a hole or an overlap (8 ms):
+	// less is a container's jitter, unless it stays.
+	lostSamples = soundRate * 8 / 1000
+	// driftSamples is how far sound may be off on average (2 ms).
+	driftSamples = soundRate * 2 / 1000
+	// driftBlocks is over how many blocks that average is taken.
+	driftBlocks = 8
+)
+
+// track turns the decoded sound of one stream into AAC. The samples are placed
+// by their time stamps, with silence where there is none, and are never
+// stretched. AAC frames begin at multiples of 1024 samples from the timeline's
+// origin, whenever a process started.
+type track struct {
+	pid      uint16
+	plan     probe.Sound
+	channels int
+	fold     func(in, out []float32)
+	inputs   int
+
+	// written is the encoder's standard input, read its other end.
+	written, encoded *os.File
+
+	mu     sync.Mutex
+	begun  bool
+	origin int64
+	first  int64
+	next   int64
+	end    int64
+	off    float64
+	early  []mpegts.PES
+	// done is closed when all sound of the source has come.
+	done chan struct{}
+	// ready is closed when the origin is known.
+	ready chan struct{}
+}
+
+func newTrack(pid uint16, plan probe.Sound) (*track, error) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return nil, fmt.Errorf("open a pipe: %w", err)
+	}
+	t := &track{pid: pid, plan: plan, written: w, encoded: r, done: make(chan struct{}), ready: make(chan struct{})}
+	t.inputs, t.channels, t.fold = foldOf(plan.Audio)
+	return t, nil
+}
+
+// decodeArgs are FFmpeg's arguments for the decoded sound of the track.
+func (t *track) decodeArgs() []string {
+	a := t.plan.Audio
+	filter := "anull"
+	switch {
+	case len(a.Select) > 0:
+		parts := []string{"pan=" + layoutName(len(a.Select))}
+		for i, c := range a.Select {
+			parts = append(parts, fmt.Sprintf("c%d=c%d", i, c-1))
+		}
+		filter = strings.Join(parts, "|")
+	case t.inputs == canonical:
+		filter = "aformat=channel_layouts=7.1"
+	}
+	args := []string{"-map", "0:" + strconv.Itoa(a.Index), "-filter:a", filter, "-c:a", "pcm_f32le", "-ar", strconv.Itoa(soundRate)}
+	args = append(args, "-output_ts_offset", strconv.Itoa(probe.OffsetTicks/timeline.TickRate))
+	return append(args, probe.MuxArgs()...)
+}
+
+// begin says where the Event starts, and from which frame on sound is wanted.
+func (t *track) begin(origin, from int64) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.begun {
+		return nil
+	}
+	sample := timeline.MulDivFloor(from-origin, soundRate, timeline.TickRate)
+	t.begun, t.origin = true, origin
+	t.first = (timeline.MulDivFloor(sample, 1, aacSamples) - preroll) * aacSamples
+	t.next, t.end = t.first, t.first
+	close(t.ready)
+	for _, p := range t.early {
+		if err := t.place(p); err != nil {
+			return err
+		}
+	}
+	t.early = nil
+	return nil
+}
+
+// read takes the decoded sound from FFmpeg to its end.
+func (t *track) read(r io.ReadCloser) error {
+	defer close(t.done)
+	defer r.Close()
+	d := mpegts.NewDemuxer(r, &timeline.Unwrapper{})
+	for {
+		p, err := d.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("read the sound of track %d: %w", t.plan.Track, err)
+		}
+		if err := t.take(p); err != nil {
+			return err
+		}
+	}
+}
+
+func (t *track) take(p mpegts.PES) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.begun {
+		// Sound may come before the first picture.
+		t.early = append(t.early, p)
+		return nil
+	}
+	return t.place(p)
+}
+
+// place writes a block of samples where its time stamp says.
+func (t *track) place(p mpegts.PES) error {
+	block := t.mix(p.Data)
+	n := int64(len(block) / t.channels)
+	ref := t.origin + timeline.MulDiv(t.next, timeline.TickRate, soundRate)
+	at := timeline.MulDiv(timeline.Near(timeline.Wrap(p.PTS), ref)-t.origin, soundRate, timeline.TickRate)
+	off := at - t.next
+	t.off += (float64(off) - t.off) / driftBlocks
+	if off > lostSamples || off < -lostSamples || math.Abs(t.off) > driftSamples {
+		t.off = 0
+	} else {
+		at = t.next
+	}
+	if at > t.next {
+		if err := t.silence(at); err != nil {
+			return err
+		}
+	}
+	if cut := t.next - at; cut > 0 {
+		if cut >= n {
+			return nil
+		}
+		block = block[cut*int64(t.channels):]
+		n -= cut
+	}
+	if err := t.write(block); err != nil {
+		return err
+	}
+	t.next += n
+	t.end = t.next
+	return nil
+}
+
+// pictureAt fills a track that is silent with silence, so that the pictures
+// need not wait for it.
+func (t *track) pictureAt(ticks int64) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.begun {
+		return nil
+	}
+	if at := timeline.MulDiv(ticks-audioPatience-t.origin, soundRate, timeline.TickRate); at > t.next+soundRate {
+		return t.silence(at)
+	}
+	return nil
+}
+
+// finish ends the track with silence up to a time.
+func (t *track) finish(ticks int64) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	defer t.written.Close()
+	if !t.begun {
+		return nil
+	}
+	return t.silence(timeline.MulDiv(ticks-t.origin, soundRate, timeline.TickRate) + (preroll+1)*aacSamples)
+}
+
+// endTicks is where the track's sound ends; done has been closed.
+func (t *track) endTicks() int64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.origin + timeline.MulDiv(t.end, timeline.TickRate, soundRate)
+}
+
+func (t *track) silence(until int64) error {
+	quiet := make([]float32, aacSamples*t.channels)
+	for t.next < until {
+		n := min(until-t.next, aacSamples)
+		if err := t.write(quiet[:n*int64(t.channels)]); err != nil {
+			return err
+		}
+		t.next += n
+	}
+	return nil
+}
+
+func (t *track) write(samples []float32) error {
+	b := make([]byte, 4*len(samples))
+	for i, v := range samples {
+		binary.LittleEndian.PutUint32(b[4*i:], math.Float32bits(v))
+	}
+	if _, err := t.written.Write(b); err != nil {
+		return fmt.Errorf("encode the sound of track %d: %w", t.plan.Track, err)
+	}
+	return nil
+}
+
+// mix reads a block of samples and brings it to the track's channels.
+func (t *track) mix(data []byte) []float32 {
+	n := len(data) / (4 * t.inputs)
+	in, out := make([]float32, t.inputs), make([]float32, n*t.channels)
+	for i := range n {
+		for c := range in {
+			v := math.Float32frombits(binary.LittleEndian.Uint32(data[4*(i*t.inputs+c):]))
+			if v != v || v > 8 || v < -8 {
+				v = 0 // a damaged frame
+			}
+			in[c] = v
+		}
+		t.fold(in, out[i*t.channels:(i+1)*t.channels])
+	}
+	return out
+}
+
+// encode runs the encoder to its end, and sends its frames.
+func (t *track) encode(ctx context.Context, send func(context.Context, mpegts.PES) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	r, w, err := os.Pipe()
+	if err != nil {
+		return fmt.Errorf("open a pipe: %w", err)
+	}
+	defer r.Close()
+	args := []string{"-f", "f32le", "-ar", strconv.Itoa(soundRate), "-ac", strconv.Itoa(t.channels), "-i", "pipe:0"}
+	if t.channels == canonical {
+		// The only eight channels that AAC can name without a program config
+		// element; decoders take them for 7.1 in this order.
+		args = append(args, "-af", "channelmap=map=0|1|2|3|4|5|6|7:channel_layout=7.1(wide)")
+	}
+	args = append(args, "-c:a", "aac", "-b:a", strconv.Itoa(max(96, 80*t.channels))+"k", "-flags:a", "+bitexact",
+		"-f", "adts", "-flush_packets", "1", "pipe:1")
+	failed := make(chan error, 1)
+	go func() {
+		failed <- ffmpeg.Run(ctx, ffmpeg.Cmd{Tool: "ffmpeg", Args: args, Stdin: t.encoded, Stdout: w})
+	}()
+	readErr := t.frames(ctx, bufio.NewReader(r), send)
+	if readErr != nil {
+		cancel()
+	}
+	if err := <-failed; err != nil && readErr == nil {
+		return fmt.Errorf("encode the sound of track %d: %w", t.plan.Track, err)
+	}
+	return readErr
+}
+
+// frames reads AAC frames: the k-th holds, with the one before it, the samples
+// that begin (k-1)*1024 samples after the first that was written.
+func (t *track) frames(ctx context.Context, r io.Reader, send func(context.Context, mpegts.PES) error) error {
+	for k := int64(0); ; k++ {
+		head := make([]byte, 7)
+		if _, err := io.ReadFull(r, head); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return fmt.Errorf("read the encoded sound: %w", err)
+		}
+		size := int(head[3]&3)<<11 | int(head[4])<<3 | int(head[5]>>5)
+		if head[0] != 0xff || size < len(head) {
+			return errors.New("the encoder's sound is not AAC in ADTS form")
+		}
+		frame := append(head, make([]byte, size-len(head))...)
+		if _, err := io.ReadFull(r, frame[len(head):]); err != nil {
+			return fmt.Errorf("read the encoded sound: %w", err)
+		}
+		select {
+		case <-t.ready:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		pts := t.origin + timeline.MulDiv(t.first+(k-1)*aacSamples, timeline.TickRate, soundRate)
+		if err := send(ctx, mpegts.PES{PID: t.pid, StreamID: audioStreamID, PTS: pts, DTS: pts, Data: frame}); err != nil {
+			return err
+		}
+	}
+}
+
+// audioStreamID is that of MPEG audio. (ISO/IEC 13818-1, table 2-22)
+const audioStreamID = 0xc0

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package probe
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+
+	"github.com/Eyevinn/mp4ff/mp4"
+
+	"github.com/mre-operator/mre-operator/internal/media/timeline"
+)
+
+// FFmpeg copies the packets that an edit list hides, and does not tell them
+// apart. So the index itself says whether there are any.
+
+const (
+	// maxBoxes of the top level are looked at, maxIndex bytes of index read.
+	maxBoxes = 1000
+	maxIndex = 512 << 20
+)
+
+func isMP4(container string) bool { return strings.HasPrefix(container, "mov,") }
+
+// editList says what the edit list of a stream hides; empty when it hides
+// nothing, or when the index cannot be read on its own.
+func editList(ctx context.Context, source string, stream int) (hides string) {
+	// The library is not made for damaged files.
+	defer func() {
+		if recover() != nil {
+			hides = ""
+		}
+	}()
+	r, closer, err := readerAt(ctx, source)
+	if err != nil {
+		return ""
+	}
+	defer closer.Close()
+	moov, err := readMoov(r)
+	if err != nil || stream >= len(moov.Traks) || moov.Mvhd == nil || moov.Mvhd.Timescale == 0 {
+		return ""
+	}
+	return hidden(moov.Traks[stream], int64(moov.Mvhd.Timescale))
+}
+
+// hidden judges the edit list of a track. (ISO/IEC 14496-12, 8.6.6)
+func hidden(trak *mp4.TrakBox, movieScale int64) string {
+	if trak.Edts == nil || len(trak.Edts.Elst) == 0 || trak.Mdia == nil || trak.Mdia.Mdhd == nil || trak.Mdia.Minf == nil {
+		return ""
+	}
+	stbl, scale := trak.Mdia.Minf.Stbl, int64(trak.Mdia.Mdhd.Timescale)
+	if stbl == nil || stbl.Stts == nil || len(stbl.Stts.SampleCount) == 0 || scale == 0 {
+		return ""
+	}
+	var end int64
+	for i, n := range stbl.Stts.SampleCount {
+		end += int64(n) * int64(stbl.Stts.SampleTimeDelta[i])
+	}
+	frame, begin := int64(stbl.Stts.SampleTimeDelta[0]), int64(0)
+	if stbl.Ctts != nil && stbl.Ctts.NrSampleCount() > 0 {
+		begin = int64(stbl.Ctts.GetCompositionTimeOffset(1))
+		end += begin
+	}
+	edits := 0
+	for _, e := range trak.Edts.Elst[0].Entries {
+		if e.MediaTime < 0 {
+			continue
+		}
+		edits++
+		length := timeline.MulDiv(int64(e.SegmentDuration), scale, movieScale)
+		rounding := scale/movieScale + 1
+		switch {
+		case edits > 1:
+			return "the edit list joins several parts"
+		case e.MediaRateInteger != 1:
+			return "the edit list changes the speed"
+		case e.MediaTime > begin+frame/2:
+			return fmt.Sprintf("the edit list hides the first %.2f s", float64(e.MediaTime-begin)/float64(scale))
+		case length > 0 && e.MediaTime+length < end-frame/2-rounding:
+			return fmt.Sprintf("the edit list hides the last %.2f s", float64(end-e.MediaTime-length)/float64(scale))
+		}
+	}
+	return ""
+}
+
+// readMoov finds the index among the boxes of the top level.
+func readMoov(r io.ReaderAt) (*mp4.MoovBox, error) {
+	at := int64(0)
+	for range maxBoxes {
+		var head [16]byte
+		if n, err := r.ReadAt(head[:], at); n < 8 {
+			return nil, fmt.Errorf("read the box at %d: %w", at, err)
+		}
+		size := int64(binary.BigEndian.Uint32(head[:4]))
+		if size == 1 {
+			size = int64(binary.BigEndian.Uint64(head[8:]))
+		}
+		if size < 8 || size > 1<<62-at {
+			return nil, errors.New("the file has no index")
+		}
+		if string(head[4:8]) == "moov" {
+			return decodeMoov(r, at, size)
+		}
+		at += size
+	}
+	return nil, errors.New("the file has no index")
+}
+
+func decodeMoov(r io.ReaderAt, at, size int64) (*mp4.MoovBox, error) {
+	if size > maxIndex {
+		return nil, errors.New("the index is too large")
+	}
+	body := make([]byte, size)
+	if n, err := r.ReadAt(body, at); int64(n) < size {
+		return nil, fmt.Errorf("read the index: %w", err)
+	}
+	box, err := mp4.DecodeBox(uint64(at), bytes.NewReader(body))
+	if err != nil {
+		return nil, fmt.Errorf("read the index: %w", err)
+	}
+	moov, ok := box.(*mp4.MoovBox)
+	if !ok {
+		return nil, errors.New("the file has no index")
+	}
+	return moov, nil
+}
+
+// readerAt opens a file or a URL whose server answers range requests.
+func readerAt(ctx context.Context, source string) (io.ReaderAt, io.Closer, error) {
+	if strings.HasPrefix(source, "http://") || strings.HasPrefix(source, "https://") {
+		return ranges{ctx, source}, io.NopCloser(nil), nil
+	}
+	f, err := os.Open(strings.TrimPrefix(source, "file://"))
+	if err != nil {
+		return nil, nil, err
+	}
+	return f, f, nil
+}
+
+// ranges reads pieces of a URL.
+type ranges struct {
+	ctx context.Context
+	url string
+}
+
+// ReadAt implements io.ReaderAt.
+func (r ranges) ReadAt(p []byte, off int64) (int, error) {
+	req, err := http.NewRequestWithContext(r.ctx, http.MethodGet, r.url, nil)
+	if err != nil {
+		return 0, err
+	}
+	req.Header.Set("Range", fmt.Sprintf("bytes=%d-%d", off, off+int64(len(p))-1))
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusPartialContent {
+		return 0, fmt.Errorf("the server answers a range request with %s", res.Status)
+	}
+	return io.ReadFull(res.Body, p)
+}
