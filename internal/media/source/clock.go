@@ -1,0 +1,576 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package source
+
+import "slices"
+
+// kind says what a stream is to the clock.
+type kind int
+
+const (
+	// other streams (subtitles, cues, data) come when they come. They follow
+	// the clock and have no say in it.
+	other kind = iota
+	picture
+	sound
+)
+
+// unit is one packet or tag on its way from the source to FFmpeg.
+type unit struct {
+	data []byte
+	// track is the stream that the stamps belong to.
+	track *track
+	// es is where the packet goes to in a transport stream; nil in FLV.
+	es *elementary
+	// timed: pts and dts hold stamps. They are those of the source until the
+	// clock writes the unit, and those of the closed clock then.
+	timed    bool
+	hasDTS   bool
+	pts, dts int64
+	hasPCR   bool
+	pcr      int64
+
+	// shift is added to the stamps.
+	shift int64
+	// ahead: while the clock decides, the unit is beyond a jump.
+	ahead bool
+	// lost: the stamp was damaged, and is reckoned from the unit before.
+	lost bool
+	// restart: the first unit of its stream in a new part.
+	restart bool
+	// join: the first unit of a new part.
+	join bool
+}
+
+// track is what the clock knows of a stream. Times are the source's, unwrapped.
+type track struct {
+	kind kind
+	seen bool
+	// last is the decoding time of the last unit, shift what is added to it.
+	last, shift int64
+	// run adds up the small steps of the stream: how much media it has given,
+	// whatever its clock did. seenAt is the clock's progress at its last unit.
+	run, seenAt int64
+	// recent are the last presentation times, on the closed clock.
+	recent []int64
+	// out is the last decoding time that was written; recover counts the
+	// units after a join whose decoding times may have to be raised.
+	out     int64
+	written bool
+	recover int
+
+	// jumped, beyond and heldAt hold while the clock decides about a jump.
+	jumped bool
+	beyond beyond
+	heldAt int64
+}
+
+// beyond is what a track has shown on the other side of a jump.
+type beyond struct {
+	first, last, min int64
+	explicit         bool
+	stamps           []int64
+}
+
+func (t *track) media() bool { return t.kind != other }
+
+// recentStamps is how many stamps a period is reckoned from; reorderUnits is
+// how many pictures may be coded before one that is shown earlier.
+const (
+	recentStamps = 32
+	reorderUnits = 16
+)
+
+func (t *track) remember(pts int64) {
+	t.recent = append(t.recent, pts)
+	if len(t.recent) > recentStamps {
+		t.recent = slices.Delete(t.recent, 0, len(t.recent)-recentStamps)
+	}
+}
+
+// Join is a place where all streams of a transport stream or FLV jumped by
+// more than 10 s, ahead or back, and where the clock was closed.
+type Join struct {
+	// Ticks is where the new part starts: 90 kHz, on the closed clock, which
+	// goes on from the first stamps of the source and does not wrap.
+	Ticks int64
+	// Jump is what was taken out of the clock; negative where it jumped back.
+	Jump int64
+}
+
+// clock passes units on and closes joins.
+//
+// Nothing is held back until a stream jumps by more than 10 s. From there on
+// units are kept until it is known whether all streams jump, which makes it a
+// join, or another goes on, which makes it a hole: streams jump one after the
+// other in the bytes, and what belongs before the join may come after the
+// first that belongs behind it.
+type clock struct {
+	rate, wrap int64
+	write      func(*unit)
+	joined     func(Join)
+	tracks     []*track
+	progress   int64
+	hold       *hold
+	// leaving is the old part while the units around a join are written.
+	leaving *place
+	// out is the last decoding time written, pcr the last reference.
+	out, pcr int64
+	hasPCR   bool
+}
+
+// place is a time of the source and what is added to it there.
+type place struct{ at, shift int64 }
+
+// hold is the state while the clock decides.
+type hold struct {
+	units []unit
+	bytes int
+	// old is where the first stream jumped from, last the newest stamp beyond.
+	old  place
+	last int64
+}
+
+// Bounds of a decision, in seconds but for the last.
+const (
+	jumpSeconds = 10
+	// A stream that has sent nothing while others sent this much is not
+	// waited for.
+	quietSeconds = 2
+	// A stream that went on for so long after another jumped did not jump
+	// with it: multiplexers send picture and sound at most a few seconds apart.
+	patienceSeconds = 5
+	heldBytes       = 32 << 20
+	// jumpUnits tell a jump from a damaged stamp.
+	jumpUnits = 3
+)
+
+func newClock(rate, wrap int64, write func(*unit), joined func(Join)) *clock {
+	return &clock{rate: rate, wrap: wrap, write: write, joined: joined}
+}
+
+func (c *clock) track(k kind) *track {
+	t := &track{kind: k}
+	c.tracks = append(c.tracks, t)
+	return t
+}
+
+// diff is the shortest way from b to a.
+func (c *clock) diff(a, b int64) int64 {
+	d := (a - b) & (c.wrap - 1)
+	if d >= c.wrap/2 {
+		d -= c.wrap
+	}
+	return d
+}
+
+func (c *clock) apart(a, b, seconds int64) bool {
+	d := c.diff(a, b)
+	return max(d, -d) > seconds*c.rate
+}
+
+// quiet says that a stream has sent nothing for a while.
+func (c *clock) quiet(t *track) bool { return c.progress-t.seenAt > quietSeconds*c.rate }
+
+// add takes the next unit. Its data may be used again by the caller.
+func (c *clock) add(u unit) {
+	if u.timed && u.track.media() {
+		c.place(&u)
+	}
+	if c.hold == nil {
+		c.emit(&u)
+		return
+	}
+	u.data = slices.Clone(u.data)
+	c.hold.units = append(c.hold.units, u)
+	c.hold.bytes += len(u.data)
+	c.decide(false)
+}
+
+// end writes what is held.
+func (c *clock) end() { c.decide(true) }
+
+// place finds out which side of a jump a unit is on, and begins to hold units
+// at the first that jumps.
+func (c *clock) place(u *unit) {
+	if offset := c.diff(u.pts, u.dts); c.apart(offset, 0, jumpSeconds) {
+		u.pts = u.dts // damaged: no picture waits so long
+	}
+	if c.hold != nil {
+		c.placeHeld(u)
+		return
+	}
+	t := u.track
+	near := c.follows(t, u.dts)
+	switch {
+	case t.seen && !c.apart(u.dts, t.last, jumpSeconds):
+		c.advance(t, u)
+	case near != nil:
+		// It was away while another stream went on, and is back beside it.
+		if t.seen && t.shift != near.shift {
+			u.restart, t.recover = true, recentStamps
+		}
+		t.shift = near.shift
+		c.enter(t, u, near.last)
+	case !t.seen && !c.started():
+		c.enter(t, u, u.dts)
+	default:
+		c.hold = &hold{old: c.leftPlace(t)}
+		for _, o := range c.tracks {
+			o.jumped, o.beyond, o.heldAt = false, beyond{}, o.run
+		}
+		c.jump(t, u, c.hold.old.at)
+	}
+}
+
+func (c *clock) started() bool {
+	return slices.ContainsFunc(c.tracks, func(t *track) bool { return t.seen && t.media() })
+}
+
+// leftPlace is where a stream jumps from: its own last unit, or another
+// stream's if it had none.
+func (c *clock) leftPlace(t *track) place {
+	if !t.seen {
+		for _, o := range c.tracks {
+			if o.seen && o.media() {
+				t = o
+			}
+		}
+	}
+	return place{at: t.last, shift: t.shift}
+}
+
+// follows finds a stream that went on beside the given time while t did not.
+func (c *clock) follows(t *track, dts int64) *track {
+	for _, o := range c.tracks {
+		if o == t || !o.seen || !o.media() || c.quiet(o) || c.apart(dts, o.last, jumpSeconds) {
+			continue
+		}
+		if !t.seen || c.apart(t.last, o.last, quietSeconds) {
+			return o
+		}
+	}
+	return nil
+}
+
+// unwrap puts a unit's stamps on the number line of ref.
+func (c *clock) unwrap(u *unit, ref int64) {
+	offset := c.diff(u.pts, u.dts)
+	u.dts = ref + c.diff(u.dts, ref)
+	u.pts = u.dts + offset
+}
+
+// enter sets a stream to where the unit is.
+func (c *clock) enter(t *track, u *unit, ref int64) {
+	c.unwrap(u, ref)
+	t.seen, t.last, t.run = true, u.dts, c.progress
+	c.accept(t, u)
+}
+
+// advance is a small step, in the part where the stream is.
+func (c *clock) advance(t *track, u *unit) {
+	c.unwrap(u, t.last)
+	t.run += u.dts - t.last
+	t.last = u.dts
+	c.accept(t, u)
+}
+
+func (c *clock) accept(t *track, u *unit) {
+	u.shift = t.shift
+	t.remember(u.pts + t.shift)
+	c.touch(t)
+}
+
+func (c *clock) touch(t *track) {
+	c.progress = max(c.progress, t.run)
+	t.seenAt = c.progress
+}
+
+// jump takes a stream's first unit beyond a jump.
+func (c *clock) jump(t *track, u *unit, ref int64) {
+	c.unwrap(u, ref)
+	u.ahead = true
+	t.jumped = true
+	t.beyond = beyond{first: u.dts, last: u.dts, min: u.pts, explicit: u.hasDTS, stamps: []int64{u.pts}}
+	c.hold.last = u.dts
+	c.touch(t)
+}
+
+func (c *clock) placeHeld(u *unit) {
+	t := u.track
+	switch {
+	case t.jumped && !c.apart(u.dts, t.beyond.last, jumpSeconds):
+		b := &t.beyond
+		c.unwrap(u, b.last)
+		u.ahead = true
+		t.run += u.dts - b.last
+		b.last, b.min, b.explicit = u.dts, min(b.min, u.pts), b.explicit || u.hasDTS
+		b.stamps = append(b.stamps, u.pts)
+		c.hold.last = u.dts
+		c.touch(t)
+	case t.jumped && t.seen && !c.apart(u.dts, t.last, jumpSeconds):
+		// It is back: what was in between was damage.
+		c.release(t)
+		c.place(u)
+	case t.jumped:
+		// A third place. Few units in the second are damage, more are a part.
+		if len(t.beyond.stamps) < jumpUnits {
+			c.release(t)
+		} else {
+			c.decide(true)
+		}
+		c.place(u)
+	case t.seen && !c.apart(u.dts, t.last, jumpSeconds):
+		c.advance(t, u)
+	case !c.apart(u.dts, c.hold.last, jumpSeconds):
+		c.jump(t, u, c.hold.last)
+	default:
+		c.unwrap(u, c.hold.old.at)
+		u.lost, u.shift = true, t.shift
+	}
+}
+
+// decide ends the hold when it is known what the jump is, or when no more can
+// be waited for.
+func (c *clock) decide(now bool) {
+	h := c.hold
+	if h == nil {
+		return
+	}
+	waiting, goesOn, tail := false, false, false
+	for _, t := range c.tracks {
+		if !t.media() || !t.seen || t.jumped || c.quiet(t) {
+			continue
+		}
+		waiting = true
+		tail = tail || t.run > t.heldAt
+		goesOn = goesOn || t.run-t.heldAt > patienceSeconds*c.rate
+	}
+	now = now || h.bytes > heldBytes
+	switch {
+	case goesOn || now && tail:
+		c.release(nil)
+	case now || !waiting && c.settled():
+		c.close()
+	}
+}
+
+// settled says whether enough of the new part is known: more than a damaged
+// stamp, and which picture is shown first.
+func (c *clock) settled() bool {
+	enough := false
+	for _, t := range c.tracks {
+		if !t.jumped {
+			continue
+		}
+		b := &t.beyond
+		enough = enough || len(b.stamps) >= jumpUnits
+		if t.kind != picture {
+			continue
+		}
+		// No picture is shown before it is decoded. Without decoding times
+		// only the number of pictures tells.
+		if b.explicit && b.last < b.min ||
+			!b.explicit && len(b.stamps) < reorderUnits && b.last-b.first < c.rate {
+			return false
+		}
+	}
+	return enough
+}
+
+// release lets the held units go where nothing is to be closed. The stamps of
+// damaged, if there is such a stream, were wrong beyond the jump.
+func (c *clock) release(damaged *track) {
+	h := c.hold
+	for _, t := range c.tracks {
+		if !t.jumped || t == damaged {
+			continue
+		}
+		// Where it went on beside another stream it goes on with that.
+		for _, o := range c.tracks {
+			if o != t && o.seen && o.media() && !o.jumped && !c.apart(t.beyond.last, o.last, jumpSeconds) {
+				t.shift = o.shift
+			}
+		}
+		t.seen, t.last = true, t.beyond.last
+		for _, pts := range t.beyond.stamps {
+			t.remember(pts + t.shift)
+		}
+	}
+	for i := range h.units {
+		u := &h.units[i]
+		if !u.ahead {
+			continue
+		}
+		u.shift = u.track.shift
+		u.lost = u.track == damaged
+	}
+	c.flush()
+}
+
+// close makes the held jump a join: the new part follows the old one.
+func (c *clock) close() {
+	h := c.hold
+	shift, from, ok := c.closing()
+	if !ok { // nothing came before: there is nothing to follow
+		c.release(nil)
+		return
+	}
+	start := from
+	for _, t := range c.tracks {
+		if !t.jumped {
+			continue
+		}
+		t.seen, t.last, t.shift, t.recover = true, t.beyond.last, shift, recentStamps
+		t.recent = nil
+		for _, pts := range t.beyond.stamps {
+			t.remember(pts + shift)
+		}
+	}
+	c.leaving = &h.old
+	first := true // of the part
+	restarted := map[*track]bool{}
+	for i := range h.units {
+		u := &h.units[i]
+		if !u.ahead {
+			continue
+		}
+		u.shift, u.join = shift, first
+		u.restart = u.restart || !restarted[u.track]
+		first, restarted[u.track] = false, true
+	}
+	ticks := func(v int64) int64 { return v * (tickRate / c.rate) }
+	if c.joined != nil {
+		c.joined(Join{Ticks: ticks(start + shift), Jump: ticks(h.old.shift - shift)})
+	}
+	c.flush()
+	c.leaving = nil
+}
+
+// closing reckons what is added to the new part, and its first time.
+func (c *clock) closing() (shift, from int64, ok bool) {
+	// The first picture follows the last one by a period. Without pictures,
+	// no sound overlaps.
+	var lead *track
+	for _, t := range c.tracks {
+		if t.jumped && len(t.recent) > 0 && (lead == nil || t.kind == picture && lead.kind != picture) {
+			lead = t
+		}
+	}
+	if lead == nil {
+		return 0, 0, false
+	}
+	from = lead.beyond.min
+	shift = c.endOf(lead) - from
+	for _, t := range c.tracks {
+		if !t.jumped || len(t.recent) == 0 || t == lead {
+			continue
+		}
+		// Parts rarely end with picture and sound at once: the overlap of some
+		// sound is better than a hole in the picture.
+		over := c.diff(c.endOf(t), t.beyond.min+shift)
+		if lead.kind != picture && over > 0 || over > c.rate/2 {
+			shift += over
+		}
+	}
+	return shift, from, true
+}
+
+// endOf is the end of a stream's last unit in presentation order.
+func (c *clock) endOf(t *track) int64 { return slices.Max(t.recent) + c.period(t) }
+
+// period is the usual step between stamps: the median, so that neither holes
+// nor the order of coding count.
+func (c *clock) period(t *track) int64 {
+	s := slices.Sorted(slices.Values(t.recent))
+	var steps []int64
+	for i := 1; i < len(s); i++ {
+		if s[i] > s[i-1] {
+			steps = append(steps, s[i]-s[i-1])
+		}
+	}
+	if len(steps) == 0 {
+		return c.rate / 25
+	}
+	slices.Sort(steps)
+	return steps[len(steps)/2]
+}
+
+func (c *clock) flush() {
+	h := c.hold
+	c.hold = nil
+	for _, t := range c.tracks {
+		t.jumped = false
+	}
+	for i := range h.units {
+		c.emit(&h.units[i])
+	}
+}
+
+// emit puts a unit on the closed clock and writes it.
+func (c *clock) emit(u *unit) {
+	if u.hasPCR {
+		u.pcr = c.reference(u.pcr)
+	}
+	if u.timed {
+		c.stamp(u)
+	}
+	c.write(u)
+}
+
+func (c *clock) stamp(u *unit) {
+	t := u.track
+	if !t.media() {
+		p, _ := c.nearest(u.dts)
+		u.dts, u.pts = u.dts+p.shift, u.pts+p.shift
+		return
+	}
+	offset := u.pts - u.dts
+	u.dts += u.shift
+	if u.lost && t.written {
+		u.dts = t.out + c.period(t)
+	}
+	u.pts = u.dts + offset
+	// A new part may decode further ahead of its pictures than the old one
+	// did. Pictures keep their places; decoding times only have to grow.
+	if t.recover > 0 {
+		t.recover--
+		if u.hasDTS && t.written && u.dts <= t.out {
+			u.dts = min(t.out+1, u.pts)
+		}
+	}
+	t.out, t.written = u.dts, true
+	c.out = u.dts
+}
+
+// reference puts a clock reference on the closed clock. One that belongs to no
+// stream's time is damaged, or comes before the first unit of a new part: the
+// one before is said again.
+func (c *clock) reference(pcr int64) int64 {
+	p, ok := c.nearest(pcr)
+	if ok && c.apart(pcr, p.at, jumpSeconds) && c.hasPCR {
+		return c.pcr
+	}
+	c.pcr, c.hasPCR = pcr+p.shift, true
+	return c.pcr
+}
+
+// nearest finds the part that a time belongs to.
+func (c *clock) nearest(at int64) (place, bool) {
+	var best place
+	found := false
+	look := func(p place) {
+		if d := c.diff(at, p.at); !found || max(d, -d) < max(c.diff(at, best.at), -c.diff(at, best.at)) {
+			best, found = p, true
+		}
+	}
+	for _, t := range c.tracks {
+		if t.seen && t.media() {
+			look(place{at: t.last, shift: t.shift})
+		}
+	}
+	if c.leaving != nil {
+		look(*c.leaving)
+	}
+	return best, found
+}
