@@ -29,6 +29,9 @@ type unit struct {
 	pts, dts int64
 	hasPCR   bool
 	pcr      int64
+	// before is how long the stream's unit before this one lasts; 0 if that is
+	// not known.
+	before int64
 
 	// shift is added to the stamps.
 	shift int64
@@ -58,6 +61,8 @@ type track struct {
 	out     int64
 	written bool
 	recover int
+	// until, behind a join, is where the sound of the old part ends.
+	until *int64
 
 	// jumped, beyond and heldAt hold while the clock decides about a jump.
 	jumped bool
@@ -70,6 +75,8 @@ type beyond struct {
 	first, last, min int64
 	explicit         bool
 	stamps           []int64
+	// before is how long the last unit before the jump lasts.
+	before int64
 }
 
 func (t *track) media() bool { return t.kind != other }
@@ -291,7 +298,7 @@ func (c *clock) jump(t *track, u *unit, ref int64) {
 	c.unwrap(u, ref)
 	u.ahead = true
 	t.jumped = true
-	t.beyond = beyond{first: u.dts, last: u.dts, min: u.pts, explicit: u.hasDTS, stamps: []int64{u.pts}}
+	t.beyond = beyond{first: u.dts, last: u.dts, min: u.pts, explicit: u.hasDTS, stamps: []int64{u.pts}, before: u.before}
 	c.hold.last = u.dts
 	c.touch(t)
 }
@@ -421,6 +428,10 @@ func (c *clock) close() {
 		if !t.jumped {
 			continue
 		}
+		if t.kind == sound && len(t.recent) > 0 {
+			end := c.endOf(t)
+			t.until = &end
+		}
 		t.seen, t.last, t.shift, t.recover = true, t.beyond.last, shift, recentStamps
 		t.recent = nil
 		for _, pts := range t.beyond.stamps {
@@ -476,8 +487,13 @@ func (c *clock) closing() (shift, from int64, ok bool) {
 	return shift, from, true
 }
 
-// endOf is the end of a stream's last unit in presentation order.
-func (c *clock) endOf(t *track) int64 { return slices.Max(t.recent) + c.period(t) }
+// endOf is the end of a stream's last unit before a jump, in presentation order.
+func (c *clock) endOf(t *track) int64 {
+	if t.kind == sound && t.beyond.before > 0 {
+		return t.recent[len(t.recent)-1] + t.beyond.before
+	}
+	return slices.Max(t.recent) + c.period(t)
+}
 
 // period is the usual step between stamps: the median, so that neither holes
 // nor the order of coding count.

@@ -186,6 +186,13 @@ func (r *flvRetimer) write(u *unit) {
 			at = u.dts + p.shift
 		}
 	}
+	if t := u.track; u.timed && t.until != nil {
+		// Sound at the same time as the end of the old part's is left out.
+		if 2*r.clock.diff(*t.until, u.pts) > r.clock.period(t) {
+			return
+		}
+		t.until = nil
+	}
 	start := r.out.Len()
 	r.out.Write(u.data)
 	b := r.out.Bytes()[start:]

@@ -57,7 +57,9 @@ type Source struct {
 const (
 	// sniffBytes is looked at to know the container.
 	sniffBytes = 64 << 10
-	// tableBytes is what the tables of a transport stream must lie in.
+	// nameBytes is how far names of programmes are looked for, tableBytes is
+	// what the tables of a transport stream must lie in.
+	nameBytes  = sniffBytes / 2
 	tableBytes = 4 << 20
 )
 
@@ -180,7 +182,7 @@ func containerOf(head []byte) Container {
 func readTables(r io.Reader) (*tables, error) {
 	t := newTables()
 	p := newPackets(r)
-	for read := 0; read < tableBytes && (read < sniffBytes || !t.complete()); {
+	for read := 0; read < tableBytes && (read < nameBytes || !t.complete()); {
 		b, err := p.next()
 		if errors.Is(err, io.EOF) {
 			break

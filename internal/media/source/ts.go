@@ -26,6 +26,14 @@ type elementary struct {
 	restart, fresh bool
 	// own packets are made here.
 	own bool
+	// header reads the frames of sound, if that can be read; pes is the PES
+	// packet that is being read.
+	header audioHeader
+	pes    []byte
+	// trimmed are packets that wait for the end of their PES packet, and
+	// trimPTS its stamp.
+	trimmed []byte
+	trimPTS int64
 }
 
 // retimer makes of a transport stream, as it comes, one with a single
@@ -95,6 +103,9 @@ func (r *retimer) fill() {
 		b, err := r.in.next()
 		if err != nil {
 			r.clock.end()
+			for _, es := range r.streams {
+				r.finishTrim(es)
+			}
 			r.err = err
 			return
 		}
@@ -175,8 +186,11 @@ func (r *retimer) takeMap(number int, m pmt) {
 		}
 		at := slices.IndexFunc(r.streams, func(es *elementary) bool { return es.class == e.class && !taken[es] })
 		if at < 0 {
-			r.streams = append(r.streams, &elementary{
-				pid: r.freePID(e.pid), class: e.class, last: -1, track: r.clock.track(e.kind)})
+			es := &elementary{pid: r.freePID(e.pid), class: e.class, last: -1, track: r.clock.track(e.kind)}
+			if e.kind == sound {
+				es.header = headerOf(e.class)
+			}
+			r.streams = append(r.streams, es)
 			at = len(r.streams) - 1
 		}
 		assign(e, r.streams[at])
@@ -247,17 +261,7 @@ func (r *retimer) writeTables() {
 func (r *retimer) writeSection(es *elementary, s []byte) {
 	s = append([]byte{0}, s...) // the pointer to the section's start
 	for first := true; len(s) > 0; first = false {
-		b := make([]byte, packetSize)
-		n := copy(b[4:], s)
-		s = s[n:]
-		for i := 4 + n; i < packetSize; i++ {
-			b[i] = 0xff
-		}
-		b[0], b[1], b[2], b[3] = syncByte, byte(es.pid>>8), byte(es.pid), 0x10
-		if first {
-			b[1] |= 0x40
-		}
-		r.clock.add(unit{data: b, es: es})
+		r.clock.add(unit{data: packetOf(es.pid, &s, first), es: es})
 	}
 }
 
@@ -270,6 +274,7 @@ func (r *retimer) takeUnknown(pid uint16, b, payload []byte, start bool) {
 	if es == nil {
 		es = &elementary{pid: pid, last: -1}
 		r.routes[pid] = es
+		r.streams = append(r.streams, es)
 	}
 	if es.track == nil && start && len(payload) > 4 && payload[0] == 0 && payload[1] == 0 && payload[2] == 1 {
 		switch id := payload[3]; {
@@ -290,17 +295,36 @@ func (r *retimer) pass(es *elementary, b, payload []byte, start bool) {
 	if start && es.track != nil {
 		u.timed, u.hasDTS, u.pts, u.dts = stampsOf(payload)
 	}
+	if es.header != nil {
+		if start {
+			u.before = soundLength(es.header, es.pes)
+			es.pes = es.pes[:0]
+		}
+		if len(es.pes) < maxTrim {
+			es.pes = append(es.pes, payload...)
+		}
+	}
 	if payload != nil && es.fresh {
 		u.restart, es.fresh = true, false
 	}
 	r.clock.add(u)
 }
 
+// soundLength is how long the frames of a PES packet last, 0 if that is not known.
+func soundLength(header audioHeader, pes []byte) int64 {
+	if len(pes) < 9 || len(pes) < 9+int(pes[8]) {
+		return 0
+	}
+	f, ok := walk(header, pes[9+int(pes[8]):])
+	if !ok {
+		return 0
+	}
+	return f.ticks(len(f.at))
+}
+
 // write puts a unit's stamps, PID and counter into its packet.
 func (r *retimer) write(u *unit) {
-	at := len(r.out)
-	r.out = append(r.out, u.data...)
-	b, es := r.out[at:], u.es
+	b, es := u.data, u.es
 	binary.BigEndian.PutUint16(b[1:], binary.BigEndian.Uint16(b[1:])&0xe000|es.pid)
 	if u.join {
 		for _, o := range r.routes {
@@ -308,7 +332,6 @@ func (r *retimer) write(u *unit) {
 		}
 	}
 	es.restart = es.restart || u.restart || es.own
-	r.count(es, b)
 	if u.hasPCR {
 		i := pcrAt(b)
 		v := u.pcr & (wrapPTS - 1)
@@ -322,6 +345,15 @@ func (r *retimer) write(u *unit) {
 			putStamp(p[14:], u.dts)
 		}
 	}
+	if !r.trim(u, b) {
+		r.put(es, b)
+	}
+}
+
+// put writes a packet out.
+func (r *retimer) put(es *elementary, b []byte) {
+	r.count(es, b)
+	r.out = append(r.out, b...)
 }
 
 // count makes the continuity counter go on where parts meet. What the source
