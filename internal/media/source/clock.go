@@ -51,9 +51,13 @@ type track struct {
 	seen bool
 	// last is the decoding time of the last unit, shift what is added to it.
 	last, shift int64
+	// past are the last decoding times of the part, the newest last.
+	past []int64
 	// run adds up the small steps of the stream: how much media it has given,
 	// whatever its clock did. seenAt is the clock's progress at its last unit.
 	run, seenAt int64
+	// offset is how long the last picture waited from its decoding.
+	offset int64
 	// recent are the last presentation times, on the closed clock.
 	recent []int64
 	// out is the last decoding time that was written; recover counts the
@@ -81,10 +85,12 @@ type beyond struct {
 
 func (t *track) media() bool { return t.kind != other }
 
-// recentStamps is how many stamps a period is reckoned from; reorderUnits is
-// how many pictures may be coded before one that is shown earlier.
+// recentStamps is how many stamps a period is reckoned from, pastStamps in how
+// many damage is looked for; reorderUnits is how many pictures may be coded
+// before one that is shown earlier.
 const (
 	recentStamps = 32
+	pastStamps   = 8
 	reorderUnits = 16
 )
 
@@ -95,8 +101,8 @@ func (t *track) remember(pts int64) {
 	}
 }
 
-// Join is a place where all streams of a transport stream or FLV jumped by
-// more than 10 s, ahead or back, and where the clock was closed.
+// Join is a place where all streams of a transport stream or FLV jumped ahead
+// by more than 10 s, or back, and where the clock was closed.
 type Join struct {
 	// Ticks is where the new part starts: 90 kHz, on the closed clock, which
 	// goes on from the first stamps of the source and does not wrap.
@@ -107,11 +113,12 @@ type Join struct {
 
 // clock passes units on and closes joins.
 //
-// Nothing is held back until a stream jumps by more than 10 s. From there on
-// units are kept until it is known whether all streams jump, which makes it a
-// join, or another goes on, which makes it a hole: streams jump one after the
-// other in the bytes, and what belongs before the join may come after the
-// first that belongs behind it.
+// Nothing is held back until a stream jumps: ahead by more than 10 s, since
+// less may be a hole, or back by more than 1 s, where media would lie upon
+// media. From there on units are kept until it is known whether all streams
+// jump, which makes it a join, or another goes on, and nothing moves: streams
+// jump one after the other in the bytes, and what belongs before the join may
+// come after the first that belongs behind it.
 type clock struct {
 	rate, wrap int64
 	write      func(*unit)
@@ -141,6 +148,9 @@ type hold struct {
 // Bounds of a decision, in seconds but for the last.
 const (
 	jumpSeconds = 10
+	backSeconds = 1
+	// waitSeconds is how long a picture may wait from its decoding.
+	waitSeconds = 5
 	// A stream that has sent nothing while others sent this much is not
 	// waited for.
 	quietSeconds = 2
@@ -176,6 +186,19 @@ func (c *clock) apart(a, b, seconds int64) bool {
 	return max(d, -d) > seconds*c.rate
 }
 
+// continues says whether a time goes on from another: a small step back is
+// that of pictures whose decoding times are not told.
+func (c *clock) continues(from, to int64) bool {
+	d := c.diff(to, from)
+	return d >= -backSeconds*c.rate && d <= jumpSeconds*c.rate
+}
+
+// nearer says whether a time is nearer to a than to b.
+func (c *clock) nearer(at, a, b int64) bool {
+	x, y := c.diff(at, a), c.diff(at, b)
+	return max(x, -x) < max(y, -y)
+}
+
 // quiet says that a stream has sent nothing for a while.
 func (c *clock) quiet(t *track) bool { return c.progress-t.seenAt > quietSeconds*c.rate }
 
@@ -200,9 +223,7 @@ func (c *clock) end() { c.decide(true) }
 // place finds out which side of a jump a unit is on, and begins to hold units
 // at the first that jumps.
 func (c *clock) place(u *unit) {
-	if offset := c.diff(u.pts, u.dts); c.apart(offset, 0, jumpSeconds) {
-		u.pts = u.dts // damaged: no picture waits so long
-	}
+	c.mend(u)
 	if c.hold != nil {
 		c.placeHeld(u)
 		return
@@ -210,7 +231,8 @@ func (c *clock) place(u *unit) {
 	t := u.track
 	near := c.follows(t, u.dts)
 	switch {
-	case t.seen && !c.apart(u.dts, t.last, jumpSeconds):
+	case t.seen && c.continues(t.last, u.dts) &&
+		(near == nil || near.shift == t.shift || !c.nearer(u.dts, near.last, t.last)):
 		c.advance(t, u)
 	case near != nil:
 		// It was away while another stream went on, and is back beside it.
@@ -219,6 +241,8 @@ func (c *clock) place(u *unit) {
 		}
 		t.shift = near.shift
 		c.enter(t, u, near.last)
+	case c.returns(t, u.dts):
+		c.advance(t, u)
 	case !t.seen && !c.started():
 		c.enter(t, u, u.dts)
 	default:
@@ -230,8 +254,42 @@ func (c *clock) place(u *unit) {
 	}
 }
 
+// mend sets a stamp right that does not go with the other one of its unit: no
+// picture waits for seconds, or is shown before it is decoded. The one that
+// goes on from the unit before is taken for the good one.
+func (c *clock) mend(u *unit) {
+	t := u.track
+	offset := c.diff(u.pts, u.dts)
+	if !u.hasDTS || offset >= -backSeconds*c.rate && offset <= waitSeconds*c.rate {
+		t.offset = offset
+		return
+	}
+	last := t.last
+	if t.jumped {
+		last = t.beyond.last
+	}
+	if t.seen && c.nearer(last, u.pts, u.dts) {
+		u.dts = u.pts - t.offset
+	} else {
+		u.pts = u.dts + t.offset
+	}
+}
+
 func (c *clock) started() bool {
 	return slices.ContainsFunc(c.tracks, func(t *track) bool { return t.seen && t.media() })
+}
+
+// returns says that a time goes on from where a stream was before damaged
+// stamps led it ahead, though not far enough to be held, and goes back there.
+func (c *clock) returns(t *track, dts int64) bool {
+	for i := len(t.past) - 1; i > 0; i-- {
+		back, step := c.diff(dts, t.past[i-1]), c.diff(t.past[i], t.past[i-1])
+		if step > backSeconds*c.rate && back > 0 && back <= backSeconds*c.rate {
+			t.last, t.past = t.past[i-1], t.past[:i]
+			return true
+		}
+	}
+	return false
 }
 
 // leftPlace is where a stream jumps from: its own last unit, or another
@@ -247,13 +305,14 @@ func (c *clock) leftPlace(t *track) place {
 	return place{at: t.last, shift: t.shift}
 }
 
-// follows finds a stream that went on beside the given time while t did not.
+// follows finds a stream that went on beside the given time while t did not,
+// or that is in another part.
 func (c *clock) follows(t *track, dts int64) *track {
 	for _, o := range c.tracks {
 		if o == t || !o.seen || !o.media() || c.quiet(o) || c.apart(dts, o.last, jumpSeconds) {
 			continue
 		}
-		if !t.seen || c.apart(t.last, o.last, quietSeconds) {
+		if !t.seen || t.shift != o.shift || c.apart(t.last, o.last, quietSeconds) {
 			return o
 		}
 	}
@@ -270,7 +329,7 @@ func (c *clock) unwrap(u *unit, ref int64) {
 // enter sets a stream to where the unit is.
 func (c *clock) enter(t *track, u *unit, ref int64) {
 	c.unwrap(u, ref)
-	t.seen, t.last, t.run = true, u.dts, c.progress
+	t.seen, t.last, t.past, t.run = true, u.dts, nil, c.progress
 	c.accept(t, u)
 }
 
@@ -285,6 +344,10 @@ func (c *clock) advance(t *track, u *unit) {
 func (c *clock) accept(t *track, u *unit) {
 	u.shift = t.shift
 	t.remember(u.pts + t.shift)
+	t.past = append(t.past, u.dts)
+	if len(t.past) > pastStamps {
+		t.past = slices.Delete(t.past, 0, 1)
+	}
 	c.touch(t)
 }
 
@@ -305,8 +368,9 @@ func (c *clock) jump(t *track, u *unit, ref int64) {
 
 func (c *clock) placeHeld(u *unit) {
 	t := u.track
+	back := t.seen && c.continues(t.last, u.dts)
 	switch {
-	case t.jumped && !c.apart(u.dts, t.beyond.last, jumpSeconds):
+	case t.jumped && c.continues(t.beyond.last, u.dts) && !(back && c.nearer(u.dts, t.last, t.beyond.last)):
 		b := &t.beyond
 		c.unwrap(u, b.last)
 		u.ahead = true
@@ -315,7 +379,7 @@ func (c *clock) placeHeld(u *unit) {
 		b.stamps = append(b.stamps, u.pts)
 		c.hold.last = u.dts
 		c.touch(t)
-	case t.jumped && t.seen && !c.apart(u.dts, t.last, jumpSeconds):
+	case t.jumped && back:
 		// It is back: what was in between was damage.
 		c.release(t)
 		c.place(u)
@@ -327,7 +391,7 @@ func (c *clock) placeHeld(u *unit) {
 			c.decide(true)
 		}
 		c.place(u)
-	case t.seen && !c.apart(u.dts, t.last, jumpSeconds):
+	case back:
 		c.advance(t, u)
 	case !c.apart(u.dts, c.hold.last, jumpSeconds):
 		c.jump(t, u, c.hold.last)
@@ -399,7 +463,7 @@ func (c *clock) release(damaged *track) {
 				t.shift = o.shift
 			}
 		}
-		t.seen, t.last = true, t.beyond.last
+		t.seen, t.last, t.past = true, t.beyond.last, nil
 		for _, pts := range t.beyond.stamps {
 			t.remember(pts + t.shift)
 		}
@@ -432,7 +496,8 @@ func (c *clock) close() {
 			end := c.endOf(t)
 			t.until = &end
 		}
-		t.seen, t.last, t.shift, t.recover = true, t.beyond.last, shift, recentStamps
+		t.seen, t.last, t.past = true, t.beyond.last, nil
+		t.shift, t.recover = shift, recentStamps
 		t.recent = nil
 		for _, pts := range t.beyond.stamps {
 			t.remember(pts + shift)
