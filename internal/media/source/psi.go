@@ -128,6 +128,9 @@ func parsePMT(s []byte) (pmt, bool) {
 		}
 		e := mapped{typ: body[i], pid: binary.BigEndian.Uint16(body[i+1:]) & 0x1fff, at: i}
 		e.kind, e.class = classify(e.typ, body[i+5:i+5+n])
+		if e.typ == 0x86 && bytes.Contains(body[12:], []byte("CUEI")) {
+			e.kind = other // SCTE-35, not DTS
+		}
 		m.streams = append(m.streams, e)
 		i += 5 + n
 	}
@@ -141,9 +144,6 @@ func classify(typ byte, descriptors []byte) (kind, string) {
 	case 0x01, 0x02, 0x10, 0x1b, 0x20, 0x21, 0x24, 0x33, 0x42, 0xd1, 0xd2, 0xea:
 		return picture, class
 	case 0x03, 0x04, 0x0f, 0x11, 0x1c, 0x80, 0x81, 0x82, 0x83, 0x84, 0x85, 0x86, 0x87, 0x8a:
-		if typ == 0x86 && bytes.Contains(descriptors, []byte("CUEI")) {
-			return other, class // SCTE-35
-		}
 		return sound, class
 	}
 	k := other
