@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
@@ -58,7 +59,8 @@ func mutate(r *rand.Rand, data []byte) []byte {
 }
 
 func TestMutations(t *testing.T) {
-	ts := append(bytes.Clone(film{codec: "mpeg2b", seconds: 4, start: 500}.bytes(t)), film{codec: "h264b", seconds: 4, start: 10}.bytes(t)...)
+	ts := slices.Concat(film{codec: "mpeg2b", seconds: 4, start: 500}.bytes(t),
+		film{codec: "h264b", seconds: 4, start: 10}.bytes(t))
 	flv := film{codec: "h264", seconds: 4, start: 5, format: "flv", options: "-ar 44100"}.bytes(t)
 	for seed := range uint64(60) {
 		r := rand.New(rand.NewPCG(seed, 0))

@@ -4,6 +4,7 @@ package source
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -29,7 +30,8 @@ type limits struct {
 
 var usualLimits = limits{
 	silence: 30 * time.Second,
-	pauses:  []time.Duration{250 * time.Millisecond, 500 * time.Millisecond, time.Second, 2 * time.Second, 4 * time.Second},
+	pauses: []time.Duration{
+		250 * time.Millisecond, 500 * time.Millisecond, time.Second, 2 * time.Second, 4 * time.Second},
 }
 
 const (
@@ -172,7 +174,8 @@ func (r *httpReader) again(cause error) error {
 		return err
 	}
 	if r.tries >= len(r.limits.pauses) {
-		return fmt.Errorf("read %s: %w: %s (tried %d times)", ffmpeg.Redact(r.url), ffmpeg.ErrUnreachable, clean(cause), r.tries+1)
+		return fmt.Errorf("read %s: %w: %s (tried %d times)",
+			ffmpeg.Redact(r.url), ffmpeg.ErrUnreachable, clean(cause), r.tries+1)
 	}
 	timer := time.NewTimer(r.limits.pauses[r.tries])
 	defer timer.Stop()
@@ -187,12 +190,10 @@ func (r *httpReader) again(cause error) error {
 
 // clean is an error's text without the URL that package http puts before it.
 func clean(err error) string {
-	var u *url.Error
-	if errors.As(err, &u) {
+	if u, ok := errors.AsType[*url.Error](err); ok {
 		err = u.Err
 	}
-	var timeout net.Error
-	if errors.As(err, &timeout) && timeout.Timeout() {
+	if e, ok := errors.AsType[net.Error](err); ok && e.Timeout() {
 		return "nothing came for too long: " + ffmpeg.Redact(err.Error())
 	}
 	return ffmpeg.Redact(err.Error())
@@ -227,6 +228,9 @@ func (r *httpReader) ask() (final bool, err error) {
 	if err != nil {
 		if r.ctx.Err() != nil {
 			return true, r.ctx.Err()
+		}
+		if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+			return true, fmt.Errorf("read %s: %w: %s", ffmpeg.Redact(r.url), ffmpeg.ErrUnreachable, clean(err))
 		}
 		return false, err
 	}

@@ -21,7 +21,10 @@ import (
 )
 
 // quick are limits for tests.
-var quick = limits{silence: 10 * time.Second, pauses: []time.Duration{time.Millisecond, time.Millisecond, time.Millisecond}}
+var quick = limits{
+	silence: 10 * time.Second,
+	pauses:  []time.Duration{time.Millisecond, time.Millisecond, time.Millisecond},
+}
 
 // server gives a file and breaks each answer after some bytes.
 type server struct {
@@ -187,6 +190,38 @@ func TestHTTPErrors(t *testing.T) {
 	}
 }
 
+// TestHTTPFeedsFFmpeg: FFmpeg notices nothing of connections that break, and
+// is told where they break for good.
+func TestHTTPFeedsFFmpeg(t *testing.T) {
+	data := film{codec: "mpeg2", seconds: 4, start: 5}.bytes(t)
+	for _, ranges := range []bool{true, false} {
+		s := &server{data: data, breaks: sniffBytes + 10, ranges: ranges}
+		src, err := open(t.Context(), s.start(t), Options{}, quick)
+		if err != nil {
+			t.Fatal(err)
+		}
+		args, in, err := src.Input(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := ffmpeg.Output(t.Context(), ffmpeg.Cmd{Tool: "ffmpeg", Stdin: in,
+			Args: append(args, "-map", "0:v", "-f", "framecrc", "pipe:1")})
+		lines := strings.Count(string(out), "\n0,")
+		if ranges && (err != nil || lines != 100) || !ranges && !errors.Is(err, ffmpeg.ErrUnreachable) {
+			t.Errorf("ranges %t: %d pictures, %v", ranges, lines, err)
+		}
+	}
+}
+
+func TestHTTPSWithoutATrustedCertificate(t *testing.T) {
+	srv := httptest.NewTLSServer(&server{data: make([]byte, 1000)})
+	defer srv.Close()
+	_, err := open(t.Context(), srv.URL+"/a?signature=SECRET", Options{}, usualLimits)
+	if !errors.Is(err, ffmpeg.ErrUnreachable) || !strings.Contains(err.Error(), "certificate") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestHTTPSilence(t *testing.T) {
 	s := &server{data: make([]byte, 400_000), breaks: 100_000, ranges: true, silent: true}
 	impatient := limits{silence: 300 * time.Millisecond, pauses: quick.pauses}
@@ -207,7 +242,8 @@ func TestHTTPSilence(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	if _, err := io.Copy(io.Discard, r); !errors.Is(err, ffmpeg.ErrUnreachable) || !strings.Contains(err.Error(), "nothing came") {
+	_, err = io.Copy(io.Discard, r)
+	if !errors.Is(err, ffmpeg.ErrUnreachable) || !strings.Contains(err.Error(), "nothing came") {
 		t.Errorf("silence: %v", err)
 	}
 }

@@ -5,6 +5,7 @@ package source
 import (
 	"bytes"
 	"encoding/binary"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -189,7 +190,8 @@ type tables struct {
 }
 
 func newTables() *tables {
-	return &tables{assemblers: map[uint16]*assembler{}, sections: map[byte][]byte{}, pmts: map[int]pmt{}, names: map[int]string{}}
+	return &tables{assemblers: map[uint16]*assembler{}, sections: map[byte][]byte{},
+		pmts: map[int]pmt{}, names: map[int]string{}}
 }
 
 // isTable says whether a PID carries a table that is followed.
@@ -358,8 +360,6 @@ func (t *tables) programmes() []Programme {
 func (t *tables) clone() *tables {
 	n := newTables()
 	n.stream, n.services = t.stream, slices.Clone(t.services)
-	for k, v := range t.pmts {
-		n.pmts[k] = v
-	}
+	maps.Copy(n.pmts, t.pmts)
 	return n
 }

@@ -153,7 +153,8 @@ func (f *fileReader) Read(p []byte) (int, error) {
 
 // others are the first bytes of containers in which packets of a transport
 // stream could be seen by chance.
-var others = []string{"\x1a\x45\xdf\xa3", "RIFF", "OggS", "#EXTM3U", "\x30\x26\xb2\x75", "\x06\x0e\x2b\x34", "\x00\x00\x01\xba"}
+var others = []string{"\x1a\x45\xdf\xa3", "RIFF", "OggS", "#EXTM3U",
+	"\x30\x26\xb2\x75", "\x06\x0e\x2b\x34", "\x00\x00\x01\xba"}
 
 // boxes are those that an MP4 or MOV may begin with.
 var boxes = []string{"ftyp", "moov", "mdat", "free", "skip", "wide", "pnot", "styp"}

@@ -24,6 +24,14 @@ func stride(b []byte, before, behind int) []byte {
 	return out
 }
 
+// part is four seconds from a time stamp on.
+func part(codec string, start int) film { return film{codec: codec, seconds: 4, start: start} }
+
+func dvb(f film) film {
+	f.options = "-mpegts_flags system_b"
+	return f
+}
+
 func TestJoinsOfTransportStreams(t *testing.T) {
 	const s = int64(tickRate)
 	without := func(from, to string) (string, string) {
@@ -42,22 +50,27 @@ func TestJoinsOfTransportStreams(t *testing.T) {
 		pictures int
 		hole     int64
 	}{
-		{"none", []film{{codec: "mpeg2", seconds: 4, start: 5}}, nil, 100, 0},
-		{"back", []film{{codec: "mpeg2", seconds: 4, start: 500}, {codec: "mpeg2", seconds: 4, start: 20}}, []int64{-484}, 200, 0},
-		{"ahead", []film{{codec: "mpeg2", seconds: 4, start: 10}, {codec: "mpeg2", seconds: 4, start: 4000}}, []int64{3986}, 200, 0},
-		{"back, H.264", []film{{codec: "h264", seconds: 4, start: 500}, {codec: "h264", seconds: 4, start: 20}}, []int64{-484}, 200, 0},
-		{"two", []film{{codec: "h264", seconds: 4, start: 10}, {codec: "h264", seconds: 4, start: 4888},
-			{codec: "h264", seconds: 4, start: 10}}, []int64{4874, -4882}, 300, 0},
-		{"B-frames, MPEG-2", []film{{codec: "mpeg2b", seconds: 4, start: 500}, {codec: "mpeg2b", seconds: 4, start: 20}},
+		{"none", []film{part("mpeg2", 5)}, nil, 100, 0},
+		{"back", []film{part("mpeg2", 500), part("mpeg2", 20)}, []int64{-484}, 200, 0},
+		{"ahead", []film{part("mpeg2", 10), part("mpeg2", 4000)}, []int64{3986}, 200, 0},
+		{"back, H.264", []film{part("h264", 500), part("h264", 20)}, []int64{-484}, 200, 0},
+		{"two", []film{part("h264", 10), part("h264", 4888),
+			part("h264", 10)}, []int64{4874, -4882}, 300, 0},
+		{"B-frames, MPEG-2", []film{part("mpeg2b", 500), part("mpeg2b", 20)},
 			[]int64{-484}, 200, 0},
-		{"B-frames, H.264", []film{{codec: "h264b", seconds: 4, start: 10}, {codec: "h264b", seconds: 4, start: 4888}},
+		{"B-frames, H.264", []film{part("h264b", 10), part("h264b", 4888)},
 			[]int64{4874}, 200, 0},
-		{"B-frames behind none", []film{{codec: "h264", seconds: 4, start: 10}, {codec: "h264b", seconds: 4, start: 4888}},
+		{"AC-3", []film{part("ac3", 500), part("ac3", 20)}, []int64{-484}, 200, 0},
+		{"AC-3 of DVB", []film{dvb(part("ac3", 500)), dvb(part("ac3", 20))}, []int64{-484}, 200, 0},
+		{"E-AC-3", []film{part("eac3", 500), part("eac3", 20)}, []int64{-484}, 200, 0},
+		{"MP3", []film{part("mp3", 500), part("mp3", 20)}, []int64{-484}, 200, 0},
+		{"B-frames behind none", []film{part("h264", 10), part("h264b", 4888)},
 			[]int64{4874}, 200, 0},
 		{"hole of 8 s in all", []film{{codec: "h264", seconds: 14, start: 10, picture: h8v, sound: h8a}}, nil, 150, 8 * s},
-		{"hole of 12 s in all", []film{{codec: "h264", seconds: 18, start: 10, picture: h12v, sound: h12a}}, []int64{12}, 150, 0},
+		{"hole of 12 s in all", []film{{codec: "h264", seconds: 18, start: 10, picture: h12v, sound: h12a}},
+			[]int64{12}, 150, 0},
 		{"hole of 15 s in the picture", []film{{codec: "h264", seconds: 21, start: 10, picture: h15v}}, nil, 150, 15 * s},
-		{"wrap", []film{{codec: "h264", seconds: 4, start: 95442}}, nil, 100, 0},
+		{"wrap", []film{part("h264", 95442)}, nil, 100, 0},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -116,7 +129,7 @@ func checkSound(t *testing.T, p []packet, holes bool) {
 }
 
 func TestPacketSizes(t *testing.T) {
-	plain := film{codec: "mpeg2", seconds: 4, start: 5}.bytes(t)
+	plain := part("mpeg2", 5).bytes(t)
 	want := read(t, write(t, "plain.ts", plain), Options{}).data
 	m2ts := film{codec: "h264", seconds: 2, options: "-mpegts_m2ts_mode 1"}.bytes(t)
 	cases := []struct {
@@ -143,7 +156,7 @@ func TestPacketSizes(t *testing.T) {
 
 // TestDamage: packets that are damaged harm nothing but themselves.
 func TestDamage(t *testing.T) {
-	b := slices.Clone(film{codec: "mpeg2", seconds: 4, start: 5}.bytes(t))
+	b := slices.Clone(part("mpeg2", 5).bytes(t))
 	for _, at := range []int{50, 51, 120, 200} {
 		b[at*packetSize] = 0x12 // the sync byte
 	}
@@ -169,7 +182,8 @@ func twoServices(t *testing.T) []byte {
 		"-f", "lavfi", "-i", "sine=d=4", "-f", "lavfi", "-i", "sine=d=4"}
 	args = append(args, "-map", "0:v", "-map", "2:a", "-map", "1:v", "-map", "3:a", "-pix_fmt", "yuv420p")
 	args = append(append(args, codecs["mpeg2"]...), "-threads", "1",
-		"-program", "title=One:program_num=11:st=0:st=1", "-program", "title=Two:program_num=12:st=2:st=3", "-f", "mpegts", "pipe:1")
+		"-program", "title=One:program_num=11:st=0:st=1", "-program", "title=Two:program_num=12:st=2:st=3",
+		"-f", "mpegts", "pipe:1")
 	b, err := ffmpeg.Output(t.Context(), ffmpeg.Cmd{Tool: "ffmpeg", Args: args})
 	if err != nil {
 		t.Fatal(err)
@@ -187,7 +201,7 @@ func TestProgrammes(t *testing.T) {
 			t.Fatal(err)
 		}
 		lines := map[string]bool{}
-		for _, l := range strings.Fields(string(b)) {
+		for l := range strings.FieldsSeq(string(b)) {
 			lines[strings.Trim(l, ",")] = true
 		}
 		if d := cmp.Diff(map[string]bool{"video," + width: true, "audio": true}, lines); d != "" {
@@ -202,8 +216,10 @@ func TestProgrammes(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []Programme{
-		{Number: 11, Name: "One", Streams: []Stream{{PID: 0x100, Type: 2, Picture: true}, {PID: 0x101, Type: 3, Sound: true}}},
-		{Number: 12, Name: "Two", Streams: []Stream{{PID: 0x102, Type: 2, Picture: true}, {PID: 0x103, Type: 3, Sound: true}}},
+		{Number: 11, Name: "One", Streams: []Stream{
+			{PID: 0x100, Type: 2, Picture: true}, {PID: 0x101, Type: 3, Sound: true}}},
+		{Number: 12, Name: "Two", Streams: []Stream{
+			{PID: 0x102, Type: 2, Picture: true}, {PID: 0x103, Type: 3, Sound: true}}},
 	}
 	if d := cmp.Diff(want, s.Programmes()); d != "" || s.Container() != TS {
 		t.Errorf("container %v, programmes (-want +got):\n%s", s.Container(), d)
@@ -217,7 +233,7 @@ func TestProgrammes(t *testing.T) {
 // TestOtherPIDs: the second part numbers its programme and streams otherwise.
 func TestOtherPIDs(t *testing.T) {
 	r := read(t, write(t, "in.ts",
-		film{codec: "h264", seconds: 4, start: 500}.bytes(t),
+		part("h264", 500).bytes(t),
 		film{codec: "h264", seconds: 4, start: 20,
 			options: "-mpegts_start_pid 0x200 -mpegts_pmt_start_pid 0x300 -mpegts_service_id 7"}.bytes(t)), Options{})
 	if len(r.joins) != 1 {
@@ -231,7 +247,7 @@ func TestOtherPIDs(t *testing.T) {
 
 // TestLateTables: what comes before the first tables is not lost.
 func TestLateTables(t *testing.T) {
-	b := film{codec: "h264", seconds: 4, start: 5}.bytes(t)
+	b := part("h264", 5).bytes(t)
 	var late []byte
 	for p := range slices.Chunk(b, packetSize) {
 		if pid := (int(p[1])<<8 | int(p[2])) & 0x1fff; len(late) > 20*packetSize || pid != 0 && pid != 0x1000 {
@@ -245,7 +261,7 @@ func TestLateTables(t *testing.T) {
 
 // TestNoTables: FFmpeg finds streams without tables, and their clock is closed.
 func TestNoTables(t *testing.T) {
-	b := append(slices.Clone(film{codec: "mpeg2", seconds: 4, start: 500}.bytes(t)), film{codec: "mpeg2", seconds: 4, start: 20}.bytes(t)...)
+	b := slices.Concat(part("mpeg2", 500).bytes(t), part("mpeg2", 20).bytes(t))
 	var bare []byte
 	for p := range slices.Chunk(b, packetSize) {
 		if pid := (int(p[1])<<8 | int(p[2])) & 0x1fff; pid >= 0x100 && pid < 0x1000 {
@@ -264,7 +280,8 @@ func TestContainers(t *testing.T) {
 		data []byte
 		want Container
 	}{
-		{"mp4", film{codec: "h264", seconds: 1, format: "mov", options: "-movflags +frag_keyframe+empty_moov"}.bytes(t), Other},
+		{"mp4", film{codec: "h264", seconds: 1, format: "mov", options: "-movflags +frag_keyframe+empty_moov"}.bytes(t),
+			Other},
 		{"mkv", film{codec: "h264", seconds: 1, format: "matroska"}.bytes(t), Other},
 		{"flv", film{codec: "h264", seconds: 1, format: "flv", options: "-ar 44100"}.bytes(t), FLV},
 		{"ts", film{codec: "h264", seconds: 1}.bytes(t), TS},
@@ -298,7 +315,8 @@ func TestFilesThatCannotBeRead(t *testing.T) {
 	if _, err := Open(t.Context(), write(t, "empty.ts"), Options{}); !errors.Is(err, ffmpeg.ErrEmpty) {
 		t.Errorf("an empty file: %v", err)
 	}
-	if s, err := Open(t.Context(), "file://"+write(t, "a b.ts", film{codec: "h264", seconds: 1}.bytes(t)), Options{}); err != nil || s.Container() != TS {
+	path := write(t, "a b.ts", film{codec: "h264", seconds: 1}.bytes(t))
+	if s, err := Open(t.Context(), "file://"+path, Options{}); err != nil || s.Container() != TS {
 		t.Errorf("a file's URL: %v", err)
 	}
 }
