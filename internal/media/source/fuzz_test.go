@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package source
+
+import (
+	"bytes"
+	"io"
+	"math/rand/v2"
+	"slices"
+	"testing"
+)
+
+// retimed reads bytes as a source does that was opened on them.
+func retimed(data []byte, flv bool) ([]byte, error) {
+	in := io.NopCloser(bytes.NewReader(data))
+	if flv {
+		return io.ReadAll(newFLVRetimer(in, Options{}))
+	}
+	known, err := readTables(bytes.NewReader(data))
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(newRetimer(in, known, Options{}))
+}
+
+// checkBounds: whatever comes in, reading ends, and gives no more than there
+// is and the tables that are repeated.
+func checkBounds(t *testing.T, data []byte) {
+	t.Helper()
+	for _, flv := range []bool{false, true} {
+		out, err := retimed(data, flv)
+		if err != nil || len(out) > 64*packetSize+8*len(data) {
+			t.Errorf("FLV %t: %d bytes of %d, %v", flv, len(out), len(data), err)
+		}
+	}
+}
+
+func FuzzRetimer(f *testing.F) {
+	f.Add([]byte("FLV\x01"))
+	f.Add(bytes.Repeat([]byte{syncByte}, 2*packetSize))
+	f.Fuzz(func(t *testing.T, data []byte) { checkBounds(t, data) })
+}
+
+// mutate flips bits, takes bytes out and swaps parts.
+func mutate(r *rand.Rand, data []byte) []byte {
+	b := bytes.Clone(data)
+	for range r.IntN(200) {
+		b[r.IntN(len(b))] ^= 1 << r.IntN(8)
+	}
+	for range r.IntN(4) {
+		at, n := r.IntN(len(b)), r.IntN(2000)
+		b = append(b[:at], b[min(at+n, len(b)):]...)
+	}
+	if r.IntN(2) == 0 {
+		at := r.IntN(len(b))
+		b = append(bytes.Clone(b[at:]), b[:at]...)
+	}
+	return b
+}
+
+func TestMutations(t *testing.T) {
+	ts := slices.Concat(film{codec: "mpeg2b", seconds: 4, start: 500}.bytes(t),
+		film{codec: "h264b", seconds: 4, start: 10}.bytes(t))
+	flv := film{codec: "h264", seconds: 4, start: 5, format: "flv", options: "-ar 44100"}.bytes(t)
+	for seed := range uint64(60) {
+		r := rand.New(rand.NewPCG(seed, 0))
+		checkBounds(t, mutate(r, ts))
+		checkBounds(t, mutate(r, flv))
+		if t.Failed() {
+			t.Fatalf("seed %d", seed)
+		}
+	}
+}
