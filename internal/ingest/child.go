@@ -114,7 +114,7 @@ func plan(spec api.IngestSpec, info probe.Info) ingest.Config {
 	if spec.Next != nil && job.Decision.Mode == probe.Mezzanine {
 		clock := tl.Clock()
 		job.Resume = &ingest.Position{OriginTicks: tl.OriginTicks, Frame: spec.Next.Frame,
-			ShiftTicks: clock.AnchorAt(spec.Next.Frame, spec.Next.Micros).ShiftTicks, Discontinuity: int(spec.Next.Discontinuity)}
+			ShiftTicks: clock.AnchorAt(spec.Next.Frame, spec.Next.Micros).ShiftTicks}
 	}
 	return job
 }
@@ -127,6 +127,9 @@ func options(spec api.IngestSpec) probe.Options {
 	}
 	o.Mezzanine = spec.Source.Ingest != nil && *spec.Source.Ingest == api.PlanSourceIngestMezzanine
 	o.KeepHDR = spec.Source.Hdr != nil && *spec.Source.Hdr == api.PlanSourceHdrKeep
+	if spec.Source.Programme != nil {
+		o.Programme = int(*spec.Source.Programme)
+	}
 	for _, a := range spec.Source.Audio {
 		s := probe.Selection{Stream: int(a.Stream)}
 		for _, c := range a.Channels {

@@ -136,8 +136,8 @@ func (s *Store) Ingest(ctx context.Context, uid string) (api.IngestSpec, error) 
 // nextPosition is where ingest goes on; nil where nothing is stored.
 func nextPosition(ctx context.Context, q querier, e *eventRow) (*api.IngestPosition, error) {
 	var at api.IngestPosition
-	err := q.QueryRowContext(ctx, `SELECT end_frame, end_us, discontinuity FROM units WHERE event_uid = $1 AND end_frame <= $2
-		ORDER BY end_frame DESC LIMIT 1`, e.uid, e.frames).Scan(&at.Frame, &at.Micros, &at.Discontinuity)
+	err := q.QueryRowContext(ctx, `SELECT end_frame, end_us FROM units WHERE event_uid = $1 AND end_frame <= $2
+		ORDER BY end_frame DESC LIMIT 1`, e.uid, e.frames).Scan(&at.Frame, &at.Micros)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}

@@ -39,6 +39,9 @@ func (c clock) micros(frame, shift int64) int64 {
 	return tl.FrameStartMicros(frame)
 }
 
+// half is half a frame's period, in ticks.
+func (c clock) half() int64 { return (timeline.Timeline{Rate: c.rate}).FrameStartTicks(1) / 2 }
+
 // length is how many microseconds a number of frames nominally lasts.
 func (c clock) length(frames int64) int64 {
 	return timeline.Timeline{Rate: c.rate}.FrameStartMicros(frames)

@@ -51,9 +51,7 @@ type cutter struct {
 	newest int64
 	// edge is the start of the first unit that was not emitted yet: audio
 	// before it comes too late.
-	edge          int64
-	discontinuity int
-	joins         []int64
+	edge int64
 	// dropped counts pictures before a frame that had to share one; nil for none.
 	dropped func(frame int64) int64
 }
@@ -65,7 +63,6 @@ type group struct {
 	// nominal grid at both ends.
 	startShift, endShift int64
 	endTicks             int64
-	jumps                int
 	video                []mpegts.PES
 	frames               []int64
 }
@@ -126,11 +123,11 @@ func (c *cutter) begin(p mpegts.PES) {
 	c.begun, c.declared = true, c.cfg.Resume != nil
 	c.clock = newClock(at, c.cfg.Decision.Rate)
 	c.grid = timeline.NewUnitGrid(at.OriginTicks, c.cfg.ChunkSeconds)
-	c.newest, c.discontinuity = p.PTS, at.Discontinuity
+	c.newest = p.PTS
 	if c.edge = p.PTS; at.Frame == 0 {
 		c.edge -= soundLead
 	}
-	c.current = group{start: at.Frame, startShift: at.ShiftTicks, jumps: at.Discontinuity}
+	c.current = group{start: at.Frame, startShift: at.ShiftTicks}
 }
 
 func (c *cutter) addVideo(p mpegts.PES) error {
@@ -168,7 +165,7 @@ func (c *cutter) addVideo(p mpegts.PES) error {
 		return nil
 	}
 	c.closeGroup(numbers[:len(numbers)-1], frame, shift)
-	c.current = group{start: frame, startShift: shift, jumps: c.discontinuity, video: []mpegts.PES{p}}
+	c.current = group{start: frame, startShift: shift, video: []mpegts.PES{p}}
 	return nil
 }
 
@@ -227,8 +224,7 @@ func (c *cutter) number(next *mpegts.PES) (numbers []int64, shift int64, err err
 func (c *cutter) irregular(format string, args ...any) error {
 	e := &Irregular{Reason: fmt.Sprintf(format, args...)}
 	if c.declared || len(c.groups) > 0 {
-		e.At = &Position{OriginTicks: c.clock.at.OriginTicks, Frame: c.current.start, ShiftTicks: c.current.startShift,
-			Discontinuity: c.current.jumps}
+		e.At = &Position{OriginTicks: c.clock.at.OriginTicks, Frame: c.current.start, ShiftTicks: c.current.startShift}
 	}
 	return e
 }
@@ -238,12 +234,8 @@ func (c *cutter) closeGroup(frames []int64, endFrame, endShift int64) {
 	g := c.current
 	g.frames, g.end, g.endShift = frames, endFrame, endShift
 	g.endTicks = c.clock.ticks(endFrame, endShift)
-	for len(c.joins) > 0 && c.joins[0] <= g.endTicks+timeline.TickRate/1000 {
-		c.joins = c.joins[1:]
-		c.discontinuity++
-	}
 	c.groups = append(c.groups, g)
-	c.current = group{start: endFrame, startShift: endShift, jumps: c.discontinuity}
+	c.current = group{start: endFrame, startShift: endShift}
 }
 
 // emitReady emits the units whose audio has all come.
@@ -293,7 +285,7 @@ func (c *cutter) emit(ctx context.Context, g group) error {
 		Epoch: c.cfg.Epoch, FirstTicks: g.video[0].PTS,
 		StartMicros: c.clock.micros(g.start, g.startShift), EndMicros: c.clock.micros(g.end, g.endShift),
 		FrameStart: g.start, Frames: g.end - g.start, Missing: g.end - g.start - int64(len(g.video)),
-		Discontinuity: g.jumps, Streams: c.streams,
+		Discontinuity: c.cfg.Info.Joins.UpTo(c.clock.ticks(g.start, g.startShift) + c.clock.half()), Streams: c.streams,
 	}
 	if c.dropped != nil {
 		u.Dropped = c.dropped(g.end)

@@ -46,8 +46,6 @@ type Position struct {
 	Frame       int64
 	// ShiftTicks is how far the source's clock is from the nominal grid there.
 	ShiftTicks int64
-	// Discontinuity is that of the unit before.
-	Discontinuity int
 }
 
 // Unit is a small stored object: an independently decodable transport stream.

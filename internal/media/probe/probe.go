@@ -11,6 +11,7 @@ import (
 	"io"
 
 	"github.com/mre-operator/mre-operator/internal/media/ffmpeg"
+	"github.com/mre-operator/mre-operator/internal/media/source"
 	"github.com/mre-operator/mre-operator/internal/media/timeline"
 )
 
@@ -28,6 +29,9 @@ type Options struct {
 	Mezzanine bool
 	// KeepHDR keeps HDR pictures as they are instead of mapping them to BT.709.
 	KeepHDR bool
+	// Programme is taken of a transport stream with several; 0 takes the first
+	// that has a picture.
+	Programme int
 	// Audio chooses the tracks; empty takes every stream that can be decoded.
 	Audio []Selection
 }
@@ -61,7 +65,12 @@ type Info struct {
 	Options Options
 	// Input reads the source.
 	Input Input
+	// Joins are the places where its clock was closed, as far as it was read.
+	Joins *Joins
 }
+
+// ErrSelection means that the user asks for something that the source does not have.
+var ErrSelection = errors.New("the source does not have what the Event asks for")
 
 // Video is the stream whose pictures are ingested.
 type Video struct {
@@ -136,28 +145,20 @@ func (a Audio) Stored() int {
 	return 8
 }
 
-// Probe opens a file or URL. Its errors are the kinds of package ffmpeg.
-func Probe(ctx context.Context, source string) (Info, error) {
-	return Open(ctx, source, Options{})
+// Probe looks at a file or URL as it is. Its errors are the kinds of package ffmpeg.
+func Probe(ctx context.Context, url string) (Info, error) {
+	return Open(ctx, url, Options{})
 }
 
-// Open looks at a file or URL with options.
-func Open(ctx context.Context, source string, o Options) (Info, error) {
-	return Look(ctx, source, plain(source), o)
-}
-
-// plain is a source that FFmpeg opens itself.
-type plain string
-
-// Input implements Input.
-func (p plain) Input(_ context.Context, options ...string) ([]string, io.ReadCloser, error) {
-	return ffmpeg.Input(string(p), options...), nil, nil
-}
-
-// Look looks at a source that is read by in: its index and its first seconds.
-func Look(ctx context.Context, source string, in Input, o Options) (Info, error) {
+// Open looks at a file or URL: its index and its first seconds.
+func Open(ctx context.Context, url string, o Options) (Info, error) {
 	fail := func(what string, err error) (Info, error) {
-		return Info{}, fmt.Errorf("%s %s: %w", what, ffmpeg.Redact(source), err)
+		return Info{}, fmt.Errorf("%s %s: %w", what, ffmpeg.Redact(url), err)
+	}
+	joins := &Joins{}
+	in, err := source.Open(ctx, url, source.Options{Programme: o.Programme, Joined: joins.add})
+	if err != nil {
+		return fail("open", err)
 	}
 	args, stdin, err := in.Input(ctx)
 	if err != nil {
@@ -169,18 +170,15 @@ func Look(ctx context.Context, source string, in Input, o Options) (Info, error)
 	}
 	out, err := ffmpeg.Output(ctx, cmd)
 	if err != nil {
-		if errors.Is(err, ffmpeg.ErrCorrupt) && isEmpty(ctx, source) {
-			err = ffmpeg.ErrEmpty
-		}
 		return fail("open", err)
 	}
 	info, err := parse(ctx, out, o)
 	if err != nil {
 		return fail("open", err)
 	}
-	info.Options, info.Input = o, in
+	info.Options, info.Input, info.Joins = o, in, joins
 	if isMP4(info.Container) {
-		info.EditList = editList(ctx, source, info.Video.Index)
+		info.EditList = editList(ctx, url, info.Video.Index)
 	}
 	var stamps []int64
 	if info.Video.Codec == "h264" {

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package probe
+
+import (
+	"slices"
+	"sync"
+
+	"github.com/mre-operator/mre-operator/internal/media/source"
+)
+
+// Joins are the places where recordings were joined and the source's clock was
+// closed, as they are met. Each reading of the source meets the same ones.
+type Joins struct {
+	mu    sync.Mutex
+	ticks []int64
+}
+
+func (j *Joins) add(at source.Join) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	ticks := at.Ticks + OffsetTicks
+	if i, met := slices.BinarySearch(j.ticks, ticks); !met {
+		j.ticks = slices.Insert(j.ticks, i, ticks)
+	}
+}
+
+// UpTo counts the joins up to a time, in the ticks of the units.
+func (j *Joins) UpTo(ticks int64) int {
+	if j == nil {
+		return 0
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	n, _ := slices.BinarySearch(j.ticks, ticks+1)
+	return n
+}
