@@ -128,13 +128,22 @@ func sourceStatus(t *api.Timeline) *mrev1.SourceStatus {
 	if t.Rate.Den != 1 {
 		rate += "/" + strconv.FormatInt(t.Rate.Den, 10)
 	}
-	return &mrev1.SourceStatus{
-		Ingest:      string(t.Ingest),
-		Reason:      cut(t.IngestReason, 1024),
-		Resolution:  fmt.Sprintf("%dx%d", t.Width, t.Height),
-		FrameRate:   rate,
-		AudioTracks: new(int32(len(t.AudioTracks))),
+	s := &mrev1.SourceStatus{
+		Ingest:          string(t.Ingest),
+		Reason:          cut(t.IngestReason, 1024),
+		Resolution:      fmt.Sprintf("%dx%d", t.Width, t.Height),
+		FrameRate:       rate,
+		AudioTracks:     new(int32(len(t.AudioTracks))),
+		LeftOut:         t.LeftOut,
+		PartsTotal:      t.PartsTotal,
+		PicturesDropped: t.PicturesDropped,
+		Incomplete:      cut(ptr.Deref(t.Incomplete, ""), 1024),
 	}
+	for _, p := range t.Parts {
+		s.Parts = append(s.Parts, mrev1.SourcePart{
+			From: clockTime(t.Clock().FrameStartMicros(p.FirstFrame)), Ingest: string(p.Ingest), Reason: cut(p.Reason, 1024)})
+	}
+	return s
 }
 
 func eventProgress(p api.Progress) *mrev1.EventProgress {

@@ -30,6 +30,23 @@ const (
 // timecodeNotEmbedded is MRE's word for time code that counts from the first frame.
 const timecodeNotEmbedded = "NOT_EMBEDDED"
 
+// planSource says how the source is read. What is not asked for is absent, so that the hash of a plan does not change
+// with what an Event can ask for.
+func planSource(e *mrev1.Event) api.PlanSource {
+	file := e.Spec.Source.File
+	s := api.PlanSource{FileURL: file.URL, Programme: file.Programme}
+	if file.Ingest == mrev1.IngestMezzanine {
+		s.Ingest = new(api.PlanSourceIngestMezzanine)
+	}
+	if e.Spec.Picture.HDR == mrev1.HDRKeep {
+		s.Hdr = new(api.PlanSourceHdrKeep)
+	}
+	for _, a := range file.Audio {
+		s.Audio = append(s.Audio, api.PlanAudio{Stream: *a.Stream, Channels: append([]int32{}, a.Channels...)})
+	}
+	return s
+}
+
 // compilePlan copies an Event, its Profile and every Plugin that will run into one plan, which the Event
 // keeps whatever is edited later. The Profile must have passed checkProfile. It is deterministic: the
 // same objects give the same hash.
@@ -43,7 +60,7 @@ func (c *Catalogue) compilePlan(e *mrev1.Event, p *mrev1.Profile) (api.Plan, err
 			UID: string(e.UID), Namespace: e.Namespace, Name: e.Name,
 			Program: e.Spec.Program, Profile: p.Name, Start: start.UTC(),
 		},
-		Source:              api.PlanSource{FileURL: e.Spec.Source.File.URL},
+		Source:              planSource(e),
 		ChunkSeconds:        p.Spec.ChunkSeconds,
 		UnitMicros:          timeline.NewUnitGrid(0, int64(p.Spec.ChunkSeconds)).PeriodMicros(),
 		MaxSegmentSeconds:   p.Spec.MaxSegmentSeconds,

@@ -33,6 +33,13 @@ type EventSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="source is immutable: an Event runs once, make a new Event"
 	Source EventSource `json:"source,omitzero"`
 
+	// picture says what becomes of the pictures.
+	// +optional
+	// +default={}
+	// +kubebuilder:default={}
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="picture is immutable: an Event runs once, make a new Event"
+	Picture PictureSpec `json:"picture,omitzero"`
+
 	// clips says which clips are made of every segment.
 	// +optional
 	// +default={}
@@ -92,7 +99,80 @@ type FileSource struct {
 	// +kubebuilder:validation:XValidation:rule="self.startsWith('s3://') || (isURL(self) && url(self).getHost() != '')",message="url must name a host"
 	// +kubebuilder:validation:XValidation:rule="!self.matches('^https?://[^/?#]*@')",message="url must not hold a user name or password"
 	URL string `json:"url,omitempty"`
+
+	// ingest is how the file is stored. Auto stores its own pictures where they allow that, and goes on with
+	// re-encoded ones where they stop allowing it; Mezzanine re-encodes them from the start.
+	// +optional
+	// +default="Auto"
+	// +kubebuilder:default=Auto
+	Ingest IngestPolicy `json:"ingest,omitempty"`
+
+	// programme is the number of the programme that is taken of an MPEG transport stream with several.
+	// Absent, the first one with a picture is taken. Its own sound goes with it.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=65535
+	Programme *int32 `json:"programme,omitempty"`
+
+	// audio lists the audio tracks of the Event, in order. Absent, every audio stream that can be decoded is a
+	// track, with all its channels; of one with more than two channels that have no layout, channels 1 and 2.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=32
+	Audio []AudioSelection `json:"audio,omitempty"`
 }
+
+// IngestPolicy says how a file is stored.
+// +kubebuilder:validation:Enum=Auto;Mezzanine
+type IngestPolicy string
+
+const (
+	// IngestAuto stores the file's own pictures where that is possible.
+	IngestAuto IngestPolicy = "Auto"
+	// IngestMezzanine re-encodes the pictures.
+	IngestMezzanine IngestPolicy = "Mezzanine"
+)
+
+// AudioSelection is an audio track that is taken of a file.
+type AudioSelection struct {
+	// stream is the index of the audio stream in the file, as ffprobe counts all streams, from 0.
+	// +required
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=1023
+	Stream *int32 `json:"stream,omitempty"`
+
+	// channels are taken of the stream, counted from 1: one makes a mono track, two a stereo one. Absent, all are.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=6
+	// +kubebuilder:validation:items:Minimum=1
+	// +kubebuilder:validation:items:Maximum=64
+	Channels []int32 `json:"channels,omitempty"`
+}
+
+// PictureSpec says what becomes of the pictures.
+type PictureSpec struct {
+	// hdr says what becomes of HDR pictures (PQ and HLG). ToneMap makes usual ones of them (BT.709) when they are
+	// ingested, so that everything that is made of them looks right anywhere. Keep stores them as H.264 High 10
+	// with their tags; clips and thumbnails then need a player that shows them.
+	// +optional
+	// +default="ToneMap"
+	// +kubebuilder:default=ToneMap
+	HDR HDRPolicy `json:"hdr,omitempty"`
+}
+
+// HDRPolicy says what becomes of HDR pictures.
+// +kubebuilder:validation:Enum=ToneMap;Keep
+type HDRPolicy string
+
+const (
+	// HDRToneMap maps HDR pictures to BT.709.
+	HDRToneMap HDRPolicy = "ToneMap"
+	// HDRKeep keeps them.
+	HDRKeep HDRPolicy = "Keep"
+)
 
 // ClipsSpec says which clips are made of every segment.
 type ClipsSpec struct {
@@ -280,6 +360,56 @@ type SourceStatus struct {
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	AudioTracks *int32 `json:"audioTracks,omitempty"`
+
+	// leftOut names streams of the file that are not ingested, and why.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=32
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=256
+	LeftOut []string `json:"leftOut,omitempty"`
+
+	// parts lists how the source is ingested from some frame on, where that changed, the first 32 of them.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=32
+	Parts []SourcePart `json:"parts,omitempty"`
+
+	// partsTotal is how many parts there are.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	PartsTotal *int32 `json:"partsTotal,omitempty"`
+
+	// picturesDropped counts pictures of the source that had to share a frame with another.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	PicturesDropped *int64 `json:"picturesDropped,omitempty"`
+
+	// incomplete says what the source lacks, such as its end.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	Incomplete string `json:"incomplete,omitempty"`
+}
+
+// SourcePart says how the source is ingested from a frame on.
+type SourcePart struct {
+	// from is where the part begins on the Event's timeline, as HH:MM:SS.mmm.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=32
+	From string `json:"from,omitempty"`
+
+	// ingest is Copy or Mezzanine.
+	// +required
+	// +kubebuilder:validation:Enum=Copy;Mezzanine
+	Ingest string `json:"ingest,omitempty"`
+
+	// reason says why.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	Reason string `json:"reason,omitempty"`
 }
 
 // EventProgress counts what was done.

@@ -109,6 +109,7 @@ func (e *eventRow) timelineUpTo(frames int64, ended bool) api.Timeline {
 	t.Frames, t.Ended = &frames, &ended
 	// What of the source's ingest is for people.
 	t.Parts, t.PartsTotal, t.PicturesDropped, t.Incomplete, t.LeftOut, t.Drifts = nil, nil, nil, nil, nil, nil
+	t.LastPartFrame = nil
 	return t
 }
 

@@ -166,6 +166,7 @@ func (s *Store) PutTimeline(ctx context.Context, uid string, tl api.Timeline) er
 		}
 	}
 	tl.Frames, tl.Ended, tl.Parts, tl.PartsTotal, tl.PicturesDropped = nil, nil, nil, nil, nil
+	tl.LastPartFrame = nil
 	tl.Incomplete, tl.Drifts, tl.Anchors = nil, nil, nil
 	return s.onEvent(ctx, uid, func(e *eventTx) error {
 		known := e.ev.timeline
@@ -227,15 +228,14 @@ func (s *Store) AddIngestPart(ctx context.Context, uid string, part api.IngestPa
 		if tl.PartsTotal != nil {
 			total = *tl.PartsTotal
 		}
-		for _, p := range tl.Parts {
-			if p.FirstFrame == part.FirstFrame {
-				return errUnchanged
-			}
+		// Parts come in order.
+		if tl.LastPartFrame != nil && part.FirstFrame <= *tl.LastPartFrame {
+			return errUnchanged
 		}
 		if total++; len(tl.Parts) < maxParts {
 			tl.Parts = append(tl.Parts, part)
 		}
-		tl.PartsTotal = &total
+		tl.PartsTotal, tl.LastPartFrame = &total, &part.FirstFrame
 		return nil
 	})
 }
