@@ -69,7 +69,7 @@ func (f *filmstrip) run(ctx context.Context) error {
 			return err
 		}
 	}
-	end := f.last + 1
+	end := f.pace.end()
 	if !began {
 		// What the decoder says is the better error.
 		<-f.p.over
@@ -86,7 +86,9 @@ func (f *filmstrip) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	end = max(end, f.pace.nearest(until))
+	if end = max(end, f.pace.nearest(until)); began && end <= f.last {
+		f.p.dropped(f.last - 1)
+	}
 	f.p.nothing = end == f.pace.first
 	if err := f.write(end); err != nil {
 		return err

@@ -26,6 +26,7 @@ type pacer struct {
 	begun  bool
 	last   int64
 	stamp  int64
+	length int64
 	twice  bool
 	offs   []int64
 	placed int64
@@ -79,7 +80,11 @@ func (p *pacer) place(stamp int64) (frame int64, ok bool) {
 func (p *pacer) accept(frame, stamp int64) (int64, bool) {
 	frame = max(frame, p.last)
 	p.twice = p.placed > 0 && frame == p.last
-	p.placed++
+	if p.placed++; p.placed == 1 {
+		p.length = p.period
+	} else if stamp > p.stamp {
+		p.length = min(stamp-p.stamp, p.period)
+	}
 	p.last, p.stamp = frame, max(stamp, p.stamp)
 	p.follow(frame, stamp)
 	return frame, true
@@ -144,6 +149,18 @@ func (p *pacer) ticksOf(k int64) int64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.clock.FrameStartTicks(p.first + k)
+}
+
+// end is where the last picture ends: it lasts as long as the one before it,
+// but no longer than a frame. Of a source with twice the rate, the last one may
+// have no frame left.
+func (p *pacer) end() int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.length*4 > p.period*3 {
+		return p.last + 1
+	}
+	return p.clock.FrameOfTicks(p.stamp + p.length)
 }
 
 // nearest is the frame at a time.
