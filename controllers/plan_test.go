@@ -296,3 +296,34 @@ func TestDependents(t *testing.T) {
 		}
 	}
 }
+
+// TestDependenciesKeepTheirOrder: MRE's plugins read the first name that they depend on, so the order that people
+// wrote must come out, and another order is another plan.
+func TestDependenciesKeepTheirOrder(t *testing.T) {
+	compiled := func(names ...string) api.Plan {
+		plugins := append(usualPlugins(), makePlugin("another", mrev1.ClassFeaturer, "scene-change"))
+		for _, p := range plugins {
+			if p.Name == moment {
+				p.Spec.DependsOn = references(names...)
+			}
+		}
+		plan, err := catalogueOf(nil, plugins...).compilePlan(makeEvent(), makeProfile())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return plan
+	}
+	hashes := map[string]bool{}
+	for _, want := range [][]string{{scenes, peaks, "another"}, {"another", scenes, peaks}} {
+		plan := compiled(want...)
+		hashes[plan.Hash] = true
+		for _, p := range plan.Plugins {
+			if p.Name == moment && !slices.Equal(p.DependsOn, want) {
+				t.Errorf("dependsOn is %v, want %v", p.DependsOn, want)
+			}
+		}
+	}
+	if len(hashes) != 2 {
+		t.Error("plans that differ in the order of dependencies have one hash")
+	}
+}

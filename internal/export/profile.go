@@ -79,18 +79,24 @@ func withDependencies(plugins map[string]api.PlanPlugin, name string) profilePlu
 	}
 }
 
-// dependencies lists all that a plugin depends on, level by level. A plugin
-// that several others need stands at its deepest level, so that running the
-// levels from the last to the first keeps every order.
+// dependencies lists all that a plugin depends on, level by level, and within
+// a level in the order in which they are first named: MRE keeps the order that
+// people wrote, and its plugins go by it. A plugin that several others need
+// stands at its deepest level, so that running the levels from the last to the
+// first keeps every order.
 func dependencies(plugins map[string]api.PlanPlugin, root string) []dependentPlugin {
 	level := map[string]int{}
 	needs := map[string][]string{}
+	var order []string
 	current := []string{root}
 	// A plan has no cycle; its number of plugins bounds the depth in any case.
 	for depth := 1; depth <= len(plugins) && len(current) > 0; depth++ {
 		var next []string
 		for _, name := range current {
 			for _, d := range plugins[name].DependsOn {
+				if level[d] == 0 {
+					order = append(order, d)
+				}
 				level[d] = depth
 				if !slices.Contains(needs[d], name) {
 					needs[d] = append(needs[d], name)
@@ -102,25 +108,19 @@ func dependencies(plugins map[string]api.PlanPlugin, root string) []dependentPlu
 		}
 		current = next
 	}
-	list := make([]dependentPlugin, 0, len(level))
-	for name, depth := range level {
+	list := make([]dependentPlugin, 0, len(order))
+	for _, name := range order {
 		p := plugins[name]
-		slices.Sort(needs[name])
 		list = append(list, dependentPlugin{
 			Name:               name,
 			Configuration:      configuration(p),
 			DependentFor:       needs[name],
 			ModelEndpoint:      model(p),
-			Level:              depth,
+			Level:              level[name],
 			SupportedMediaType: string(p.MediaType),
 		})
 	}
-	slices.SortFunc(list, func(a, b dependentPlugin) int {
-		if a.Level != b.Level {
-			return compare(a.Level, b.Level)
-		}
-		return compare(a.Name, b.Name)
-	})
+	slices.SortStableFunc(list, func(a, b dependentPlugin) int { return compare(a.Level, b.Level) })
 	return list
 }
 
