@@ -21,7 +21,7 @@ import (
 
 const (
 	// AnnotationName keeps the name that MRE had for an object.
-	AnnotationName = "mre.media/mre-name"
+	AnnotationName = mrev1.AnnotationMREName
 	// annotationVersion keeps the version that was imported.
 	annotationVersion = "mre.media/mre-version"
 	// annotationLambda keeps the function that ran a plugin.

@@ -52,8 +52,8 @@ func (c *call) segmentState() (any, error) {
 		}
 	}
 	results := map[string]items{}
-	for _, name := range c.names("DependentPlugins", c.run.Plugin.DependsOn) {
-		list, err := c.dependency(name, 0)
+	for _, name := range c.names("DependentPlugins", c.dependants()) {
+		list, err := c.dependency(c.Plan.NameHere(name), 0)
 		if err != nil {
 			return nil, err
 		}
@@ -74,6 +74,9 @@ func (c *call) dependency(name string, track int32) ([]found, error) {
 	}
 	return c.live(f)
 }
+
+// dependants are the plugins that this one depends on, by the names that it knows.
+func (c *call) dependants() []string { return c.Plan.NamesInMRE(c.run.Plugin.DependsOn) }
 
 // names reads a list of names, or of objects with a Name, from the body.
 func (c *call) names(member string, otherwise []string) []string {
@@ -210,8 +213,8 @@ func (c *call) labelingState() (any, error) {
 	if !ok {
 		return nothing, nil
 	}
-	for _, name := range c.names("DependentPlugins", c.run.Plugin.DependsOn) {
-		list, err := c.dependency(name, 0)
+	for _, name := range c.names("DependentPlugins", c.dependants()) {
+		list, err := c.dependency(c.Plan.NameHere(name), 0)
 		if err != nil {
 			return nil, err
 		}
@@ -246,9 +249,9 @@ func (c *call) optimizationState() (any, error) {
 	if !ok {
 		return nothing, nil
 	}
-	for _, name := range c.names("Detectors", c.run.Plugin.DependsOn) {
+	for _, name := range c.names("Detectors", c.dependants()) {
 		start, end := s.span.StartMillis, s.end()
-		list, err := c.detections(name, track, start-window, end+window)
+		list, err := c.detections(c.Plan.NameHere(name), track, start-window, end+window)
 		if err != nil {
 			return nil, err
 		}
@@ -325,11 +328,12 @@ func (c *call) dependantsOutput() (any, error) {
 	}
 	out := map[string]items{}
 	chunk := c.run.Chunk()
-	for _, name := range c.names("DependentPlugins", c.run.Plugin.DependsOn) {
-		list, leased := c.leased(name, track)
+	for _, name := range c.names("DependentPlugins", c.dependants()) {
+		here := c.Plan.NameHere(name)
+		list, leased := c.leased(here, track)
 		if !leased || c.run.Plugin.Class != api.PlanPluginClassFeaturer {
-			f := api.ListResultsParams{Plugin: &name, LastChunk: &chunk.Number, FromMicros: new(chunk.StartMicros - lookback)}
-			if p := c.planned(name); p != nil && p.MediaType == api.PlanPluginMediaTypeAudio {
+			f := api.ListResultsParams{Plugin: &here, LastChunk: &chunk.Number, FromMicros: new(chunk.StartMicros - lookback)}
+			if p := c.planned(here); p != nil && p.MediaType == api.PlanPluginMediaTypeAudio {
 				f.Track = &track
 			}
 			if list, err = c.live(f); err != nil {
