@@ -72,7 +72,7 @@ func ShortProfile(plan api.Plan) Profile {
 func withDependencies(plan api.Plan, plugins map[string]api.PlanPlugin, name string) profilePlugin {
 	p := plugins[name]
 	return profilePlugin{
-		Name:             p.NameInMRE(),
+		Name:             plan.NameInMRE(name),
 		Configuration:    configuration(p),
 		ModelEndpoint:    model(p),
 		DependentPlugins: dependencies(plan, plugins, name),
@@ -112,7 +112,7 @@ func dependencies(plan api.Plan, plugins map[string]api.PlanPlugin, root string)
 	for _, name := range order {
 		p := plugins[name]
 		list = append(list, dependentPlugin{
-			Name:               p.NameInMRE(),
+			Name:               plan.NameInMRE(name),
 			Configuration:      configuration(p),
 			DependentFor:       plan.NamesInMRE(needs[name]),
 			ModelEndpoint:      model(p),
