@@ -51,13 +51,13 @@ func (c *call) segmentState() (any, error) {
 			state = stateOpen
 		}
 	}
-	results := map[string]items{}
+	var results byPlugin
 	for _, name := range c.names("DependentPlugins", c.dependants()) {
 		list, err := c.dependency(c.Plan.NameHere(name), 0)
 		if err != nil {
 			return nil, err
 		}
-		results[name] = c.items(list, func(f found) bool { return f.span.StartMillis > since && !c.paged() })
+		results.add(name, c.items(list, func(f found) bool { return f.span.StartMillis > since && !c.paged() }))
 	}
 	return map[string]any{"State": state, "PriorSegment": prior, "DependentPluginResults": results}, nil
 }
@@ -208,7 +208,7 @@ func (c *call) labelingState() (any, error) {
 	if err := c.mustBe(api.PlanPluginClassLabeler, "get_segment_state_for_labeling"); err != nil {
 		return nil, err
 	}
-	output := map[string]items{}
+	var output byPlugin
 	s, more, ok := c.next(func(s segment) bool { return s.labelCode != "" && s.labelCode != invocation.NotAttempted })
 	if !ok {
 		return nothing, nil
@@ -218,7 +218,7 @@ func (c *call) labelingState() (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		output[name] = c.items(list, func(f found) bool { return f.span.StartMillis >= s.span.StartMillis && f.span.StartMillis <= s.end() })
+		output.add(name, c.items(list, func(f found) bool { return f.span.StartMillis >= s.span.StartMillis && f.span.StartMillis <= s.end() }))
 	}
 	return map[string]any{"Segment": segmentItem(c, s, more), "DependentPluginsOutput": output}, nil
 }
@@ -326,7 +326,7 @@ func (c *call) dependantsOutput() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := map[string]items{}
+	var out byPlugin
 	chunk := c.run.Chunk()
 	for _, name := range c.names("DependentPlugins", c.dependants()) {
 		here := c.Plan.NameHere(name)
@@ -339,14 +339,14 @@ func (c *call) dependantsOutput() (any, error) {
 			if list, err = c.live(f); err != nil {
 				return nil, err
 			}
-			out[name] = c.items(list, func(f found) bool { return f.chunk == chunk.Number && !c.paged() })
+			out.add(name, c.items(list, func(f found) bool { return f.chunk == chunk.Number && !c.paged() }))
 			continue
 		}
 		// A result of this chunk may start before it.
 		for i := range list {
 			list[i].chunk = chunk.Number
 		}
-		out[name] = c.items(list, func(found) bool { return !c.paged() })
+		out.add(name, c.items(list, func(found) bool { return !c.paged() }))
 	}
 	return out, nil
 }
