@@ -82,6 +82,18 @@ var _ = Describe("References", func() {
 			mrev1.GraphStep{Plugins: []string{peaks, scenes}}, mrev1.GraphStep{Plugins: []string{moment}}, mrev1.GraphStep{Plugins: []string{label, snapTo}}))
 		Expect(profile.Status.Conditions).NotTo(ContainElement(HaveField("Type", mrev1.ConditionReconciling)))
 
+		called := func(p *mrev1.Plugin, name string) {
+			before := p.DeepCopy()
+			p.Annotations = map[string]string{mrev1.AnnotationMREName: name}
+			Expect(k8s.Patch(ctx, p, client.MergeFrom(before))).To(Succeed())
+		}
+		called(plugins[1], "DetectAudioPeaks")
+		called(plugins[2], "DetectAudioPeaks")
+		Eventually(conditionOf(ctx, profile, mrev1.ConditionReady)).Should(is("False", mrev1.ReasonInvalidMREName, peaks, moment, "DetectAudioPeaks"))
+		Expect(conditionOf(ctx, profile, mrev1.ConditionReferencesResolved)(Default)).To(is("False", mrev1.ReasonInvalidMREName))
+		called(plugins[2], "SegmentByKeyMoment")
+		Eventually(conditionOf(ctx, profile, mrev1.ConditionReady)).Should(is("True", mrev1.ReasonAccepted))
+
 		Expect(k8s.Delete(ctx, plugins[1])).To(Succeed())
 		Eventually(conditionOf(ctx, plugins[2], mrev1.ConditionReady)).Should(is("False", mrev1.ReasonReferenceNotFound, "spec.dependsOn: Plugin "+peaks))
 		Eventually(conditionOf(ctx, profile, mrev1.ConditionReady)).Should(is("False", mrev1.ReasonReferenceNotFound, peaks))
