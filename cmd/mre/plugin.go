@@ -32,9 +32,9 @@ var errBroken = errors.New("the plugin breaks the contract")
 
 type pluginTestFlags struct {
 	manifest, name, class, detections, output string
-	configuration                       []string
-	audio, exec                         bool
-	o                                   testkit.Options
+	configuration                             []string
+	audio, exec                               bool
+	o                                         testkit.Options
 }
 
 func newPluginTestCommand() *cobra.Command {

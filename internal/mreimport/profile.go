@@ -34,7 +34,7 @@ func (im *importer) profile(d *document) (*mrev1.Profile, error) {
 			MaxSegmentSeconds: within(d, "MaxSegmentLengthSeconds", minSegment, maxSegment),
 			// MRE keeps what the plugins say.
 			SegmentOverlap: mrev1.OverlapAllow,
-			Variables:         variables(d),
+			Variables:      variables(d),
 		},
 	}
 	if rate := d.number("ProcessingFrameRate"); rate > 0 {

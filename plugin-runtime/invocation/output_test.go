@@ -23,9 +23,9 @@ type outputCase struct {
 	known         []api.Segment
 	// overlap: the Profile lets segments overlap.
 	overlap bool
-	want          string
-	notes         int
-	fails         string
+	want    string
+	notes   int
+	fails   string
 }
 
 func open(id string, from int64) func(*api.Lease) {

@@ -4,6 +4,7 @@ package invocation
 
 import (
 	"maps"
+	"slices"
 
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
 )
@@ -19,7 +20,7 @@ func newOverlapping(s *segmenting) *overlapping {
 	o := &overlapping{segmenting: s}
 	open := s.in.AlsoOpen
 	if s.in.Open != nil {
-		open = append(open[:len(open):len(open)], *s.in.Open)
+		open = append(slices.Clip(open), *s.in.Open)
 	}
 	for _, one := range open {
 		o.open = append(o.open, &openSegment{id: one.ID, reportedMillis: MillisOfMicros(one.ReportedStartMicros), start: one.In, update: -1})
