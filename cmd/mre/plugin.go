@@ -74,7 +74,8 @@ func newPluginTestCommand() *cobra.Command {
 	// What follows the command belongs to it.
 	flags.SetInterspersed(false)
 	flags.StringVar(&f.o.Media, "media", "", "A recording: any file that FFmpeg reads.")
-	flags.StringVar(&f.manifest, "plugin", "", "The plugin's manifest. Flags take the place of what it says. It may hold other Plugins, whose names in MRE are read, such as all that mre import writes.")
+	flags.StringVar(&f.manifest, "plugin", "", "The plugin's manifest. Flags take the place of what it says. "+
+		"It may hold other Plugins, whose names in MRE are read, such as all that mre import writes.")
 	flags.StringVar(&f.name, "name", "", "Which Plugin of the manifest is tested; the first when not set.")
 	flags.StringVar(&f.class, "class", "", "Featurer, Segmenter, Optimizer or Labeler. Featurer when neither this nor a manifest is given.")
 	flags.StringArrayVar(&f.configuration, "configuration", nil, "KEY=VALUE of the configuration; may be given several times. VALUE is JSON, or text where it is none.")

@@ -68,7 +68,8 @@ func TestReelsShowNoFrameTwice(t *testing.T) {
 		u.Attributes["Goal"] = true
 		return u
 	}
-	h.must(h.report(h.nextSegmenter(), seg("", 0, 3*second), goal(seg("", 1*second, 8*second)), goal(seg("", 2*second, 4*second)), goal(seg("", 5*second, 10*second)), goal(seg("", 5*second+second/2, 17*second))))
+	h.must(h.report(h.nextSegmenter(), seg("", 0, 3*second), goal(seg("", 1*second, 8*second)), goal(seg("", 2*second, 4*second)),
+		goal(seg("", 5*second, 10*second)), goal(seg("", 5*second+second/2, 17*second))))
 	h.drain(match{})
 	r := h.replay()
 	if r.State != api.ReplayStateStateRendered || r.DurationMicros != 16*second {
