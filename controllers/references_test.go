@@ -10,6 +10,7 @@ import (
 	. "github.com/onsi/gomega"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	mrev1 "github.com/mre-operator/mre-operator/api/v1alpha1"
@@ -98,6 +99,20 @@ var _ = Describe("References", func() {
 		Eventually(conditionOf(ctx, plugins[2], mrev1.ConditionReady)).Should(is("False", mrev1.ReasonReferenceNotFound, "spec.dependsOn: Plugin "+peaks))
 		Eventually(conditionOf(ctx, profile, mrev1.ConditionReady)).Should(is("False", mrev1.ReasonReferenceNotFound, peaks))
 		Expect(profile.Status.Graph).To(BeEmpty())
+	})
+
+	It("keep the order of dependencies that is applied", func(ctx context.Context) {
+		for _, want := range [][]string{{"b", "a", "c"}, {"a", "c", "b"}} {
+			p := &unstructured.Unstructured{Object: map[string]any{
+				"apiVersion": mrev1.GroupVersion.String(), "kind": "Plugin", "metadata": map[string]any{"name": "ordered", "namespace": ns},
+				"spec": map[string]any{"class": "Segmenter", "mediaType": "Video", "runtime": map[string]any{"builtin": map[string]any{"name": "key-moment"}},
+					"dependsOn": []any{map[string]any{"name": want[0]}, map[string]any{"name": want[1]}, map[string]any{"name": want[2]}}},
+			}}
+			Expect(k8s.Apply(ctx, client.ApplyConfigurationFromUnstructured(p), client.FieldOwner("somebody"))).To(Succeed())
+			var stored mrev1.Plugin
+			Expect(k8s.Get(ctx, client.ObjectKey{Namespace: ns, Name: "ordered"}, &stored)).To(Succeed())
+			Expect(stored.Spec.DependsOn).To(Equal(references(want...)))
+		}
 	})
 
 	It("in a circle are named with their path, by every member, until it is broken", func(ctx context.Context) {

@@ -22,7 +22,7 @@ func TestBounds(t *testing.T) {
 	}{
 		"nothing said": {mrev1.ProcessingSpec{}, bounds{MinWorkers: 1, MaxWorkers: 1, MinRenderers: 1, MaxRenderers: 1}},
 		"fixed":        {mrev1.ProcessingSpec{MinWorkers: 3, MinRenderers: 2}, bounds{MinWorkers: 3, MaxWorkers: 3, MinRenderers: 2, MaxRenderers: 2}},
-		"by backlog":   {mrev1.ProcessingSpec{MinWorkers: 1, MaxWorkers: 4, MaxRenderers: 8, RecycleAfterChunks: ptr.To[int32](5)},
+		"by backlog": {mrev1.ProcessingSpec{MinWorkers: 1, MaxWorkers: 4, MaxRenderers: 8, RecycleAfterChunks: ptr.To[int32](5)},
 			bounds{MinWorkers: 1, MaxWorkers: 4, MinRenderers: 1, MaxRenderers: 8, RecycleAfterChunks: 5}},
 		"pools": {mrev1.ProcessingSpec{Pools: []mrev1.WorkerPool{{Name: "gpu", MinWorkers: 2, MaxWorkers: 3}, {Name: "fixed", MinWorkers: 2}, {Name: "idle"}}},
 			bounds{MinWorkers: 1, MaxWorkers: 1, MinRenderers: 1, MaxRenderers: 1, Pools: map[string]poolBounds{"gpu": {2, 3}, "fixed": {2, 2}, "unsized": {1, 1}}}},
