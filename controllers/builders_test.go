@@ -36,6 +36,12 @@ func makePlugin(name string, class mrev1.PluginClass, builtin string, change ...
 	return p
 }
 
+// calledInMRE gives a Plugin its name in MRE.
+func calledInMRE(name string, p *mrev1.Plugin) *mrev1.Plugin {
+	p.Annotations = map[string]string{mrev1.AnnotationMREName: name}
+	return p
+}
+
 func dependsOn(names ...string) func(*mrev1.Plugin) {
 	return func(p *mrev1.Plugin) { p.Spec.DependsOn = references(names...) }
 }

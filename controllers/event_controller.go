@@ -267,6 +267,7 @@ func (r *EventReconciler) compile(ctx context.Context, s *eventScope) (*snapshot
 	if snap.Plan, err = cat.compilePlan(s.event, profile); err != nil {
 		return nil, err
 	}
+	snap.Processing.NoClips = !snap.Plan.Clips.Original && !snap.Plan.Clips.Optimized
 	revision, err := revisionOf(kindProfile, profile, profile.Spec)
 	if err != nil {
 		return nil, err

@@ -37,7 +37,7 @@ func waiting(reason, format string, args ...any) *Finding {
 func (f *Finding) aboutReferences() bool {
 	switch f.Reason {
 	case mrev1.ReasonReferenceNotFound, mrev1.ReasonRevisionNotFound, mrev1.ReasonReferenceNotReady, mrev1.ReasonWrongClass,
-		mrev1.ReasonModelNotAllowed, mrev1.ReasonDependencyCycle:
+		mrev1.ReasonModelNotAllowed, mrev1.ReasonDependencyCycle, mrev1.ReasonInvalidMREName:
 		return true
 	}
 	return false

@@ -8,7 +8,8 @@ import (
 	mrev1 "github.com/mre-operator/mre-operator/api/v1alpha1"
 )
 
-// dependencies are the names that a Plugin depends on directly, sorted.
+// dependencies are the names that a Plugin depends on directly, in the Plugin's own order: MRE's plugins take the
+// first of them for the one that matters.
 func (c *Catalogue) dependencies(name string) []string {
 	p, ok := c.Plugins[name]
 	if !ok {
@@ -18,7 +19,6 @@ func (c *Catalogue) dependencies(name string) []string {
 	for _, d := range p.Spec.DependsOn {
 		names = append(names, d.Name)
 	}
-	slices.Sort(names)
 	return names
 }
 

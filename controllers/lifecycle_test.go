@@ -232,6 +232,22 @@ var _ = Describe("An Event", func() {
 		}
 	})
 
+	It("has no renderer until there is something to render", func(ctx context.Context) {
+		for _, o := range usualPlugins() {
+			Expect(k8s.Create(ctx, in(ns, o))).To(Succeed())
+		}
+		Expect(k8s.Create(ctx, in(ns, makeProfile()))).To(Succeed())
+		e := in(ns, makeEvent(func(e *mrev1.Event) { e.Spec.Clips.Original, e.Spec.Clips.Optimized = mrev1.Skip, mrev1.Skip }))
+		Expect(k8s.Create(ctx, e)).To(Succeed())
+		Eventually(jobsOf(ctx, e)).Should(ConsistOf("ingest-0-1", "worker-0-1", "worker-1-1"))
+		play(ctx, e)
+		Eventually(conditionOf(ctx, e, mrev1.ConditionComplete)).Should(is("True", mrev1.ReasonCompleted))
+		Expect(jobsOf(ctx, e)(Default)).NotTo(ContainElement(HavePrefix("render-")))
+		replay := in(ns, makeReplay())
+		Expect(k8s.Create(ctx, replay)).To(Succeed())
+		Eventually(jobsOf(ctx, e)).Should(ContainElement("render-0-1"))
+	})
+
 	It("fails for good with its source", func(ctx context.Context) {
 		e := startEvent(ctx, ns)
 		a := newAgent(ns, string(e.UID))

@@ -80,6 +80,9 @@ func (c *Catalogue) compilePlan(e *mrev1.Event, p *mrev1.Profile) (api.Plan, err
 		return api.Plan{}, fmt.Errorf("compiling the plan: spec.processingFrameRate of Profile %s: %w", p.Name, err)
 	}
 	plan.ProcessingFrameRate = &rate
+	if p.Spec.SegmentOverlap == mrev1.OverlapAllow {
+		plan.SegmentOverlap = new(api.PlanSegmentOverlapAllow)
+	}
 	if p.Spec.Optimizer != nil {
 		plan.Optimizer = &p.Spec.Optimizer.Plugin.Name
 	}
@@ -135,6 +138,9 @@ func (c *Catalogue) compilePlugin(name string, use *mrev1.PluginUse, chunkSecond
 		OnFailure:      api.PlanPluginOnFailure(cmp.Or(p.Spec.Policy.OnFailure, mrev1.FailureSkip)),
 		Generation:     p.Generation,
 		Revision:       new(revision.Name),
+	}
+	if original := p.Annotations[mrev1.AnnotationMREName]; original != "" && original != name {
+		out.MREName = &original
 	}
 	for _, o := range p.Spec.Outputs {
 		if o.Description != "" {

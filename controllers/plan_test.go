@@ -20,6 +20,7 @@ var now0 = time.Date(2026, 6, 1, 14, 0, 0, 0, time.UTC)
 func TestCompilePlan(t *testing.T) {
 	scenesWithModel := makePlugin(scenes, mrev1.ClassFeaturer, "scene-change", withModels("m"), func(p *mrev1.Plugin) {
 		p.Generation = 7
+		p.Annotations = map[string]string{mrev1.AnnotationMREName: "DetectSceneChange"}
 		p.Spec.Outputs = []mrev1.PluginOutput{{Name: "Zoom"}}
 	})
 	plugins := append(usualPlugins()[1:], scenesWithModel)
@@ -58,6 +59,16 @@ func TestCompilePlan(t *testing.T) {
 	s := byName[scenes]
 	if ptr.Deref(s.Model, "") != "https://model.example.com/m" || s.Generation != 7 || !slices.Contains(s.Outputs, "Zoom") {
 		t.Errorf("scenes compiled to %+v", s)
+	}
+	if s.NameInMRE() != "DetectSceneChange" || got.NameHere("DetectSceneChange") != scenes || byName[peaks].MREName != nil {
+		t.Errorf("in MRE, scenes is %q", s.NameInMRE())
+	}
+	if got.SegmentOverlap != nil {
+		t.Error("the default for overlaps stands in the plan, so that plans of before have another hash")
+	}
+	profile.Spec.SegmentOverlap = mrev1.OverlapAllow
+	if got, err = cat.compilePlan(makeEvent(), profile); err != nil || ptr.Deref(got.SegmentOverlap, "") != api.PlanSegmentOverlapAllow {
+		t.Errorf("overlaps that are allowed are not in the plan: %v, %v", got.SegmentOverlap, err)
 	}
 	if got.UnitMicros != 5_000_000 || got.ChunkSeconds != 20 || got.DrainTimeoutSeconds != 1800 {
 		t.Errorf("timing %d %d %d", got.UnitMicros, got.ChunkSeconds, got.DrainTimeoutSeconds)
@@ -294,5 +305,36 @@ func TestDependents(t *testing.T) {
 		if d := cmp.Diff(want, cat.dependents(name)); d != "" {
 			t.Errorf("dependents of %s (-want +got):\n%s", name, d)
 		}
+	}
+}
+
+// TestDependenciesKeepTheirOrder: MRE's plugins read the first name that they depend on, so the order that people
+// wrote must come out, and another order is another plan.
+func TestDependenciesKeepTheirOrder(t *testing.T) {
+	compiled := func(names ...string) api.Plan {
+		plugins := append(usualPlugins(), makePlugin("another", mrev1.ClassFeaturer, "scene-change"))
+		for _, p := range plugins {
+			if p.Name == moment {
+				p.Spec.DependsOn = references(names...)
+			}
+		}
+		plan, err := catalogueOf(nil, plugins...).compilePlan(makeEvent(), makeProfile())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return plan
+	}
+	hashes := map[string]bool{}
+	for _, want := range [][]string{{scenes, peaks, "another"}, {"another", scenes, peaks}} {
+		plan := compiled(want...)
+		hashes[plan.Hash] = true
+		for _, p := range plan.Plugins {
+			if p.Name == moment && !slices.Equal(p.DependsOn, want) {
+				t.Errorf("dependsOn is %v, want %v", p.DependsOn, want)
+			}
+		}
+	}
+	if len(hashes) != 2 {
+		t.Error("plans that differ in the order of dependencies have one hash")
 	}
 }

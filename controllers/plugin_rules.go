@@ -84,6 +84,7 @@ func (c *Catalogue) checkDependencies(p *mrev1.Plugin) *Finding {
 		return stalled(mrev1.ReasonDependencyCycle, "spec.dependsOn: circle %s", strings.Join(path, " → "))
 	}
 	if len(missing) > 0 {
+		slices.Sort(missing)
 		return waiting(mrev1.ReasonReferenceNotFound, "spec.dependsOn: Plugin %s not found", strings.Join(missing, ", "))
 	}
 	return nil

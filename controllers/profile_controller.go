@@ -79,9 +79,11 @@ func setProfileStatus(p *mrev1.Profile, cat *Catalogue, c conditions) {
 // SetupWithManager wires the reconciler.
 func (r *ProfileReconciler) SetupWithManager(mgr ctrl.Manager) error {
 	specChanged := builder.WithPredicates(predicate.GenerationChangedPredicate{})
+	// A Plugin's name in MRE is an annotation.
+	specOrNameChanged := builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{}))
 	return ctrl.NewControllerManagedBy(mgr).
 		For(&mrev1.Profile{}, specChanged).
-		Watches(&mrev1.Plugin{}, handler.EnqueueRequestsFromMapFunc(r.usersOfPlugin), specChanged).
+		Watches(&mrev1.Plugin{}, handler.EnqueueRequestsFromMapFunc(r.usersOfPlugin), specOrNameChanged).
 		Watches(&mrev1.Model{}, handler.EnqueueRequestsFromMapFunc(r.usersOfModel), specChanged).
 		Watches(&appsv1.ControllerRevision{}, handler.EnqueueRequestsFromMapFunc(r.usersOfRevision)).
 		Complete(r)

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"k8s.io/utils/ptr"
 
@@ -67,7 +69,7 @@ func beforeSegmenter(p *mrev1.Profile) map[string]bool {
 func (c *Catalogue) checkProfile(p *mrev1.Profile) *Finding {
 	c, unpinned := c.pinned(p)
 	for _, rule := range []func(*mrev1.Profile) *Finding{
-		c.checkRoles, c.checkPickedModels, c.checkMergedConfigurations, c.checkPodTemplates, c.checkCycles, c.checkFound,
+		c.checkRoles, c.checkPickedModels, c.checkMergedConfigurations, c.checkPodTemplates, c.checkCycles, c.checkMRENames, c.checkFound,
 		func(*mrev1.Profile) *Finding { return unpinned }, c.checkPluginsReady,
 	} {
 		if f := rule(p); f != nil {
@@ -136,6 +138,39 @@ func (c *Catalogue) checkCycles(p *mrev1.Profile) *Finding {
 	}
 	return nil
 }
+
+// checkMRENames: MRE's plugins can tell the Plugins of the Profile apart. What MRE calls one of them is nobody else's
+// name, neither in MRE nor here.
+func (c *Catalogue) checkMRENames(p *mrev1.Profile) *Finding {
+	owner := map[string]string{}
+	plugins := c.closure(pluginNames(p)...)
+	for _, name := range plugins {
+		owner[name] = name
+	}
+	for _, name := range plugins {
+		plugin, ok := c.Plugins[name]
+		if !ok {
+			continue
+		}
+		original, annotated := plugin.Annotations[mrev1.AnnotationMREName]
+		if !annotated {
+			continue
+		}
+		if n := utf8.RuneCountInString(original); n < 1 || n > maxMREName || strings.ContainsFunc(original, unicode.IsControl) {
+			return stalled(mrev1.ReasonInvalidMREName, "Plugin %s: the annotation %s is %q; a name of MRE's has 1 to %d characters in one line",
+				name, mrev1.AnnotationMREName, original, maxMREName)
+		}
+		if other, taken := owner[original]; taken && other != name {
+			return stalled(mrev1.ReasonInvalidMREName, "Plugins %s and %s: MRE's plugins would see both as %q; change the annotation %s of one of them",
+				other, name, original, mrev1.AnnotationMREName)
+		}
+		owner[original] = name
+	}
+	return nil
+}
+
+// maxMREName is how long MRE's names may be.
+const maxMREName = 150
 
 // checkFound: everything that the Profile names, and that its Plugins depend on, exists.
 func (c *Catalogue) checkFound(p *mrev1.Profile) *Finding {

@@ -10,6 +10,7 @@ import (
 	. "github.com/onsi/gomega"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	mrev1 "github.com/mre-operator/mre-operator/api/v1alpha1"
@@ -82,10 +83,36 @@ var _ = Describe("References", func() {
 			mrev1.GraphStep{Plugins: []string{peaks, scenes}}, mrev1.GraphStep{Plugins: []string{moment}}, mrev1.GraphStep{Plugins: []string{label, snapTo}}))
 		Expect(profile.Status.Conditions).NotTo(ContainElement(HaveField("Type", mrev1.ConditionReconciling)))
 
+		called := func(p *mrev1.Plugin, name string) {
+			before := p.DeepCopy()
+			p.Annotations = map[string]string{mrev1.AnnotationMREName: name}
+			Expect(k8s.Patch(ctx, p, client.MergeFrom(before))).To(Succeed())
+		}
+		called(plugins[1], "DetectAudioPeaks")
+		called(plugins[2], "DetectAudioPeaks")
+		Eventually(conditionOf(ctx, profile, mrev1.ConditionReady)).Should(is("False", mrev1.ReasonInvalidMREName, peaks, moment, "DetectAudioPeaks"))
+		Expect(conditionOf(ctx, profile, mrev1.ConditionReferencesResolved)(Default)).To(is("False", mrev1.ReasonInvalidMREName))
+		called(plugins[2], "SegmentByKeyMoment")
+		Eventually(conditionOf(ctx, profile, mrev1.ConditionReady)).Should(is("True", mrev1.ReasonAccepted))
+
 		Expect(k8s.Delete(ctx, plugins[1])).To(Succeed())
 		Eventually(conditionOf(ctx, plugins[2], mrev1.ConditionReady)).Should(is("False", mrev1.ReasonReferenceNotFound, "spec.dependsOn: Plugin "+peaks))
 		Eventually(conditionOf(ctx, profile, mrev1.ConditionReady)).Should(is("False", mrev1.ReasonReferenceNotFound, peaks))
 		Expect(profile.Status.Graph).To(BeEmpty())
+	})
+
+	It("keep the order of dependencies that is applied", func(ctx context.Context) {
+		for _, want := range [][]string{{"b", "a", "c"}, {"a", "c", "b"}} {
+			p := &unstructured.Unstructured{Object: map[string]any{
+				"apiVersion": mrev1.GroupVersion.String(), "kind": "Plugin", "metadata": map[string]any{"name": "ordered", "namespace": ns},
+				"spec": map[string]any{"class": "Segmenter", "mediaType": "Video", "runtime": map[string]any{"builtin": map[string]any{"name": "key-moment"}},
+					"dependsOn": []any{map[string]any{"name": want[0]}, map[string]any{"name": want[1]}, map[string]any{"name": want[2]}}},
+			}}
+			Expect(k8s.Apply(ctx, client.ApplyConfigurationFromUnstructured(p), client.FieldOwner("somebody"))).To(Succeed())
+			var stored mrev1.Plugin
+			Expect(k8s.Get(ctx, client.ObjectKey{Namespace: ns, Name: "ordered"}, &stored)).To(Succeed())
+			Expect(stored.Spec.DependsOn).To(Equal(references(want...)))
+		}
 	})
 
 	It("in a circle are named with their path, by every member, until it is broken", func(ctx context.Context) {

@@ -3,6 +3,7 @@
 package controllers
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -232,10 +233,10 @@ func TestCheckPlugin(t *testing.T) {
 }
 
 func TestCheckProfile(t *testing.T) {
-	without := func(name string) []*mrev1.Plugin {
+	without := func(names ...string) []*mrev1.Plugin {
 		var out []*mrev1.Plugin
 		for _, p := range usualPlugins() {
-			if p.Name != name {
+			if !slices.Contains(names, p.Name) {
 				out = append(out, p)
 			}
 		}
@@ -305,6 +306,23 @@ func TestCheckProfile(t *testing.T) {
 			plugins: append(without(peaks), makePlugin(peaks, mrev1.ClassFeaturer, "audio-peaks", onAudio, dependsOn("x")),
 				makePlugin("x", mrev1.ClassFeaturer, "scene-change", dependsOn(peaks))),
 			want: wantFinding{mrev1.ReasonDependencyCycle, Stall, []string{peaks + " → x → " + peaks}},
+		},
+		"two plugins with one name in MRE": {
+			profile: makeProfile(),
+			plugins: append(without(moment, peaks), calledInMRE("DetectAudioPeaks", makePlugin(peaks, mrev1.ClassFeaturer, "audio-peaks", onAudio)),
+				calledInMRE("DetectAudioPeaks", makePlugin(moment, mrev1.ClassSegmenter, "key-moment", dependsOn(peaks)))),
+			want: wantFinding{mrev1.ReasonInvalidMREName, Stall, []string{moment, peaks, `"DetectAudioPeaks"`}},
+		},
+		"a name in MRE that is another plugin's here": {
+			profile: makeProfile(), plugins: append(without(moment), calledInMRE(peaks, makePlugin(moment, mrev1.ClassSegmenter, "key-moment", dependsOn(peaks)))),
+			want: wantFinding{mrev1.ReasonInvalidMREName, Stall, []string{moment, peaks}},
+		},
+		"an empty name in MRE": {
+			profile: makeProfile(), plugins: append(without(moment), calledInMRE("", makePlugin(moment, mrev1.ClassSegmenter, "key-moment", dependsOn(peaks)))),
+			want: wantFinding{mrev1.ReasonInvalidMREName, Stall, []string{moment, "1 to 150"}},
+		},
+		"a name in MRE that is its own here": {
+			profile: makeProfile(), plugins: append(without(moment), calledInMRE(moment, makePlugin(moment, mrev1.ClassSegmenter, "key-moment", dependsOn(peaks)))),
 		},
 		"plugin not ready": {
 			profile: makeProfile(),

@@ -31,6 +31,8 @@ type bounds struct {
 	MinRenderers       int32 `json:"minRenderers"`
 	MaxRenderers       int32 `json:"maxRenderers"`
 	RecycleAfterChunks int32 `json:"recycleAfterChunks"`
+	// NoClips: the Event makes none, so that renderers have work only for its Replays.
+	NoClips bool `json:"noClips,omitempty"`
 	// Pools are those that plugins name.
 	Pools map[string]poolBounds `json:"pools,omitempty"`
 }
@@ -84,8 +86,8 @@ func neededRoles(s api.EventState, suspended bool, b bounds) needs {
 			out.pools = append(out.pools, name)
 		}
 	}
-	// What workers do may make clips.
-	out.render = out.work || len(out.pools) > 0 || open(s.Backlog.Render) > 0
+	// What workers do may make clips. Reels are planned when everything else is done.
+	out.render = !b.NoClips && (out.work || len(out.pools) > 0) || open(s.Backlog.Render) > 0
 	return out
 }
 

@@ -20,11 +20,12 @@ func TestBounds(t *testing.T) {
 		spec mrev1.ProcessingSpec
 		want bounds
 	}{
-		"nothing said": {mrev1.ProcessingSpec{}, bounds{1, 1, 1, 1, 0, nil}},
-		"fixed":        {mrev1.ProcessingSpec{MinWorkers: 3, MinRenderers: 2}, bounds{3, 3, 2, 2, 0, nil}},
-		"by backlog":   {mrev1.ProcessingSpec{MinWorkers: 1, MaxWorkers: 4, MaxRenderers: 8, RecycleAfterChunks: ptr.To[int32](5)}, bounds{1, 4, 1, 8, 5, nil}},
+		"nothing said": {mrev1.ProcessingSpec{}, bounds{MinWorkers: 1, MaxWorkers: 1, MinRenderers: 1, MaxRenderers: 1}},
+		"fixed":        {mrev1.ProcessingSpec{MinWorkers: 3, MinRenderers: 2}, bounds{MinWorkers: 3, MaxWorkers: 3, MinRenderers: 2, MaxRenderers: 2}},
+		"by backlog": {mrev1.ProcessingSpec{MinWorkers: 1, MaxWorkers: 4, MaxRenderers: 8, RecycleAfterChunks: ptr.To[int32](5)},
+			bounds{MinWorkers: 1, MaxWorkers: 4, MinRenderers: 1, MaxRenderers: 8, RecycleAfterChunks: 5}},
 		"pools": {mrev1.ProcessingSpec{Pools: []mrev1.WorkerPool{{Name: "gpu", MinWorkers: 2, MaxWorkers: 3}, {Name: "fixed", MinWorkers: 2}, {Name: "idle"}}},
-			bounds{1, 1, 1, 1, 0, map[string]poolBounds{"gpu": {2, 3}, "fixed": {2, 2}, "unsized": {1, 1}}}},
+			bounds{MinWorkers: 1, MaxWorkers: 1, MinRenderers: 1, MaxRenderers: 1, Pools: map[string]poolBounds{"gpu": {2, 3}, "fixed": {2, 2}, "unsized": {1, 1}}}},
 	} {
 		var pools []string
 		for pool := range tc.want.Pools {

@@ -27,8 +27,12 @@ func TestNeededRoles(t *testing.T) {
 	for name, tc := range map[string]struct {
 		state     api.EventState
 		suspended bool
+		noClips   bool
 		want      needs
 	}{
+		"no clips": {state: api.EventState{State: api.EventStateStateActive}, noClips: true, want: needs{ingest: true, work: true, pools: []string{"gpu"}}},
+		"no clips, and a reel": {state: api.EventState{State: api.EventStateStateComplete, SourceEnded: new(true), Backlog: api.Backlog{Render: busy}}, noClips: true,
+			want: needs{render: true}},
 		"pending":        {state: api.EventState{State: api.EventStateStatePending}, want: all},
 		"active":         {state: api.EventState{State: api.EventStateStateActive}, want: all},
 		"suspended":      {state: api.EventState{State: api.EventStateStateActive, Backlog: api.Backlog{Work: busy}}, suspended: true},
@@ -45,7 +49,9 @@ func TestNeededRoles(t *testing.T) {
 		"complete, end unsaid": {state: api.EventState{State: api.EventStateStateComplete}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := neededRoles(tc.state, tc.suspended, bounded); !reflect.DeepEqual(got, tc.want) {
+			b := bounded
+			b.NoClips = tc.noClips
+			if got := neededRoles(tc.state, tc.suspended, b); !reflect.DeepEqual(got, tc.want) {
 				t.Errorf("needs %+v, want %+v", got, tc.want)
 			}
 		})

@@ -46,6 +46,9 @@ const (
 	ReasonModelNotAllowed = "ModelNotAllowed"
 	// ReasonDependencyCycle says plugins depend on each other in a circle; the message names the path.
 	ReasonDependencyCycle = "DependencyCycle"
+	// ReasonInvalidMREName says the annotation mre.media/mre-name of a Plugin is no name of MRE's, or is the name of
+	// another Plugin of the Profile, too, so that MRE's plugins could not tell the two apart.
+	ReasonInvalidMREName = "InvalidMREName"
 	// ReasonUnknownBuiltin says spec.runtime.builtin.name is no built-in plugin of this version.
 	ReasonUnknownBuiltin = "UnknownBuiltin"
 	// ReasonInvalidConfiguration says a plugin refuses its configuration; the message names the field.
@@ -168,6 +171,8 @@ const (
 	LabelRevisionOf   = "mre.media/revision-of"
 	// AnnotationRevisions names the revisions that an Event's snapshot was made from.
 	AnnotationRevisions = "mre.media/revisions"
+	// AnnotationMREName is the name that MRE had for an object. MRE's plugins see a Plugin under it.
+	AnnotationMREName = "mre.media/mre-name"
 	// AnnotationLastWords is what the pod of a slot's Job before said last, when the slot fails again and again.
 	AnnotationLastWords = "mre.media/last-words"
 	// AnnotationRetry asks for another try of the Event's dead letters. Its value is any word that was not

@@ -27,6 +27,15 @@ type ProfileSpec struct {
 	// +kubebuilder:validation:Maximum=7200
 	MaxSegmentSeconds int32 `json:"maxSegmentSeconds,omitempty"`
 
+	// segmentOverlap says what becomes of segments that reach into each other. Trim, the default, keeps them apart: a
+	// segment starts where the one before it ends, one that lies in it is left out, and optimized marks stop at the
+	// neighbours. Allow keeps what the plugins say, as MRE does, also several segments that are open side by side.
+	// A reel shows no frame twice either way.
+	// +optional
+	// +default="Trim"
+	// +kubebuilder:default=Trim
+	SegmentOverlap SegmentOverlap `json:"segmentOverlap,omitempty"`
+
 	// processingFrameRate is how many frames a second plugins should look at: a number or a fraction, such as
 	// "5" or "30000/1001". It is handed to plugins, and bounds what the frames of the plugin packages bring.
 	// +optional
@@ -72,6 +81,16 @@ type ProfileSpec struct {
 	// +kubebuilder:default={}
 	Processing ProcessingSpec `json:"processing,omitzero"`
 }
+
+// SegmentOverlap says what becomes of segments that reach into each other.
+// +kubebuilder:validation:Enum=Trim;Allow
+type SegmentOverlap string
+
+// The policies for overlaps.
+const (
+	OverlapTrim  SegmentOverlap = "Trim"
+	OverlapAllow SegmentOverlap = "Allow"
+)
 
 // PluginUse is a plugin in its place in a Profile.
 type PluginUse struct {

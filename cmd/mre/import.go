@@ -40,6 +40,7 @@ func newImportCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&o.ImageTemplate, "image-template", "",
-		"The image that holds a plugin; {name} stands for the Plugin's name. Needed for plugins, as MRE names functions instead.")
+		"The image that holds a plugin; {name} stands for the Plugin's name, {handler} for its function's module, which several plugins may share. "+
+			"Needed for plugins, as MRE names functions instead.")
 	return cmd
 }

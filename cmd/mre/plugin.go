@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -30,10 +31,10 @@ func newPluginCommand() *cobra.Command {
 var errBroken = errors.New("the plugin breaks the contract")
 
 type pluginTestFlags struct {
-	manifest, class, detections, output string
-	configuration                       []string
-	audio, exec                         bool
-	o                                   testkit.Options
+	manifest, name, class, detections, output string
+	configuration                             []string
+	audio, exec                               bool
+	o                                         testkit.Options
 }
 
 func newPluginTestCommand() *cobra.Command {
@@ -73,7 +74,9 @@ func newPluginTestCommand() *cobra.Command {
 	// What follows the command belongs to it.
 	flags.SetInterspersed(false)
 	flags.StringVar(&f.o.Media, "media", "", "A recording: any file that FFmpeg reads.")
-	flags.StringVar(&f.manifest, "plugin", "", "The plugin's manifest. Flags take the place of what it says.")
+	flags.StringVar(&f.manifest, "plugin", "", "The plugin's manifest. Flags take the place of what it says. "+
+		"It may hold other Plugins, whose names in MRE are read, such as all that mre import writes.")
+	flags.StringVar(&f.name, "name", "", "Which Plugin of the manifest is tested; the first when not set.")
 	flags.StringVar(&f.class, "class", "", "Featurer, Segmenter, Optimizer or Labeler. Featurer when neither this nor a manifest is given.")
 	flags.StringArrayVar(&f.configuration, "configuration", nil, "KEY=VALUE of the configuration; may be given several times. VALUE is JSON, or text where it is none.")
 	flags.BoolVar(&f.audio, "audio", false, "The plugin's mediaType is Audio.")
@@ -94,12 +97,9 @@ func newPluginTestCommand() *cobra.Command {
 func (f *pluginTestFlags) complete(command []string) error {
 	plugin := mrev1.Plugin{}
 	if f.manifest != "" {
-		body, err := os.ReadFile(f.manifest)
-		if err != nil {
+		var err error
+		if plugin, f.o.MRENames, err = readPlugin(f.manifest, f.name); err != nil {
 			return err
-		}
-		if err := yaml.UnmarshalStrict(body, &plugin); err != nil {
-			return fmt.Errorf("%s: %w", f.manifest, err)
 		}
 		if plugin.Spec.Runtime.Container == nil {
 			return fmt.Errorf("%s has no spec.runtime.container: only plugins in containers are tested", f.manifest)
@@ -142,6 +142,44 @@ func (f *pluginTestFlags) complete(command []string) error {
 	return nil
 }
 
+// readPlugin reads the Plugin with a name, or the first one, of a manifest, and the names in MRE of all its Plugins.
+func readPlugin(path, name string) (mrev1.Plugin, map[string]string, error) {
+	var found *mrev1.Plugin
+	body, err := os.ReadFile(path)
+	if err != nil {
+		return mrev1.Plugin{}, nil, err
+	}
+	mreNames := map[string]string{}
+	for text := range bytes.SplitSeq(append([]byte("\n"), body...), []byte("\n---")) {
+		var kind struct {
+			Kind string `json:"kind"`
+		}
+		if err := yaml.Unmarshal(text, &kind); err != nil {
+			return mrev1.Plugin{}, nil, fmt.Errorf("%s: %w", path, err)
+		}
+		if kind.Kind != "Plugin" {
+			continue
+		}
+		var p mrev1.Plugin
+		if err := yaml.UnmarshalStrict(text, &p); err != nil {
+			return mrev1.Plugin{}, nil, fmt.Errorf("%s: %w", path, err)
+		}
+		if original := p.Annotations[mrev1.AnnotationMREName]; original != "" {
+			mreNames[p.Name] = original
+		}
+		if found == nil && (name == "" || p.Name == name) {
+			found = &p
+		}
+	}
+	switch {
+	case found == nil && name != "":
+		return mrev1.Plugin{}, nil, fmt.Errorf("%s holds no Plugin %s", path, name)
+	case found == nil:
+		return mrev1.Plugin{}, nil, fmt.Errorf("%s holds no Plugin", path)
+	}
+	return *found, mreNames, nil
+}
+
 func orElse(flag time.Duration, manifest, usualSeconds int32) time.Duration {
 	switch {
 	case flag > 0:
@@ -160,6 +198,9 @@ func (f *pluginTestFlags) planPlugin(plugin mrev1.Plugin) (api.PlanPlugin, error
 	}
 	if plugin.Name != "" {
 		out.Name = plugin.Name
+	}
+	if original := f.o.MRENames[plugin.Name]; original != "" {
+		out.MREName = &original
 	}
 	if f.class != "" {
 		out.Class = api.PlanPluginClass(f.class)

@@ -52,6 +52,22 @@ spec:
 	}
 }
 
+// TestPluginTestReadsWhatImportWrites: of many documents, one Plugin is tested, and the others tell their names in MRE.
+func TestPluginTestReadsWhatImportWrites(t *testing.T) {
+	manifests := filepath.Join("..", "..", "internal", "mreimport", "testdata", "manifests.yaml")
+	f := pluginTestFlags{manifest: manifests, name: "segment-goals", o: testkit.Options{ChunkSeconds: 6, Chunks: 1}}
+	if err := f.complete([]string{"sh"}); err != nil {
+		t.Fatal(err)
+	}
+	if f.o.Plugin.NameInMRE() != "SegmentGoals" || f.o.MRENames["detect-goals"] != "DetectGoals" {
+		t.Errorf("%q, %v", f.o.Plugin.NameInMRE(), f.o.MRENames)
+	}
+	f = pluginTestFlags{manifest: manifests, name: "nobody", o: testkit.Options{ChunkSeconds: 6, Chunks: 1}}
+	if err := f.complete([]string{"sh"}); err == nil || !strings.Contains(err.Error(), "no Plugin nobody") {
+		t.Error(err)
+	}
+}
+
 func TestPluginTestExits(t *testing.T) {
 	m, err := match.Generate(t.Context(), match.Options{Seconds: 2, Width: 160, Height: 90, Seed: 3})
 	if err != nil {

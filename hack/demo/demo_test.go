@@ -20,6 +20,20 @@ func TestClock(t *testing.T) {
 	}
 }
 
+// TestToTry: the demo ends with three commands, behind what points a shell at its cluster.
+func TestToTry(t *testing.T) {
+	d := &demo{options: options{events: "mre-demo", out: "demo/out", setup: `eval "$(env)"`}, runs: []*eventRun{{name: "match"}, {name: "film"}}}
+	want := []string{"Look at it yourself:", `  eval "$(env)"`, "  bin/kubectl-mre status match -n mre-demo", "  bin/kubectl-mre explain match 1 -n mre-demo",
+		"  bin/kubectl-mre download match -n mre-demo -d demo/out/match-download"}
+	if diff := cmp.Diff(want, d.toTry()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	d.setup = ""
+	if got := d.toTry(); len(got) != 4 {
+		t.Errorf("on a cluster of one's own: %q", got)
+	}
+}
+
 func TestOwnVideo(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "Mine.MKV")
 	if err := os.WriteFile(file, []byte("x"), 0o600); err != nil {

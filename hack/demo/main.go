@@ -26,6 +26,7 @@ type options struct {
 	namespace string
 	events    string
 	out       string
+	setup     string
 	timeout   time.Duration
 	spent     spentFlag
 }
@@ -38,6 +39,7 @@ func main() {
 	flag.StringVar(&o.namespace, "namespace", "mre-system", "namespace of the operator")
 	flag.StringVar(&o.events, "events-namespace", "mre-demo", "namespace of the Events; what is in it is replaced")
 	flag.StringVar(&o.out, "out", "demo/out", "folder of the results")
+	flag.StringVar(&o.setup, "setup", "", "what points a shell at the cluster, for the commands to try at the end")
 	flag.DurationVar(&o.timeout, "timeout", 30*time.Minute, "how long all of it may take")
 	flag.Var(&o.spent, "spent", "PART=SECONDS that an earlier step took, for the summary; may be repeated")
 	flag.Parse()
@@ -80,5 +82,12 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	d.printResults()
-	return d.verdict()
+	if err := d.verdict(); err != nil {
+		return err
+	}
+	say("")
+	for _, line := range d.toTry() {
+		say("%s", line)
+	}
+	return nil
 }

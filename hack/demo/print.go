@@ -79,6 +79,22 @@ func (d *demo) printEvent(r *eventRun) {
 	}
 }
 
+// toTry are three commands that show more of what was made, and what they need first.
+func (d *demo) toTry() []string {
+	if len(d.runs) == 0 {
+		return nil
+	}
+	lines := []string{"Look at it yourself:"}
+	if d.setup != "" {
+		lines = append(lines, "  "+d.setup)
+	}
+	event := d.runs[0].name
+	return append(lines,
+		fmt.Sprintf("  bin/kubectl-mre status %s -n %s", event, d.events),
+		fmt.Sprintf("  bin/kubectl-mre explain %s 1 -n %s", event, d.events),
+		fmt.Sprintf("  bin/kubectl-mre download %s -n %s -d %s", event, d.events, d.folder(d.runs[0])+"-download"))
+}
+
 func newTable(columns ...any) table.Writer {
 	t := table.NewWriter()
 	t.SetOutputMirror(os.Stdout)

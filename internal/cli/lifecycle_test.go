@@ -150,7 +150,7 @@ func TestAnEventFromItsStartToItsFiles(t *testing.T) {
 	w.decide(event, &event.Status.Conditions, metav1.Condition{Type: mrev1.ConditionReady, Status: metav1.ConditionTrue, Reason: mrev1.ReasonProgressing})
 	m.ingest(0, 2)
 	m.work(api.PoolWork)
-	w.want(0, []string{"Running", "Dead letters", "featurer crowd", "the model answers 503 Service Unavailable", "kubectl mre retry final", "the end of the source"}, "status", "final")
+	w.want(0, []string{"Running", "Dead letters", "featurer crowd", "the model answers 503\n    Service Unavailable", "kubectl mre retry final", "the end of the source"}, "status", "final")
 	w.want(0, []string{"Chunk 1", "closed, processed, 1 task failed", "try 1, Failed, held by final-worker-0", "units/0/"}, "explain", "chunk", "final", "1")
 	w.want(1, []string{"no chunk 77 yet"}, "explain", "final", "77")
 	var view struct {

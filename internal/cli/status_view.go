@@ -180,15 +180,14 @@ func replayTable(replays []mrev1.Replay) *terminal.Table {
 
 func deadLetterTable(dead []api.Task, now time.Time) *terminal.Table {
 	t := terminal.NewTable("TASK", "WHAT", "CHUNK", "FAILURES", "GAVE UP")
-	for i := range dead {
-		d := &dead[i]
-		failed := ""
+	for _, g := range folded(dead) {
+		d, failed := g.last, ""
 		if d.FinishedAt != nil {
 			failed = age(now, *d.FinishedAt) + " ago"
 		}
-		t.Row(d.ID, taskWhat(d), d.Chunk, failuresText(d), failed)
+		t.Row(g.tasks(), taskWhat(d), g.chunks(), failuresText(d), failed)
 		if d.Error != nil {
-			t.Note(terminal.Cell{Text: *d.Error, Tone: terminal.Bad})
+			t.Note(terminal.Cell{Text: abridged(*d.Error), Tone: terminal.Bad})
 		}
 	}
 	return t

@@ -35,7 +35,7 @@ type dependentPlugin struct {
 	SupportedMediaType string
 }
 
-// ShortProfile writes a plan as MRE's shortened profile. Featurers are those
+// ShortProfile writes a plan as MRE's shortened profile, with MRE's names. Featurers are those
 // that no other plugin depends on; the others stand below their dependants.
 func ShortProfile(plan api.Plan) Profile {
 	plugins := map[string]api.PlanPlugin{}
@@ -50,47 +50,53 @@ func ShortProfile(plan api.Plan) Profile {
 		if name == nil {
 			return nil
 		}
-		p := withDependencies(plugins, *name)
+		p := withDependencies(plan, plugins, *name)
 		return &p
 	}
 	short := Profile{
 		Name:                    plan.Event.Profile,
 		ChunkSize:               plan.ChunkSeconds,
 		MaxSegmentLengthSeconds: plan.MaxSegmentSeconds,
-		Classifier:              withDependencies(plugins, plan.Segmenter),
+		Classifier:              withDependencies(plan, plugins, plan.Segmenter),
 		Optimizer:               role(plan.Optimizer),
 		Labeler:                 role(plan.Labeler),
 	}
 	for _, p := range plan.Plugins {
 		if p.Class == api.PlanPluginClassFeaturer && !depended[p.Name] {
-			short.Featurers = append(short.Featurers, withDependencies(plugins, p.Name))
+			short.Featurers = append(short.Featurers, withDependencies(plan, plugins, p.Name))
 		}
 	}
 	return short
 }
 
-func withDependencies(plugins map[string]api.PlanPlugin, name string) profilePlugin {
+func withDependencies(plan api.Plan, plugins map[string]api.PlanPlugin, name string) profilePlugin {
 	p := plugins[name]
 	return profilePlugin{
-		Name:             name,
+		Name:             plan.NameInMRE(name),
 		Configuration:    configuration(p),
 		ModelEndpoint:    model(p),
-		DependentPlugins: dependencies(plugins, name),
+		DependentPlugins: dependencies(plan, plugins, name),
 	}
 }
 
-// dependencies lists all that a plugin depends on, level by level. A plugin
-// that several others need stands at its deepest level, so that running the
-// levels from the last to the first keeps every order.
-func dependencies(plugins map[string]api.PlanPlugin, root string) []dependentPlugin {
+// dependencies lists all that a plugin depends on in the order in which they
+// are first named, the direct ones first: MRE keeps the order that people
+// wrote, and its plugins go by it. A plugin that several others need has its
+// deepest level, so that running the levels from the last to the first keeps
+// what depends on what.
+func dependencies(plan api.Plan, plugins map[string]api.PlanPlugin, root string) []dependentPlugin {
 	level := map[string]int{}
 	needs := map[string][]string{}
+	var order []string
 	current := []string{root}
 	// A plan has no cycle; its number of plugins bounds the depth in any case.
 	for depth := 1; depth <= len(plugins) && len(current) > 0; depth++ {
 		var next []string
 		for _, name := range current {
 			for _, d := range plugins[name].DependsOn {
+				if level[d] == 0 {
+					order = append(order, d)
+				}
 				level[d] = depth
 				if !slices.Contains(needs[d], name) {
 					needs[d] = append(needs[d], name)
@@ -102,25 +108,18 @@ func dependencies(plugins map[string]api.PlanPlugin, root string) []dependentPlu
 		}
 		current = next
 	}
-	list := make([]dependentPlugin, 0, len(level))
-	for name, depth := range level {
+	list := make([]dependentPlugin, 0, len(order))
+	for _, name := range order {
 		p := plugins[name]
-		slices.Sort(needs[name])
 		list = append(list, dependentPlugin{
-			Name:               name,
+			Name:               plan.NameInMRE(name),
 			Configuration:      configuration(p),
-			DependentFor:       needs[name],
+			DependentFor:       plan.NamesInMRE(needs[name]),
 			ModelEndpoint:      model(p),
-			Level:              depth,
+			Level:              level[name],
 			SupportedMediaType: string(p.MediaType),
 		})
 	}
-	slices.SortFunc(list, func(a, b dependentPlugin) int {
-		if a.Level != b.Level {
-			return compare(a.Level, b.Level)
-		}
-		return compare(a.Name, b.Name)
-	})
 	return list
 }
 

@@ -27,8 +27,10 @@ type document struct {
 	im     *importer
 }
 
-// serversOwn are fields that MRE sets itself, about its own installation. There is nothing to import in them.
-var serversOwn = []string{"Created", "LastModified", "Latest", "StateDefinition", "StateMachineArn", "FrameworkVersion", "Id", "Status"}
+// withoutMeaning are fields in which there is nothing to import: those that MRE sets itself, about its own installation;
+// Archive, which MRE does not read; and those of a schedule, as an Event here ends with its media.
+var withoutMeaning = []string{"Created", "LastModified", "Latest", "StateDefinition", "StateMachineArn", "FrameworkVersion", "Id", "Status",
+	"Archive", "DurationMinutes", "BootstrapTimeInMinutes", "StopMediaLiveChannel"}
 
 func (d *document) warn(field, format string, args ...any) {
 	d.im.warn("%s: %s: %s", d.Source, field, fmt.Sprintf(format, args...))
@@ -100,7 +102,7 @@ func (d *document) inner(place string, fields map[string]any) *document {
 // leftovers warns of the fields that nobody looked at.
 func (d *document) leftovers() {
 	for _, field := range slices.Sorted(maps.Keys(d.fields)) {
-		if !d.seen[field] && !slices.Contains(serversOwn, field) {
+		if !d.seen[field] && !slices.Contains(withoutMeaning, field) {
 			d.warn(field, "is left out: it has no place in a manifest")
 		}
 	}

@@ -21,7 +21,7 @@ import (
 
 const (
 	// AnnotationName keeps the name that MRE had for an object.
-	AnnotationName = "mre.media/mre-name"
+	AnnotationName = mrev1.AnnotationMREName
 	// annotationVersion keeps the version that was imported.
 	annotationVersion = "mre.media/mre-version"
 	// annotationLambda keeps the function that ran a plugin.
@@ -34,7 +34,8 @@ const (
 
 // Options of an import.
 type Options struct {
-	// ImageTemplate makes the image of a plugin: {name} stands for the Plugin's name. MRE knows functions, not images.
+	// ImageTemplate makes the image of a plugin: {name} stands for the Plugin's name, {handler} for its function's
+	// handler, which several plugins may share. MRE knows functions, not images.
 	ImageTemplate string
 }
 
@@ -58,11 +59,14 @@ type importer struct {
 	promptNames map[string]bool
 	// usedPrompts were named in a plugin's configuration.
 	usedPrompts map[string]bool
+	// dependents are what profiles say of plugins' dependencies, by the plugin's name in MRE.
+	dependents map[string]*dependents
 }
 
 // Import makes manifests of documents. Its error names the document that makes no sense.
 func Import(documents []Document, o Options) (Result, error) {
-	im := &importer{options: o, names: newNames(), pluginOf: map[string]*document{}, promptNames: map[string]bool{}, usedPrompts: map[string]bool{}}
+	im := &importer{options: o, names: newNames(), pluginOf: map[string]*document{}, promptNames: map[string]bool{}, usedPrompts: map[string]bool{},
+		dependents: map[string]*dependents{}}
 	for _, d := range documents {
 		if err := im.sort(d); err != nil {
 			return Result{}, err
@@ -71,6 +75,7 @@ func Import(documents []Document, o Options) (Result, error) {
 	im.newest(&im.plugins)
 	im.newest(&im.profiles)
 	im.learnNames()
+	im.learnDependents()
 	if len(im.plugins) > 0 && o.ImageTemplate == "" {
 		return Result{}, fmt.Errorf("%s declares a plugin: say which images hold the plugins, such as --image-template 'registry.example.com/{name}:v1'; MRE names functions, not images", im.plugins[0].Source)
 	}

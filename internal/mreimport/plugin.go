@@ -64,14 +64,14 @@ func (im *importer) plugin(d *document) (*mrev1.Plugin, error) {
 		}
 	}
 	p.Spec.Runtime.Container = &mrev1.ContainerRuntime{
-		Image:    strings.ReplaceAll(im.options.ImageTemplate, "{name}", p.Name),
+		Image:    im.image(d, p),
 		Protocol: mrev1.ProtocolLambdaRuntime,
 	}
 	im.lambda(d, p)
 	if p.Spec.Models, err = im.modelsOf(d); err != nil {
 		return nil, err
 	}
-	for _, name := range d.texts("DependentPlugins") {
+	for _, name := range im.dependencies(d) {
 		p.Spec.DependsOn = append(p.Spec.DependsOn, mrev1.LocalReference{Name: im.names.of(kindPlugin, name)})
 	}
 	p.Spec.DependsOn = bounded(d, "DependentPlugins", p.Spec.DependsOn, maxReferences)
@@ -81,6 +81,33 @@ func (im *importer) plugin(d *document) (*mrev1.Plugin, error) {
 	im.prompted(d, p)
 	p.Spec.Outputs = outputs(d)
 	return p, nil
+}
+
+// functionName is the name in the address of a function.
+var functionName = regexp.MustCompile(`:function:([A-Za-z0-9_-]+)`)
+
+// image is what the template makes of a plugin.
+func (im *importer) image(d *document, p *mrev1.Plugin) string {
+	image := strings.ReplaceAll(im.options.ImageTemplate, "{name}", p.Name)
+	if !strings.Contains(image, "{handler}") {
+		return image
+	}
+	// Of module.function, images bear the module's name.
+	handler := ""
+	if d.lambda != nil {
+		handler = d.lambda.text("Handler")
+		if i := strings.LastIndexByte(handler, '.'); i >= 0 {
+			handler = handler[:i]
+		}
+	}
+	if found := functionName.FindStringSubmatch(d.text("ExecuteLambdaQualifiedARN")); handler == "" && found != nil {
+		handler = found[1]
+	}
+	if label(handler) == "" {
+		d.warn("ExecuteLambdaQualifiedARN", "the function's handler is not known: {handler} in the name of the image becomes the Plugin's name, %s", p.Name)
+		return strings.ReplaceAll(image, "{handler}", p.Name)
+	}
+	return strings.ReplaceAll(image, "{handler}", label(handler))
 }
 
 // lambda takes over what the samples' config.json says of the function.
@@ -162,7 +189,7 @@ func configuration(d *document) (*apiextensionsv1.JSON, error) {
 	return &apiextensionsv1.JSON{Raw: raw}, nil
 }
 
-// prompted finds the prompts that a plugin's configuration names, and the plugins that it names by what they were called.
+// prompted finds the prompts that a plugin's configuration names.
 func (im *importer) prompted(d *document, p *mrev1.Plugin) {
 	fields, _ := d.get("Configuration").(map[string]any)
 	for _, key := range slices.Sorted(maps.Keys(fields)) {
@@ -176,9 +203,6 @@ func (im *importer) prompted(d *document, p *mrev1.Plugin) {
 			if !slices.Contains(p.Spec.Prompts, reference) {
 				p.Spec.Prompts = append(p.Spec.Prompts, reference)
 			}
-		}
-		if name := im.names.of(kindPlugin, value); im.pluginOf[value] != nil && name != value {
-			d.warn("Configuration."+key, "names the plugin %q, which is called %s here: change it if the plugin looks for results by that name", value, name)
 		}
 	}
 	p.Spec.Prompts = bounded(d, "Configuration", p.Spec.Prompts, maxReferences)

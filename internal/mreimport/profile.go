@@ -32,7 +32,9 @@ func (im *importer) profile(d *document) (*mrev1.Profile, error) {
 		Spec: mrev1.ProfileSpec{
 			ChunkSeconds:      within(d, "ChunkSize", minChunk, maxChunk),
 			MaxSegmentSeconds: within(d, "MaxSegmentLengthSeconds", minSegment, maxSegment),
-			Variables:         variables(d),
+			// MRE keeps what the plugins say.
+			SegmentOverlap: mrev1.OverlapAllow,
+			Variables:      variables(d),
 		},
 	}
 	if rate := d.number("ProcessingFrameRate"); rate > 0 {
@@ -156,29 +158,12 @@ func (b *profileBuilder) dependents(use *document) error {
 		if err != nil {
 			return err
 		}
-		unknown := b.undeclared(d)
-		if u.Configuration == nil && u.Model == nil && !unknown {
+		if u.Configuration == nil && u.Model == nil {
 			continue
 		}
-		before := unknown
-		b.featurer(d, mrev1.FeaturerUse{PluginUse: u, BeforeSegmenter: &before})
+		b.featurer(d, mrev1.FeaturerUse{PluginUse: u, BeforeSegmenter: new(false)})
 	}
 	return nil
-}
-
-// undeclared says that a plugin which is to depend on another does not list it. Dependencies are declared by Plugins here.
-func (b *profileBuilder) undeclared(d *document) bool {
-	found := false
-	for _, parent := range d.texts("DependentFor") {
-		plugin := b.im.pluginOf[parent]
-		if plugin == nil || slices.Contains(plugin.texts("DependentPlugins"), d.text("Name")) {
-			continue
-		}
-		found = true
-		d.warn("DependentFor", "add %s to spec.dependsOn of the Plugin %s, if it reads its results: MRE's plugin %q does not list it",
-			b.im.names.of(kindPlugin, d.text("Name")), b.im.names.of(kindPlugin, parent), parent)
-	}
-	return found
 }
 
 func sameConfiguration(a, b *apiextensionsv1.JSON) bool {

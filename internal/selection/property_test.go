@@ -33,7 +33,7 @@ func TestProperties(t *testing.T) {
 // then, in an event of up to five hours.
 func draw(rnd *rand.Rand) ([]Candidate, Rules) {
 	keys := []FeatureKey{goal, noise, other}
-	r := Rules{DurationMicros: 1 + rnd.Int64N(300*sec), ToleranceMicros: rnd.Int64N(60 * sec), Distribution: ByScore}
+	r := Rules{DurationMicros: 1 + rnd.Int64N(300*sec), ToleranceMicros: rnd.Int64N(60 * sec), Distribution: ByScore, Overlap: rnd.IntN(2) == 0}
 	if rnd.IntN(2) == 0 {
 		r.Distribution = Equal
 	}
@@ -62,7 +62,17 @@ func check(candidates []Candidate, r Rules, plan Plan) error {
 	if len(plan.Decisions) != len(candidates) {
 		return fmt.Errorf("%d decisions for %d candidates", len(plan.Decisions), len(candidates))
 	}
+	shown := map[int64]bool{} // half seconds, which draw reckons in
 	var total int64
+	// length is how much longer the reel is with a segment.
+	length := func(c Candidate) (sum int64) {
+		for at := c.InMicros; at < c.OutMicros; at += sec / 2 {
+			if !r.Overlap || !shown[at] {
+				sum += sec / 2
+			}
+		}
+		return sum
+	}
 	var takenIDs []string
 	for i, d := range plan.Decisions {
 		c := byID[d.ID]
@@ -74,7 +84,10 @@ func check(candidates []Candidate, r Rules, plan Plan) error {
 		}
 		if d.Taken {
 			takenIDs = append(takenIDs, d.ID)
-			total += c.OutMicros - c.InMicros
+			total += length(c)
+			for at := c.InMicros; at < c.OutMicros; at += sec / 2 {
+				shown[at] = true
+			}
 			if d.Score == 0 || c.OutMicros <= c.InMicros {
 				return fmt.Errorf("%s has no score or no frames, and is taken", d.ID)
 			}
@@ -89,7 +102,7 @@ func check(candidates []Candidate, r Rules, plan Plan) error {
 	// Nothing that would still fit is left out.
 	for _, d := range plan.Decisions {
 		c := byID[d.ID]
-		if length := c.OutMicros - c.InMicros; !d.Taken && d.Score > 0 && length > 0 && length <= limit-total {
+		if c.OutMicros > c.InMicros && !d.Taken && d.Score > 0 && length(c) <= limit-total {
 			return fmt.Errorf("%s fits and is left out", d.ID)
 		}
 	}

@@ -25,10 +25,11 @@ func taken(e *entry, rank string, b *budget) string {
 }
 
 func tooLong(e *entry, rank string, b *budget) string {
-	if e.length() > b.limit {
-		return fmt.Sprintf("Left out: %s (%s), but its %s are longer than the whole reel may be, %s.", rank, e.names(), secs(e.length()), secs(b.limit))
+	cost := b.cost(e)
+	if cost > b.limit {
+		return fmt.Sprintf("Left out: %s (%s), but its %s are longer than the whole reel may be, %s.", rank, e.names(), secs(cost), secs(b.limit))
 	}
-	return fmt.Sprintf("Left out: %s (%s), but its %s do not fit in the %s that were left of %s.", rank, e.names(), secs(e.length()), secs(b.left()), secs(b.limit))
+	return fmt.Sprintf("Left out: %s (%s), but its %s do not fit in the %s that were left of %s.", rank, e.names(), secs(cost), secs(b.left()), secs(b.limit))
 }
 
 func overallRank(rank, count int, e *entry) string {

@@ -58,6 +58,10 @@ type Rules struct {
 	// DurationMicros plus ToleranceMicros is the limit, which is never passed.
 	DurationMicros, ToleranceMicros int64
 	Distribution                    Distribution
+	// Overlap says that candidates may reach into each other. A reel shows no
+	// frame twice, so that what a segment shares with those taken before it
+	// takes no time.
+	Overlap bool
 }
 
 // Decision is what became of a candidate.
@@ -76,7 +80,8 @@ type Plan struct {
 	Selected []string
 	// Decisions holds one entry for each candidate, by mark-in.
 	Decisions []Decision
-	// DurationMicros is the length of the taken segments together.
+	// DurationMicros is the length of the taken segments together; what they
+	// share counts once where candidates may overlap.
 	DurationMicros int64
 }
 
@@ -92,7 +97,7 @@ func ByDuration(candidates []Candidate, rules Rules) Plan {
 	slices.SortFunc(all, func(a, b *entry) int {
 		return cmp.Or(cmp.Compare(a.InMicros, b.InMicros), cmp.Compare(a.OutMicros, b.OutMicros), cmp.Compare(a.ID, b.ID))
 	})
-	reel := budget{limit: rules.DurationMicros + rules.ToleranceMicros}
+	reel := budget{limit: rules.DurationMicros + rules.ToleranceMicros, overlap: rules.Overlap}
 	matching := make([]*entry, 0, len(all))
 	for _, e := range all {
 		switch {
@@ -150,28 +155,64 @@ func newEntry(c Candidate, features []Feature) *entry {
 func (e *entry) length() int64 { return e.OutMicros - e.InMicros }
 
 // budget is the room in the reel.
-type budget struct{ limit, used int64 }
+type budget struct {
+	limit, used int64
+	overlap     bool
+	// shown is what the reel shows so far, where candidates may overlap:
+	// stretches that are apart from each other.
+	shown []stretch
+}
+
+// stretch is a part of the Event.
+type stretch struct{ from, to int64 }
 
 func (b *budget) left() int64 { return b.limit - b.used }
 
 func (b *budget) holdsAll(entries []*entry) bool {
-	room := b.left()
+	trial := budget{limit: b.limit, used: b.used, overlap: b.overlap, shown: slices.Clone(b.shown)}
 	for _, e := range entries {
-		if room -= e.length(); room < 0 {
+		if trial.add(e); trial.left() < 0 {
 			return false
 		}
 	}
 	return true
 }
 
+// cost is how much longer the reel becomes with the segment.
+func (b *budget) cost(e *entry) int64 {
+	cost := e.length()
+	for _, s := range b.shown {
+		cost -= max(min(s.to, e.OutMicros)-max(s.from, e.InMicros), 0)
+	}
+	return cost
+}
+
 func (b *budget) take(e *entry) {
 	e.taken = true
-	b.used += e.length()
+	b.add(e)
+}
+
+// add makes room for the segment.
+func (b *budget) add(e *entry) {
+	b.used += b.cost(e)
+	if !b.overlap {
+		return
+	}
+	whole := stretch{e.InMicros, e.OutMicros}
+	apart := b.shown[:0:0]
+	for _, s := range b.shown {
+		if s.to < whole.from || s.from > whole.to {
+			apart = append(apart, s)
+			continue
+		}
+		whole = stretch{min(whole.from, s.from), max(whole.to, s.to)}
+	}
+	b.shown = append(apart, whole)
 }
 
 // tryTake takes the segment when it fits, and notes the reason either way.
 func (b *budget) tryTake(e *entry, rank string) {
-	if e.length() > b.left() {
+	if b.cost(e) > b.left() {
 		e.reason = tooLong(e, rank, b)
 		return
 	}

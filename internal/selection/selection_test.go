@@ -3,6 +3,7 @@
 package selection
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -218,5 +219,24 @@ func TestReasonStaysShort(t *testing.T) {
 	got := ByDuration([]Candidate{c}, r).Decisions[0].Reason
 	if !strings.Contains(got, " 64, ") || !strings.Contains(got, "and 60 more") {
 		t.Errorf("reason does not name the heaviest features and count the others: %s", got)
+	}
+}
+
+// TestOverlaps: where segments may overlap, what they share counts once, so that more fits, and a segment that others
+// show whole takes no time.
+func TestOverlaps(t *testing.T) {
+	candidates := []Candidate{
+		{ID: "long", InMicros: 0, OutMicros: 30 * sec, Has: map[FeatureKey]bool{goal: true}},
+		{ID: "across", InMicros: 20 * sec, OutMicros: 40 * sec, Has: map[FeatureKey]bool{goal: true}},
+		{ID: "inside", InMicros: 25 * sec, OutMicros: 35 * sec, Has: map[FeatureKey]bool{goal: true}},
+	}
+	rules := Rules{Features: []Feature{{goal, 1}}, DurationMicros: 40 * sec, Distribution: ByScore, Overlap: true}
+	plan := ByDuration(candidates, rules)
+	if diff := cmp.Diff([]string{"long", "across", "inside"}, plan.Selected); diff != "" || plan.DurationMicros != 40*sec {
+		t.Errorf("%d us of %v", plan.DurationMicros, plan.Selected)
+	}
+	rules.DurationMicros = 39 * sec
+	if plan = ByDuration(candidates, rules); !slices.Equal(plan.Selected, []string{"long", "inside"}) || plan.DurationMicros != 35*sec {
+		t.Errorf("%d us of %v", plan.DurationMicros, plan.Selected)
 	}
 }

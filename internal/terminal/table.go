@@ -25,10 +25,12 @@ type Table struct {
 	rows    []row
 }
 
-// row is a line of cells, or a note below one.
+// row is a line of cells, or a line of a note below one.
 type row struct {
 	cells []Cell
 	note  *Cell
+	// indent of the note's line within the note.
+	indent int
 }
 
 // NewTable names the columns.
@@ -49,8 +51,19 @@ func (t *Table) Row(values ...any) {
 	t.rows = append(t.rows, row{cells: cells})
 }
 
-// Note adds a text below the last row, indented and outside of the columns.
-func (t *Table) Note(c Cell) { t.rows = append(t.rows, row{note: &Cell{Clean(c.Text), c.Tone}}) }
+// maxIndent is how far a line of a note may be indented.
+const maxIndent = 8
+
+// Note adds a text below the last row, indented and outside of the columns. Its lines stay lines, so that a stack is read
+// as one.
+func (t *Table) Note(c Cell) {
+	for line := range strings.Lines(c.Text) {
+		if clean := Clean(line); clean != "" {
+			indent := min(len(line)-len(strings.TrimLeft(line, " ")), maxIndent)
+			t.rows = append(t.rows, row{note: &Cell{clean, c.Tone}, indent: indent})
+		}
+	}
+}
 
 // Empty says whether there are no rows.
 func (t *Table) Empty() bool { return len(t.rows) == 0 }
@@ -69,8 +82,9 @@ func (t *Table) Write(w io.Writer, p Palette, width int) error {
 			writeRow(&out, r.cells, widths, right, p)
 			continue
 		}
-		for _, line := range Wrap(r.note.Text, width-4) {
-			out.WriteString("    " + p.Paint(r.note.Tone, line) + "\n")
+		indent := strings.Repeat(" ", 4+r.indent)
+		for _, line := range Wrap(r.note.Text, width-len(indent)) {
+			out.WriteString(indent + p.Paint(r.note.Tone, line) + "\n")
 		}
 	}
 	_, err := io.WriteString(w, out.String())

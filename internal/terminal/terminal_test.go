@@ -13,7 +13,7 @@ import (
 func TestTable(t *testing.T) {
 	table := NewTable("NAME", "CHUNKS", "STATE", "MESSAGE")
 	table.Row("final", 7, Cell{"Running", Busy}, nil)
-	table.Note(Cell{"the plugin \x1b[31mcuts\nsays: no frames in the picture", Bad})
+	table.Note(Cell{"the plugin \x1b[31mcuts\n  says: no frames in the picture", Bad})
 	table.Row("Größe 日本", 120, "Complete", "all done")
 	for name, c := range map[string]struct {
 		palette Palette
@@ -23,14 +23,16 @@ func TestTable(t *testing.T) {
 		"plain": {Palette{}, 0, `
 NAME         CHUNKS   STATE      MESSAGE
 final             7   Running
-    the plugin cuts says: no frames in the picture
+    the plugin cuts
+      says: no frames in the picture
 Größe 日本      120   Complete   all done
 `},
 		"narrow": {Palette{}, 30, `
 NAME         CHUNKS   STATE      MESSAGE
 final             7   Running
-    the plugin cuts says: no
-    frames in the picture
+    the plugin cuts
+      says: no frames in the
+      picture
 Größe 日本      120   Complete   all done
 `},
 	} {

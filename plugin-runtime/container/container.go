@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -102,6 +103,15 @@ func (p *plugin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.contract.Serve(p.run.Load(), w, r)
 }
 
+// withoutMedia says that a Featurer has nothing to look at: none of its chunk's media came. MRE's plugins count on a
+// file, and MRE invokes none of them without.
+func withoutMedia(plan *api.Plan, name string, lease api.Lease) bool {
+	return lease.Kind == api.TaskKindFeaturer && len(lease.Media.Units) == 0 &&
+		slices.ContainsFunc(plan.Plugins, func(p api.PlanPlugin) bool {
+			return p.Name == name && p.Container != nil && p.Container.Protocol == api.PlanContainerProtocolLambdaRuntime
+		})
+}
+
 // Run runs a plugin on a task. The task's time begins when the plugin takes it.
 func (s *Set) Run(ctx context.Context, name string, lease api.Lease) (api.TaskOutput, error) {
 	p, ok := s.plugins[name]
@@ -110,6 +120,9 @@ func (s *Set) Run(ctx context.Context, name string, lease api.Lease) (api.TaskOu
 	}
 	if lease.Media == nil {
 		return api.TaskOutput{}, agent.Permanent(errors.New("the data plane gave no chunk with the task: is it older than this worker?"))
+	}
+	if withoutMedia(s.config.Plan, name, lease) {
+		return api.TaskOutput{}, nil
 	}
 	media, release, err := s.config.Chunks.Get(ctx, s.config.Plan.Event, *lease.Media)
 	if err != nil {

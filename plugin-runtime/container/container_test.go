@@ -254,6 +254,31 @@ func TestRun(t *testing.T) {
 	}
 }
 
+// TestFeaturersWantMedia: a Featurer that speaks the Runtime API is not invoked on a chunk without media, which MRE never
+// does, and has found nothing in it; other classes are.
+func TestFeaturersWantMedia(t *testing.T) {
+	r := start(t)
+	for i := range r.config.Plan.Plugins {
+		if c := r.config.Plan.Plugins[i].Container; c != nil {
+			c.Protocol = api.PlanContainerProtocolLambdaRuntime
+		}
+	}
+	// Nobody asks for work, so that an invocation would fail.
+	if out, err := r.Run(t.Context(), "ball", r.lease(1)); err != nil || len(out.Results) != 0 {
+		t.Errorf("%+v, %v", out, err)
+	}
+	events := make(chan map[string]string, 1)
+	go func() { events <- r.answers(0, `"well"`) }()
+	segmenter := r.lease(2)
+	segmenter.Kind, segmenter.Input = api.TaskKindSegmenter, api.TaskInput{Segmenter: &api.SegmenterInput{}}
+	if _, err := r.Run(t.Context(), "ball", segmenter); err != nil {
+		t.Error(err)
+	}
+	if e := <-events; e["run"] != "2-1" || e["path"] != "" {
+		t.Errorf("event %v", e)
+	}
+}
+
 func TestRunWithoutMedia(t *testing.T) {
 	r := start(t)
 	events := make(chan map[string]string, 1)

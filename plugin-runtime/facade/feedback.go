@@ -13,14 +13,14 @@ import (
 
 // feedbackRow is an opinion as MRE keeps it.
 func (c *call) feedbackRow(f api.Feedback, s segment) row {
-	e := c.Plan.Event
+	e, segmenter := c.Plan.Event, c.Plan.NameInMRE(c.Plan.Segmenter)
 	event := e.Program + "#" + e.Name
 	start := strconv.FormatFloat(seconds(s.span.StartMillis), 'f', -1, 64)
 	r := row{
-		"PK":                          strings.Join([]string{event, c.Plan.Segmenter, start, trackKey(f.Track)}, "#"),
+		"PK":                          strings.Join([]string{event, segmenter, start, trackKey(f.Track)}, "#"),
 		"ProgramEventTrack":           event + "#" + trackKey(f.Track),
-		"ProgramEventClassifierStart": strings.Join([]string{event, c.Plan.Segmenter, start}, "#"),
-		"Program":                     e.Program, "Event": e.Name, "Classifier": c.Plan.Segmenter,
+		"ProgramEventClassifierStart": strings.Join([]string{event, segmenter, start}, "#"),
+		"Program":                     e.Program, "Event": e.Name, "Classifier": segmenter,
 		"Start": seconds(s.span.StartMillis), "AudioTrack": max(f.Track, 1), "Reviewer": f.Reviewer,
 		"OriginalFeedback": map[string]any{}, "OptimizedFeedback": map[string]any{},
 	}

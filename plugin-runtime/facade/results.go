@@ -16,8 +16,8 @@ func (c *call) saveResults() (any, error) {
 		return nil, err
 	}
 	p := c.run.Plugin
-	if name := c.body["PluginName"]; name != p.Name {
-		return nil, forbidden(fmt.Sprintf("PluginName is %q; a plugin writes results of its own only, and this is the port of %q", fmt.Sprint(name), p.Name))
+	if name := c.body["PluginName"]; name != p.NameInMRE() && name != p.Name {
+		return nil, forbidden(fmt.Sprintf("PluginName is %q; a plugin writes results of its own only, and this is the port of %q", fmt.Sprint(name), p.NameInMRE()))
 	}
 	if class := c.body["PluginClass"]; class != invocation.MREClass(p.Class) {
 		return nil, badRequest(fmt.Sprintf("PluginClass is %q; plugin %s is a %s", fmt.Sprint(class), p.Name, invocation.MREClass(p.Class)))
@@ -90,9 +90,10 @@ func (c *call) segmentAt(startMillis int64) (segment, error) {
 	return c.view(s), nil
 }
 
-// inRange are a plugin's results, or segments, that start in a range.
+// inRange are a plugin's results, or segments, that start in a range. The plugin is named as MRE's plugins name it.
 func (c *call) inRange(plugin string, start, end int64, track *int32) ([]row, error) {
 	out := []row{}
+	plugin = c.Plan.NameHere(plugin)
 	if plugin == c.Plan.Segmenter {
 		list, err := c.segments()
 		if err != nil {
@@ -240,7 +241,7 @@ func (c *call) attributesIn() (any, error) {
 		for _, r := range rows {
 			if short := only([]row{r}, names)[0]; len(short) > 0 {
 				short["Start"] = r["Start"]
-				out[p.Name] = append(out[p.Name], short)
+				out[p.NameInMRE()] = append(out[p.NameInMRE()], short)
 			}
 		}
 	}

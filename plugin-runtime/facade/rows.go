@@ -51,17 +51,18 @@ func (c *call) planned(name string) *api.PlanPlugin {
 
 // common are the columns that every row has. They stand over attributes of the same names, as in MRE.
 func (c *call) common(r row, name string, track int32, chunk int64) row {
-	e := c.Plan.Event
+	e, plugin := c.Plan.Event, c.planned(name)
+	name = c.Plan.NameInMRE(name)
 	event := e.Program + "#" + e.Name
 	r["PK"], r["ProgramEvent"], r["ProgramEventPluginName"] = event+"#"+name, event, event+"#"+name
 	r["Program"], r["Event"], r["ProfileName"] = e.Program, e.Name, e.Profile
 	r["ChunkSize"], r["ProcessingFrameRate"] = c.Plan.ChunkSeconds, invocation.MREProfile(c.Plan).ProcessingFrameRate
 	r["ExecutionId"] = invocation.ExecutionID(c.Plan, chunk)
 	r["PluginName"], r["PluginClass"], r["ModelEndpoint"] = name, "", ""
-	if p := c.planned(name); p != nil {
-		r["PluginClass"] = invocation.MREClass(p.Class)
-		if p.Model != nil {
-			r["ModelEndpoint"] = *p.Model
+	if plugin != nil {
+		r["PluginClass"] = invocation.MREClass(plugin.Class)
+		if plugin.Model != nil {
+			r["ModelEndpoint"] = *plugin.Model
 		}
 	}
 	at := c.run.Location(chunk)

@@ -108,7 +108,11 @@ func (f *Facade) split(escaped string) ([]string, bool) {
 	if len(parts) == 0 || parts[0] != "api" {
 		return nil, false
 	}
-	return joinName(parts[1:], f.Plan.Event.Program), true
+	parts = joinName(parts[1:], f.Plan.Event.Program)
+	for i := range f.Plan.Plugins {
+		parts = joinName(parts, f.Plan.Plugins[i].NameInMRE())
+	}
+	return parts, true
 }
 
 // joinName makes one part again of a name with slashes: names are written into paths as they are.
@@ -209,8 +213,8 @@ func (c *call) checkScope(body bool) error {
 }
 
 func (c *call) checkSegmenter(segmenter string, named bool) error {
-	if named && segmenter != c.Plan.Segmenter {
-		return notFound(fmt.Sprintf("the Event's Classifier is %q, not %q", c.Plan.Segmenter, segmenter))
+	if named && c.Plan.NameHere(segmenter) != c.Plan.Segmenter {
+		return notFound(fmt.Sprintf("the Event's Classifier is %q, not %q", c.Plan.NameInMRE(c.Plan.Segmenter), segmenter))
 	}
 	return nil
 }

@@ -51,13 +51,13 @@ func (c *call) segmentState() (any, error) {
 			state = stateOpen
 		}
 	}
-	results := map[string]items{}
-	for _, name := range c.names("DependentPlugins", c.run.Plugin.DependsOn) {
-		list, err := c.dependency(name, 0)
+	var results byPlugin
+	for _, name := range c.names("DependentPlugins", c.dependants()) {
+		list, err := c.dependency(c.Plan.NameHere(name), 0)
 		if err != nil {
 			return nil, err
 		}
-		results[name] = c.items(list, func(f found) bool { return f.span.StartMillis > since && !c.paged() })
+		results.add(name, c.items(list, func(f found) bool { return f.span.StartMillis > since && !c.paged() }))
 	}
 	return map[string]any{"State": state, "PriorSegment": prior, "DependentPluginResults": results}, nil
 }
@@ -74,6 +74,9 @@ func (c *call) dependency(name string, track int32) ([]found, error) {
 	}
 	return c.live(f)
 }
+
+// dependants are the plugins that this one depends on, by the names that it knows.
+func (c *call) dependants() []string { return c.Plan.NamesInMRE(c.run.Plugin.DependsOn) }
 
 // names reads a list of names, or of objects with a Name, from the body.
 func (c *call) names(member string, otherwise []string) []string {
@@ -205,17 +208,17 @@ func (c *call) labelingState() (any, error) {
 	if err := c.mustBe(api.PlanPluginClassLabeler, "get_segment_state_for_labeling"); err != nil {
 		return nil, err
 	}
-	output := map[string]items{}
+	var output byPlugin
 	s, more, ok := c.next(func(s segment) bool { return s.labelCode != "" && s.labelCode != invocation.NotAttempted })
 	if !ok {
 		return nothing, nil
 	}
-	for _, name := range c.names("DependentPlugins", c.run.Plugin.DependsOn) {
-		list, err := c.dependency(name, 0)
+	for _, name := range c.names("DependentPlugins", c.dependants()) {
+		list, err := c.dependency(c.Plan.NameHere(name), 0)
 		if err != nil {
 			return nil, err
 		}
-		output[name] = c.items(list, func(f found) bool { return f.span.StartMillis >= s.span.StartMillis && f.span.StartMillis <= s.end() })
+		output.add(name, c.items(list, func(f found) bool { return f.span.StartMillis >= s.span.StartMillis && f.span.StartMillis <= s.end() }))
 	}
 	return map[string]any{"Segment": segmentItem(c, s, more), "DependentPluginsOutput": output}, nil
 }
@@ -246,9 +249,9 @@ func (c *call) optimizationState() (any, error) {
 	if !ok {
 		return nothing, nil
 	}
-	for _, name := range c.names("Detectors", c.run.Plugin.DependsOn) {
+	for _, name := range c.names("Detectors", c.dependants()) {
 		start, end := s.span.StartMillis, s.end()
-		list, err := c.detections(name, track, start-window, end+window)
+		list, err := c.detections(c.Plan.NameHere(name), track, start-window, end+window)
 		if err != nil {
 			return nil, err
 		}
@@ -323,26 +326,27 @@ func (c *call) dependantsOutput() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := map[string]items{}
+	var out byPlugin
 	chunk := c.run.Chunk()
-	for _, name := range c.names("DependentPlugins", c.run.Plugin.DependsOn) {
-		list, leased := c.leased(name, track)
+	for _, name := range c.names("DependentPlugins", c.dependants()) {
+		here := c.Plan.NameHere(name)
+		list, leased := c.leased(here, track)
 		if !leased || c.run.Plugin.Class != api.PlanPluginClassFeaturer {
-			f := api.ListResultsParams{Plugin: &name, LastChunk: &chunk.Number, FromMicros: new(chunk.StartMicros - lookback)}
-			if p := c.planned(name); p != nil && p.MediaType == api.PlanPluginMediaTypeAudio {
+			f := api.ListResultsParams{Plugin: &here, LastChunk: &chunk.Number, FromMicros: new(chunk.StartMicros - lookback)}
+			if p := c.planned(here); p != nil && p.MediaType == api.PlanPluginMediaTypeAudio {
 				f.Track = &track
 			}
 			if list, err = c.live(f); err != nil {
 				return nil, err
 			}
-			out[name] = c.items(list, func(f found) bool { return f.chunk == chunk.Number && !c.paged() })
+			out.add(name, c.items(list, func(f found) bool { return f.chunk == chunk.Number && !c.paged() }))
 			continue
 		}
 		// A result of this chunk may start before it.
 		for i := range list {
 			list[i].chunk = chunk.Number
 		}
-		out[name] = c.items(list, func(found) bool { return !c.paged() })
+		out.add(name, c.items(list, func(found) bool { return !c.paged() }))
 	}
 	return out, nil
 }

@@ -103,7 +103,7 @@ func (r *Run) Event(baseURL string) ([]byte, error) {
 
 func (r *Run) eventPlugin() eventPlugin {
 	p := eventPlugin{
-		Name: r.Plugin.Name, Class: MREClass(r.Plugin.Class), ExecutionType: "Sync", DependentPlugins: append([]string{}, r.Plugin.DependsOn...),
+		Name: r.Plugin.NameInMRE(), Class: MREClass(r.Plugin.Class), ExecutionType: "Sync", DependentPlugins: r.Plan.NamesInMRE(r.Plugin.DependsOn),
 		Configuration: r.configuration(), OutputAttributes: map[string]outputAttribute{},
 	}
 	if m := r.Plugin.Model; m != nil && *m != "" {

@@ -19,11 +19,12 @@ func FuzzOutput(f *testing.F) {
 		f.Add(uint8(len(c.plugin)), c.saved, c.answer, int64(100), int64(0))
 		f.Add(uint8(len(c.answer)), "", c.answer, int64(0), int64(300))
 	}
+	f.Add(uint8(132), `[{"Start":1,"End":30},{"Start":1.04,"End":1.05},{"Start":-1},{"Start":19.99}]`, results(`[]`), int64(249), int64(0))
 	f.Add(uint8(2), `[{"Start":1},{"Start":1.04,"End":1.05},{"Start":-1},{"Start":19.99}]`, results(`[]`), int64(249), int64(0))
 	plugins := []string{"scenes", "noise", "moments", "cutter", "namer"}
 	f.Fuzz(func(t *testing.T, which uint8, saved, answer string, openFrame, lastEnd int64) {
 		openFrame, lastEnd = openFrame&1023%500, lastEnd&1023%500
-		run := testRun(t, plugins[int(which)%len(plugins)], 2, func(l *api.Lease) {
+		run := testRun(t, plugins[int(which&127)%len(plugins)], 2, func(l *api.Lease) {
 			segments := []api.Segment{testSegment("000001-0", openFrame/2, openFrame/2+60), testSegment("000001-1", openFrame/2+60, openFrame/2+90)}
 			switch in := l.Input; {
 			case in.Segmenter != nil && openFrame > 0 && openFrame >= lastEnd:
@@ -38,6 +39,9 @@ func FuzzOutput(f *testing.F) {
 				in.Labeler.Segments = segments
 			}
 		})
+		if which >= 128 {
+			run.Plan.SegmentOverlap = new(api.PlanSegmentOverlapAllow)
+		}
 		var list []any
 		if json.Unmarshal([]byte(saved), &list) == nil {
 			if parsed, err := ParseReported(run.Plugin.Class, list); err == nil {
@@ -76,7 +80,7 @@ func accepted(r *Run, out api.TaskOutput) error {
 	for i, m := range out.Optimized {
 		s, ok := claimed[m.SegmentID]
 		in, end := clock.Snap(m.StartMicros).Frame, clock.Snap(m.EndMicros).Frame
-		if !ok || end <= in || in >= s.Out.Frame || end <= s.In.Frame {
+		if !ok || end <= in || !r.overlaps() && (in >= s.Out.Frame || end <= s.In.Frame) {
 			return fmt.Errorf("marks %d are %+v", i, m)
 		}
 		delete(claimed, m.SegmentID)
@@ -86,8 +90,36 @@ func accepted(r *Run, out api.TaskOutput) error {
 			return fmt.Errorf("label %d is %+v", i, l)
 		}
 	}
-	if in := r.Lease.Input.Segmenter; in != nil {
+	switch in := r.Lease.Input.Segmenter; {
+	case in != nil && r.overlaps():
+		return acceptedOverlaps(r, in, out.Segments)
+	case in != nil:
 		return acceptedSegments(r, in, out.Segments)
+	}
+	return nil
+}
+
+// acceptedOverlaps: what is continued is open, once; what is new starts in the chunk at the latest; each has a frame.
+func acceptedOverlaps(r *Run, in *api.SegmenterInput, updates []api.SegmentUpdate) error {
+	clock, open := r.Clock(), map[string]api.Segment{}
+	for _, s := range r.Segments() {
+		if s.State == api.SegmentStateOpen {
+			open[s.ID] = s
+		}
+	}
+	for i, u := range updates {
+		start := clock.Snap(u.StartMicros).Frame
+		if u.ID != nil {
+			if s, ok := open[*u.ID]; !ok || s.In.Frame != start {
+				return fmt.Errorf("update %d continues what is not open: %+v", i, u)
+			}
+			delete(open, *u.ID)
+		} else if start >= in.Chunk.FirstFrame+in.Chunk.Frames {
+			return fmt.Errorf("update %d opens where it may not: %+v", i, u)
+		}
+		if u.EndMicros != nil && clock.Snap(*u.EndMicros).Frame <= start {
+			return fmt.Errorf("update %d has no frame: %+v", i, u)
+		}
 	}
 	return nil
 }

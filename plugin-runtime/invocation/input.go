@@ -29,7 +29,8 @@ type Input struct {
 	Configuration       map[string]any           `json:"configuration"`
 	Model               *InputModel              `json:"model"`
 	Dependencies        map[string][]InputResult `json:"dependencies"`
-	// Segments are those to optimize or to label; for a segmenter, the last complete one and the open one.
+	// Segments are those to optimize or to label; for a segmenter, the last complete one and the open one, or those
+	// that are open where the Profile allows overlaps.
 	Segments []InputSegment `json:"segments"`
 	// Neighbours are the segments that limit an optimizer.
 	Neighbours        []InputSegment `json:"neighbours"`
@@ -183,7 +184,7 @@ func (r *Run) Dependencies() []api.PluginResults {
 }
 
 // Segments are those that came with the lease: to be optimized or labelled or, for a segmenter, the last complete
-// one and the open one.
+// one and those that are open.
 func (r *Run) Segments() []api.Segment {
 	in := r.Lease.Input
 	switch {
@@ -195,10 +196,12 @@ func (r *Run) Segments() []api.Segment {
 		return nil
 	}
 	var out []api.Segment
-	for _, s := range []*api.Segment{in.Segmenter.Previous, in.Segmenter.Open} {
-		if s != nil {
-			out = append(out, *s)
-		}
+	if p := in.Segmenter.Previous; p != nil {
+		out = append(out, *p)
+	}
+	out = append(out, in.Segmenter.AlsoOpen...)
+	if o := in.Segmenter.Open; o != nil {
+		out = append(out, *o)
 	}
 	return out
 }

@@ -58,7 +58,7 @@ func (r *Run) marks(saved []Reported) Result {
 		}
 		clock := r.Clock()
 		in, end := clock.Snap(marks.StartMicros).Frame, clock.Snap(marks.EndMicros).Frame
-		if end <= in || in >= s.Out.Frame || end <= s.In.Frame {
+		if elsewhere := in >= s.Out.Frame || end <= s.In.Frame; end <= in || elsewhere && !r.overlaps() {
 			out.note("the optimized marks of the segment at %s s, from %s to %s s, have nothing in common with it and are left out",
 				secondsText(one.StartMillis), secondsText(MillisOfMicros(marks.StartMicros)), secondsText(MillisOfMicros(marks.EndMicros)))
 			continue

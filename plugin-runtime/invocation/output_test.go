@@ -21,9 +21,11 @@ type outputCase struct {
 	edit          func(*api.Lease)
 	saved, answer string
 	known         []api.Segment
-	want          string
-	notes         int
-	fails         string
+	// overlap: the Profile lets segments overlap.
+	overlap bool
+	want    string
+	notes   int
+	fails   string
 }
 
 func open(id string, from int64) func(*api.Lease) {
@@ -98,6 +100,38 @@ var outputCases = map[string]outputCase{
 		plugin: "moments", edit: after(100, 300), known: []api.Segment{}, answer: results(`[{"Start":11,"End":14},{"Start":13,"End":13.5},{"Start":13.8}]`),
 		want:  `{"segments":[{"startMicros":12000000,"endMicros":14000000,"attributes":{}},{"startMicros":14000000,"attributes":{}}]}`,
 		notes: 3,
+	},
+	"segmenter: overlaps that are allowed stay": {
+		plugin: "moments", edit: after(100, 300), known: []api.Segment{}, overlap: true,
+		answer: results(`[{"Start":11,"End":14},{"Start":13,"End":13.5},{"Start":13.8},{"Start":3,"End":30},{"Start":15}]`),
+		want: `{"segments":[{"startMicros":3000000,"endMicros":30000000,"attributes":{}},{"startMicros":11000000,"endMicros":14000000,"attributes":{}},
+			{"startMicros":13000000,"endMicros":13500000,"attributes":{}},{"startMicros":13800000,"attributes":{}},{"startMicros":15000000,"attributes":{}}]}`,
+	},
+	"segmenter: each of several open ones is closed by its start": {
+		plugin: "moments", overlap: true, edit: func(l *api.Lease) {
+			l.Input.Segmenter.AlsoOpen = []api.Segment{testSegment("000001-0", 25, 0), testSegment("000001-1", 100, 0)}
+			l.Input.Segmenter.Open = new(testSegment("000001-2", 200, 0))
+		},
+		answer: results(`[{"Start":1,"End":12},{"Start":4.01,"Goal":true},{"Start":8,"End":8.01},{"Start":9,"End":11}]`),
+		want: `{"segments":[{"id":"000001-0","startMicros":1000000,"endMicros":12000000,"attributes":{}},{"id":"000001-1","startMicros":4000000,"attributes":{"Goal":true}},
+			{"id":"000001-2","startMicros":8000000,"endMicros":8040000,"attributes":{}},{"startMicros":9000000,"endMicros":11000000,"attributes":{}}]}`,
+	},
+	"segmenter: with overlaps, too, a complete one again is an update of its attributes": {
+		plugin: "moments", edit: after(100, 300), overlap: true, known: []api.Segment{testSegment("000001-7", 25, 500)},
+		answer: results(`[{"Start":4,"End":13,"Summary":"s"},{"Start":1,"End":20,"Summary":"t"}]`),
+		want:   `{"segmentAttributes":[{"segmentID":"000001-0","attributes":{"Summary":"s"}},{"segmentID":"000001-7","attributes":{"Summary":"t"}}]}`,
+		notes:  1,
+	},
+	"segmenter: with overlaps, too, a segment is reported with the chunk in which it starts": {
+		plugin: "moments", overlap: true, answer: results(`[{"Start":19.99,"End":22},{"Start":20.1,"End":22}]`),
+		want: `{"segments":[{"startMicros":19960000,"endMicros":22000000,"attributes":{}}]}`, notes: 1,
+	},
+	"optimizer: marks that are elsewhere stay where overlaps are allowed": {
+		plugin: "cutter", edit: toOptimize, overlap: true,
+		answer: results(`[{"Start":4,"End":8,"OptoStart":9,"OptoStartCode":"Opto succeeded","OptoEnd":11,"OptoEndCode":"Opto succeeded"},
+			{"Start":10,"End":15,"OptoStart":11,"OptoStartCode":"mine","OptoEnd":11,"OptoEndCode":"mine"}]`),
+		want:  `{"optimized":[{"segmentID":"000001-0","startMicros":9000000,"endMicros":11000000,"startCode":"Opto succeeded","endCode":"Opto succeeded"}]}`,
+		notes: 1,
 	},
 	"segmenter: a complete one again is an update of its attributes": {
 		plugin: "moments", edit: after(100, 300), answer: results(`[{"Start":4,"End":13,"Summary":"s"},{"Start":15}]`),
@@ -179,6 +213,9 @@ func TestOutput(t *testing.T) {
 	for name, c := range outputCases {
 		t.Run(name, func(t *testing.T) {
 			run := testRun(t, c.plugin, 2, c.edit)
+			if c.overlap {
+				run.Plan.SegmentOverlap = new(api.PlanSegmentOverlapAllow)
+			}
 			if c.saved != "" {
 				var list []any
 				if err := json.Unmarshal([]byte(c.saved), &list); err != nil {

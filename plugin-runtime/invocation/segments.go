@@ -40,12 +40,22 @@ func (r *Run) segments(saved []Reported, known Known) (Result, error) {
 	if o := s.in.Open; o != nil {
 		s.open = &openSegment{id: o.ID, reportedMillis: MillisOfMicros(o.ReportedStartMicros), start: o.In, update: -1}
 	}
+	take := s.take
+	if r.overlaps() {
+		take = newOverlapping(s).take
+	}
 	for _, one := range saved {
-		if err := s.take(one); err != nil {
+		if err := take(one); err != nil {
 			return Result{}, err
 		}
 	}
 	return s.Result, nil
+}
+
+// overlaps says whether the Profile lets segments, and optimized marks, reach into others.
+func (r *Run) overlaps() bool {
+	o := r.Plan.SegmentOverlap
+	return o != nil && *o == api.PlanSegmentOverlapAllow
 }
 
 func (s *segmenting) frame(us int64) int64 { return s.clock.Snap(us).Frame }
@@ -81,6 +91,11 @@ func (s *segmenting) complete(one Reported) (api.Segment, bool, error) {
 	if s.frame(one.StartMicros()) >= s.frame(s.in.PreviousEndMicros) {
 		return api.Segment{}, false, nil
 	}
+	return s.inPast(one)
+}
+
+// inPast finds the complete segment that starts where a result does among all of the Event.
+func (s *segmenting) inPast(one Reported) (api.Segment, bool, error) {
 	if s.past == nil {
 		all, err := s.known()
 		if err != nil {

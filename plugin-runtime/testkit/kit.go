@@ -42,8 +42,11 @@ type Options struct {
 	Chunks int
 	// StartTimeout and Timeout bound the start and one run.
 	StartTimeout, Timeout time.Duration
-	// Detections are what the plugins found that this one depends on; made up where there are none.
+	// Detections are what the plugins found that this one depends on; made up where there are none. A plugin is named as
+	// here or as in MRE.
 	Detections map[string][]Detection
+	// MRENames are the names in MRE of the plugins that this one depends on, where they have one.
+	MRENames map[string]string
 	// Log takes what the plugin writes to its standard error.
 	Log io.Writer
 
@@ -80,6 +83,7 @@ func runAndKeep(ctx context.Context, o Options) (*Report, []api.StoredResult, er
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	plan := newPlan(o)
+	o.Detections = namedHere(plan, o.Detections)
 	c, err := cut(ctx, o.Media, dir, plan, o.Chunks)
 	if err != nil {
 		return nil, nil, err
@@ -311,7 +315,8 @@ func (k *kit) declared(outputs []output) {
 	case len(k.o.Plugin.Outputs) == 0:
 		k.report.skip("outputs", "it puts out %s; name them in spec.outputs, and test with --plugin", strings.Join(missing, ", "))
 	default:
-		k.report.fail("outputs", "name them in spec.outputs, so that Replays and templates can", "it puts out %s, undeclared", strings.Join(missing, ", "))
+		// They are kept all the same.
+		k.report.advise("outputs", "name them in spec.outputs, so that Replays and templates can", "it puts out %s, undeclared", strings.Join(missing, ", "))
 	}
 }
 
@@ -368,6 +373,10 @@ func short(o api.TaskOutput) string {
 
 // withoutMedia is a chunk that never came.
 func (k *kit) withoutMedia(ctx context.Context) error {
+	if k.o.Plugin.Class == api.PlanPluginClassFeaturer && !k.o.Exec {
+		k.report.skip("no media", "a Featurer that asks for work itself is not given chunks whose media never came")
+		return nil
+	}
 	_, err := k.again(ctx, false, nil)
 	switch {
 	case ctx.Err() != nil:

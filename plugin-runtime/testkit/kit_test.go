@@ -290,23 +290,29 @@ func TestGoodPlugins(t *testing.T) {
 		// not are the checks that there is no way to make.
 		not []string
 	}{
-		"featurer": {"good", some, nil, nil},
+		"featurer": {"good", some, nil, []string{"no media"}},
+		"blind":    {"blind", some, nil, []string{"no media"}},
 		"Exec":     {"good", some, func(o *Options) { o.Exec = true }, []string{"restart", "start", "stop"}},
 		"audio": {"good", some, func(o *Options) {
 			o.Plugin.MediaType, o.Track = api.PlanPluginMediaTypeAudio, 2
-		}, nil},
+		}, []string{"no media"}},
 		"dependencies made up": {"good", some, func(o *Options) {
 			o.Plugin.DependsOn, o.Plugin.Configuration["Dependencies"] = []string{"other"}, 2
-		}, nil},
+		}, []string{"no media"}},
 		"dependencies given": {"good", some, func(o *Options) {
 			o.Plugin.DependsOn, o.Plugin.Configuration["Dependencies"] = []string{"other"}, 1
 			o.Detections = map[string][]Detection{"other": {{StartMicros: 1_000_000, EndMicros: 1_000_000}, {StartMicros: 4_000_000, EndMicros: 4_000_000}}}
-		}, nil},
+		}, []string{"no media"}},
+		"dependencies given by MRE's names": {"good", some, func(o *Options) {
+			o.Plugin.DependsOn, o.Plugin.Configuration["Dependencies"], o.MRENames = []string{"other"}, 1, map[string]string{"other": "DetectOthers"}
+			o.Detections = map[string][]Detection{"DetectOthers": {{StartMicros: 1_000_000, EndMicros: 1_000_000}, {StartMicros: 4_000_000, EndMicros: 4_000_000}}}
+		}, []string{"no media"}},
 		"segmenter":       {"segments", api.PlanPluginClassSegmenter, nil, nil},
 		"optimizer":       {"optimizes", api.PlanPluginClassOptimizer, nil, []string{"outputs"}},
 		"labeler":         {"labels", api.PlanPluginClassLabeler, nil, []string{"outputs"}},
-		"finds nothing":   {"empty", some, nil, []string{"outputs", "results"}},
-		"nothing is said": {"undeclared", some, func(o *Options) { o.Plugin.Outputs = nil }, []string{"outputs"}},
+		"finds nothing":   {"empty", some, nil, []string{"no media", "outputs", "results"}},
+		"nothing is said": {"undeclared", some, func(o *Options) { o.Plugin.Outputs = nil }, []string{"no media", "outputs"}},
+		"undeclared":      {"undeclared", some, nil, []string{"no media"}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -347,9 +353,8 @@ func TestWhatIsWrongIsSaid(t *testing.T) {
 		"init":           {some, nil, "start", "the weights are not there"},
 		"sits":           {some, func(o *Options) { o.StartTimeout = 2 * time.Second }, "start", "did not ask for work"},
 		"relative":       {some, nil, "results", "chunk 2, from 3.000 s to 6.000 s: result 1 is from 0.500 s"},
-		"undeclared":     {some, nil, "outputs", "Surprise"},
 		"counts":         {some, nil, "repeat", "another answer"},
-		"blind":          {some, nil, "no media", "nil pointer"},
+		"blind":          {some, func(o *Options) { o.Exec = true }, "no media", "media is null"},
 		"fails":          {some, nil, "answer", "chunk 1: *errors.errorString: there is no ball"},
 		"hangs":          {some, func(o *Options) { o.Timeout = time.Second }, "answer", "timed out after 1 s"},
 		"crashes":        {some, nil, "answer", "segmentation fault"},
@@ -399,7 +404,7 @@ func TestLikeMRE(t *testing.T) {
 	for _, c := range report.Checks {
 		got[c.Name] = c.Outcome
 	}
-	want := map[string]Outcome{"stop": Failed, "no media": Passed}
+	want := map[string]Outcome{"stop": Failed, "no media": NotChecked}
 	for _, name := range []string{"start", "answer", "time", "warm", "results", "outputs", "repeat", "new keys", "restart", "writes"} {
 		want[name] = Passed
 	}

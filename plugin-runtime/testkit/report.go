@@ -67,6 +67,11 @@ func (r *Report) pass(name, format string, args ...any) {
 	r.Checks = append(r.Checks, Check{Name: name, Outcome: Passed, Message: fmt.Sprintf(format, args...)})
 }
 
+// advise is pass, with something that could be better.
+func (r *Report) advise(name, remedy, format string, args ...any) {
+	r.Checks = append(r.Checks, Check{Name: name, Outcome: Passed, Message: fmt.Sprintf(format, args...), Remedy: remedy})
+}
+
 func (r *Report) fail(name, remedy, format string, args ...any) {
 	r.Checks = append(r.Checks, Check{Name: name, Outcome: Failed, Message: fmt.Sprintf(format, args...), Remedy: remedy})
 }

@@ -12,13 +12,21 @@ import (
 	"github.com/mre-operator/mre-operator/plugin-runtime/invocation"
 )
 
-// newPlan is an Event with one plugin.
+// newPlan is an Event with one plugin, and the names of those that it depends on.
 func newPlan(o Options) *api.Plan {
 	rate := api.Rational{Num: 5, Den: 1}
+	plugins := []api.PlanPlugin{o.Plugin}
+	for _, name := range o.Plugin.DependsOn {
+		d := api.PlanPlugin{Name: name, Class: api.PlanPluginClassFeaturer, MediaType: api.PlanPluginMediaTypeVideo, DependsOn: []string{}, Outputs: []string{}}
+		if original, ok := o.MRENames[name]; ok {
+			d.MREName = &original
+		}
+		plugins = append(plugins, d)
+	}
 	return &api.Plan{
 		ChunkSeconds: int32(o.ChunkSeconds), MaxSegmentSeconds: 120, ProcessingFrameRate: &rate, Segmenter: "segmenter",
 		Event:   api.PlanEvent{UID: "00000000-0000-4000-8000-000000000001", Namespace: "default", Name: "test", Program: "Plugin test", Profile: "test", Start: time.Unix(0, 0)},
-		Plugins: []api.PlanPlugin{o.Plugin},
+		Plugins: plugins,
 	}
 }
 
@@ -115,6 +123,15 @@ type Detection struct {
 	StartMicros int64          `json:"startMicros"`
 	EndMicros   int64          `json:"endMicros"`
 	Attributes  map[string]any `json:"attributes"`
+}
+
+// namedHere names plugins as they are called here.
+func namedHere(plan *api.Plan, detections map[string][]Detection) map[string][]Detection {
+	out := map[string][]Detection{}
+	for name, list := range detections {
+		out[plan.NameHere(name)] = list
+	}
+	return out
 }
 
 // names of plugins that were given detections for but are not depended on.

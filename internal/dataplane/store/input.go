@@ -134,16 +134,23 @@ func (e *eventTx) segmenterInput(t *taskRow) (*api.SegmenterInput, error) {
 		in.Previous, in.PreviousEndMicros = &plain[0], previous.outUs.Int64
 	}
 	since := in.PreviousEndMicros
-	open, err := openSegment(e.ctx, e, e.ev.uid)
+	rows, err := openSegments(e.ctx, e, e.ev.uid)
 	if err != nil {
 		return nil, err
 	}
-	if open != nil {
-		w, err := open.wire()
+	for i, s := range rows {
+		w, err := s.wire()
 		if err != nil {
 			return nil, err
 		}
-		in.Open, since = &w, open.in.Micros
+		if i == 0 {
+			since = s.in.Micros
+		}
+		if i < len(rows)-1 {
+			in.AlsoOpen = append(in.AlsoOpen, w)
+		} else {
+			in.Open = &w
+		}
 	}
 	for _, d := range e.plan.dependencies(t.plugin) {
 		list, err := e.resultsOf(d, anyTrack, span{last: t.chunk, from: since - segmenterLookback, to: math.MaxInt64, byStart: true})
@@ -179,8 +186,7 @@ func (e *eventTx) optimizerInput(t *taskRow) (*api.OptimizerInput, error) {
 }
 
 // neighbours are the segments before and after each claimed one that are not
-// claimed themselves. What happened to the one after beyond the horizon is
-// left out.
+// claimed themselves. What happened to them beyond the horizon is left out.
 func (e *eventTx) neighbours(rows []*segmentRow, horizon int64) ([]api.Segment, error) {
 	before, err := e.segmentBefore(rows[0])
 	if err != nil {
@@ -188,23 +194,35 @@ func (e *eventTx) neighbours(rows []*segmentRow, horizon int64) ([]api.Segment, 
 	}
 	for _, s := range before {
 		s.label, s.labelCode, s.labelAttrs = "", "", ""
+		s.hideClose(horizon)
 	}
 	out, err := wireSegments(e.ctx, e, e.ev.uid, before)
 	if err != nil {
 		return nil, err
+	}
+	for i := range out {
+		if out[i].State == api.SegmentStateOpen { // nor was it optimized yet
+			out[i].Optimized = []api.SegmentOptimized{}
+		}
 	}
 	after, err := e.segmentAfter(rows[len(rows)-1], horizon)
 	if err != nil {
 		return nil, err
 	}
 	for _, s := range after {
-		if s.closedChunk.Valid && s.closedChunk.Int64 > horizon {
-			s.state, s.closedChunk, s.outFrame = api.SegmentStateOpen, sql.NullInt64{}, sql.NullInt64{}
-			s.closeReason, s.completedAt = "", sql.NullInt64{}
-		}
+		s.hideClose(horizon)
 	}
 	plain, err := plainSegments(after)
 	return append(out, plain...), err
+}
+
+// hideClose makes a segment one that is open again, when a chunk beyond the
+// horizon closed it.
+func (s *segmentRow) hideClose(horizon int64) {
+	if s.closedChunk.Valid && s.closedChunk.Int64 > horizon {
+		s.state, s.closedChunk, s.outFrame = api.SegmentStateOpen, sql.NullInt64{}, sql.NullInt64{}
+		s.closeReason, s.completedAt = "", sql.NullInt64{}
+	}
 }
 
 // plainSegments are segments as their segmenter left them.

@@ -44,7 +44,7 @@ func (e *eventTx) publishOptimized(t *taskRow, marks []api.OptimizedMarks) error
 		if out.Frame <= in.Frame {
 			return invalid("optimized marks of segment %s leave no frame: from %d µs to %d µs", s.id, m.StartMicros, m.EndMicros)
 		}
-		if in.Frame >= s.outFrame.Int64 || out.Frame <= s.in.Frame {
+		if apart := !e.plan.overlaps(); apart && (in.Frame >= s.outFrame.Int64 || out.Frame <= s.in.Frame) {
 			return invalid("optimized marks of segment %s, from %d µs to %d µs, have nothing in common with it: it is from %d µs to %d µs",
 				s.id, m.StartMicros, m.EndMicros, s.in.Micros, s.outUs.Int64)
 		}
@@ -67,9 +67,12 @@ func (e *eventTx) checkMarks(s *segmentRow, m api.OptimizedMarks) error {
 	return near("the optimized end of segment "+s.id, m.EndMicros, s.in.Micros-window, s.outUs.Int64+window)
 }
 
-// applyMarks stores optimized marks, cut off where a neighbour begins or ends:
-// segments never overlap.
+// applyMarks stores optimized marks, cut off where a neighbour begins or ends
+// unless the plan allows overlaps.
 func (e *eventTx) applyMarks(t *taskRow, s *segmentRow, in, out api.Mark, startCode, endCode string) error {
+	if e.plan.overlaps() {
+		return e.insertMarks(t, s, true, in, out, startCode, endCode)
+	}
 	horizon, err := e.horizon(t)
 	if err != nil {
 		return err

@@ -52,6 +52,9 @@ func checkPlan(uid string, p api.Plan) error {
 	case p.DrainTimeoutSeconds < 1:
 		return invalid("drainTimeoutSeconds is %d; it must be at least 1", p.DrainTimeoutSeconds)
 	}
+	if o := p.SegmentOverlap; o != nil && !o.Valid() {
+		return invalid("segmentOverlap is %q; it is Trim or Allow", *o)
+	}
 	c := newPlan(p)
 	if len(c.byName) != len(p.Plugins) {
 		return invalid("plugins holds a name twice")
@@ -110,6 +113,11 @@ func optionalName(p *string) string {
 		return ""
 	}
 	return *p
+}
+
+// overlaps says whether segments, and optimized marks, may reach into others.
+func (p *plan) overlaps() bool {
+	return p.SegmentOverlap != nil && *p.SegmentOverlap == api.PlanSegmentOverlapAllow
 }
 
 func (p *plan) maxSegmentMicros() int64 { return int64(p.MaxSegmentSeconds) * microsPerSecond }

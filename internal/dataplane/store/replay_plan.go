@@ -36,10 +36,17 @@ func (e *eventTx) planReplay(r *replayRow) error {
 	if err != nil {
 		return err
 	}
-	chosen := selection.ByDuration(candidates, selectionRules(r.rules))
+	rules := selectionRules(r.rules)
+	rules.Overlap = e.plan.overlaps()
+	chosen := selection.ByDuration(candidates, rules)
 	parts := []reelPart{}
+	var end api.Mark
 	for _, id := range chosen.Selected {
-		parts = append(parts, marks[id])
+		p := withoutShown(marks[id], end)
+		if p.In.Frame < p.Out.Frame {
+			parts, end = append(parts, p), p.Out
+			marks[id] = p
+		}
 	}
 	decisions := make([]api.Decision, 0, len(chosen.Decisions))
 	for _, d := range chosen.Decisions {
@@ -136,15 +143,14 @@ func (e *eventTx) candidates(rules api.ReplayRules, track int32) (map[string]ree
 	list := make([]selection.Candidate, 0, len(rows))
 	var end api.Mark
 	for _, s := range rows {
-		// An optimized mark-out may reach into a neighbour that was not optimized: a reel shows no frame twice.
-		p := parts[s.id]
-		if p.In.Frame < end.Frame {
-			p.In = end
+		if !e.plan.overlaps() {
+			// An optimized mark-out may reach into a neighbour that was not optimized.
+			p := withoutShown(parts[s.id], end)
+			if p.In.Frame >= p.Out.Frame {
+				continue
+			}
+			parts[s.id], end = p, p.Out
 		}
-		if p.In.Frame >= p.Out.Frame {
-			continue
-		}
-		parts[s.id], end = p, p.Out
 		c := selection.Candidate{ID: s.id, InMicros: parts[s.id].In.Micros, OutMicros: parts[s.id].Out.Micros, Has: map[selection.FeatureKey]bool{}}
 		if err := e.ownFeatures(s, c.Has); err != nil {
 			return nil, nil, err
@@ -152,6 +158,15 @@ func (e *eventTx) candidates(rules api.ReplayRules, track int32) (map[string]ree
 		list = append(list, c)
 	}
 	return parts, list, e.resultFeatures(rules, track, list)
+}
+
+// withoutShown is what is left of a part when the frames up to a mark were
+// shown already: a reel shows no frame twice.
+func withoutShown(p reelPart, end api.Mark) reelPart {
+	if p.In.Frame < end.Frame {
+		p.In = end
+	}
+	return p
 }
 
 // ownFeatures are the true attributes that the segmenter and the labeler put

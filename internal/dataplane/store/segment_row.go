@@ -86,16 +86,13 @@ func (e *eventTx) segmentAfter(s *segmentRow, horizon int64) ([]*segmentRow, err
 	return selectSegments(e.ctx, e, `event_uid = $1 AND in_us > $2 AND opened_chunk <= $3 ORDER BY in_us LIMIT 1`, e.ev.uid, s.in.Micros, horizon)
 }
 
-// openSegment is the Event's open segment, or nil.
-func openSegment(ctx context.Context, q querier, uid string) (*segmentRow, error) {
-	list, err := selectSegments(ctx, q, `event_uid = $1 AND state = 'Open'`, uid)
-	if err != nil || len(list) == 0 {
-		return nil, err
-	}
-	return list[0], nil
+// openSegments are the Event's open segments, by start. There is one at most
+// unless the plan allows overlaps.
+func openSegments(ctx context.Context, q querier, uid string) ([]*segmentRow, error) {
+	return selectSegments(ctx, q, `event_uid = $1 AND state = 'Open' ORDER BY in_us, id`, uid)
 }
 
-// lastComplete is the last complete segment, or nil.
+// lastComplete is the complete segment that starts last, or nil.
 func lastComplete(ctx context.Context, q querier, uid string) (*segmentRow, error) {
 	list, err := selectSegments(ctx, q, `event_uid = $1 AND state = 'Complete' ORDER BY in_us DESC, id DESC LIMIT 1`, uid)
 	if err != nil || len(list) == 0 {
@@ -104,7 +101,8 @@ func lastComplete(ctx context.Context, q querier, uid string) (*segmentRow, erro
 	return list[0], nil
 }
 
-// lastEnd is the mark-out of the last complete segment; 0 when there is none.
+// lastEnd is the mark-out of the complete segment that starts last; 0 when
+// there is none.
 func lastEnd(ctx context.Context, q querier, uid string) (int64, error) {
 	s, err := lastComplete(ctx, q, uid)
 	if err != nil || s == nil {

@@ -4,19 +4,21 @@ package store
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
 )
 
-// publishSegments applies what a segmenter or the final pass reports. Segments
-// come by time, never overlap, and at most one is open; anything else is
-// refused with the segment's place in the report, and nothing of it is stored.
+// publishSegments applies what a segmenter or the final pass reports. Unless
+// the plan allows overlaps, segments come by time, never overlap, and at most
+// one is open; anything else is refused with the segment's place in the report,
+// and nothing of it is stored.
 func (e *eventTx) publishSegments(t *taskRow, updates []api.SegmentUpdate) error {
 	chunk, err := chunkExtent(e.ctx, e, e.ev.uid, t.chunk)
 	if err != nil {
 		return err
 	}
-	open, err := openSegment(e.ctx, e, e.ev.uid)
+	open, err := openSegments(e.ctx, e, e.ev.uid)
 	if err != nil {
 		return err
 	}
@@ -32,27 +34,29 @@ func (e *eventTx) publishSegments(t *taskRow, updates []api.SegmentUpdate) error
 		if err := e.checkTimes(i, u, chunk); err != nil {
 			return err
 		}
-		s := open
+		var s *segmentRow
 		if optionalName(u.ID) != "" {
-			if err := e.continueSegment(i, open, u); err != nil {
+			if s, err = e.continueSegment(i, open, u); err != nil {
 				return err
 			}
 		} else {
-			if err := checkOpening(i, u, open, e.snap(u.StartMicros), end, chunk); err != nil {
+			if err := e.checkOpening(i, u, open, end, chunk); err != nil {
 				return err
 			}
 			if s, err = e.insertSegment(i, t.chunk, ordinal, u); err != nil {
 				return err
 			}
 			ordinal++
+			open = append(open, s)
 		}
-		if open = s; u.EndMicros == nil {
+		if u.EndMicros == nil {
 			continue
 		}
 		if err := e.closeReported(i, t, s, u); err != nil {
 			return err
 		}
-		open, end = nil, s.outUs.Int64
+		open = slices.DeleteFunc(open, func(o *segmentRow) bool { return o == s })
+		end = s.outUs.Int64
 	}
 	return nil
 }
@@ -67,11 +71,12 @@ func (e *eventTx) checkTimes(i int, u api.SegmentUpdate, chunk api.ChunkExtent) 
 }
 
 // checkOpening refuses a new segment that the ones before it do not allow.
-func checkOpening(i int, u api.SegmentUpdate, open *segmentRow, in api.Mark, end int64, chunk api.ChunkExtent) error {
+func (e *eventTx) checkOpening(i int, u api.SegmentUpdate, open []*segmentRow, end int64, chunk api.ChunkExtent) error {
+	in, apart := e.snap(u.StartMicros), !e.plan.overlaps()
 	switch {
-	case open != nil:
-		return invalid("segments[%d] opens a segment at %d µs while segment %s is open; close it first, with its id", i, u.StartMicros, open.id)
-	case in.Micros < end:
+	case apart && len(open) > 0:
+		return invalid("segments[%d] opens a segment at %d µs while segment %s is open; close it first, with its id", i, u.StartMicros, open[0].id)
+	case apart && in.Micros < end:
 		return invalid("segments[%d] starts at %d µs, before the end of the segment before it at %d µs", i, u.StartMicros, end)
 	case in.Micros >= chunk.EndMicros:
 		return invalid("segments[%d] starts at %d µs, after the end of chunk %d at %d µs; report it with the chunk it starts in", i, u.StartMicros, chunk.Number, chunk.EndMicros)
@@ -79,15 +84,17 @@ func checkOpening(i int, u api.SegmentUpdate, open *segmentRow, in api.Mark, end
 	return nil
 }
 
-// continueSegment adds to the open segment's attributes.
-func (e *eventTx) continueSegment(i int, open *segmentRow, u api.SegmentUpdate) error {
-	if open == nil || open.id != *u.ID {
-		return invalid("segments[%d] names segment %q, which is not open", i, *u.ID)
+// continueSegment adds to the attributes of an open segment, and returns it.
+func (e *eventTx) continueSegment(i int, open []*segmentRow, u api.SegmentUpdate) (*segmentRow, error) {
+	at := slices.IndexFunc(open, func(o *segmentRow) bool { return o.id == *u.ID })
+	if at < 0 {
+		return nil, invalid("segments[%d] names segment %q, which is not open", i, *u.ID)
 	}
-	if in := e.snap(u.StartMicros); in.Frame != open.in.Frame {
-		return invalid("segments[%d] moves the start of segment %s from %d µs to %d µs; a start is fixed when the segment opens", i, open.id, open.in.Micros, in.Micros)
+	s := open[at]
+	if in := e.snap(u.StartMicros); in.Frame != s.in.Frame {
+		return nil, invalid("segments[%d] moves the start of segment %s from %d µs to %d µs; a start is fixed when the segment opens", i, s.id, s.in.Micros, in.Micros)
 	}
-	return e.mergeAttributes(nth("segments", i), open, u.Attributes)
+	return s, e.mergeAttributes(nth("segments", i), s, u.Attributes)
 }
 
 func (e *eventTx) insertSegment(i int, chunk, ordinal int64, u api.SegmentUpdate) (*segmentRow, error) {
@@ -140,36 +147,45 @@ func (e *eventTx) closeSegment(chunk int64, s *segmentRow, out api.Mark, reason 
 // closedByFailure is why the open segment of an Event that fails is closed.
 const closedByFailure = "EventFailed"
 
-// breakOffSegment closes the open segment of an Event that fails where its
-// media ends. No clip is made of it.
-func (e *eventTx) breakOffSegment() error {
-	open, err := openSegment(e.ctx, e, e.ev.uid)
-	if err != nil || open == nil {
+// breakOffSegments closes what is open of an Event that fails where its media
+// ends. No clip is made of it.
+func (e *eventTx) breakOffSegments() error {
+	open, err := openSegments(e.ctx, e, e.ev.uid)
+	if err != nil {
 		return err
 	}
-	out := e.markAt(max(e.ev.frames, open.in.Frame+1))
-	_, err = e.exec(`UPDATE segments SET state = 'Complete', closed_chunk = $3, out_frame = $4, out_ticks = $5, out_us = $6, close_reason = $7, completed_at = $8
-		WHERE event_uid = $1 AND id = $2`, e.ev.uid, open.id, e.ev.watermark, out.Frame, out.Ticks, out.Micros, closedByFailure, e.now)
-	return err
+	for _, s := range open {
+		out := e.markAt(max(e.ev.frames, s.in.Frame+1))
+		if _, err := e.exec(`UPDATE segments SET state = 'Complete', closed_chunk = $3, out_frame = $4, out_ticks = $5, out_us = $6, close_reason = $7, completed_at = $8
+			WHERE event_uid = $1 AND id = $2`, e.ev.uid, s.id, e.ev.watermark, out.Frame, out.Ticks, out.Micros, closedByFailure, e.now); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// limitOpenSegment closes what its segmenter left open although the greatest
+// limitOpenSegments closes what its segmenter left open although the greatest
 // length is reached or the source has ended.
-func (e *eventTx) limitOpenSegment(t *taskRow) error {
-	open, err := openSegment(e.ctx, e, e.ev.uid)
-	if err != nil || open == nil {
+func (e *eventTx) limitOpenSegments(t *taskRow) error {
+	open, err := openSegments(e.ctx, e, e.ev.uid)
+	if err != nil || len(open) == 0 {
 		return err
-	}
-	if t.kind == api.TaskKindFinal {
-		return e.closeSegment(t.chunk, open, e.markAt(e.ev.sourceFrames), api.SegmentUpdateCloseReasonSourceEnded)
 	}
 	chunk, err := chunkExtent(e.ctx, e, e.ev.uid, t.chunk)
 	if err != nil {
 		return err
 	}
-	limit := e.snap(open.in.Micros + e.plan.maxSegmentMicros())
-	if chunk.EndMicros < limit.Micros {
-		return nil
+	for _, s := range open {
+		out, reason := e.snap(s.in.Micros+e.plan.maxSegmentMicros()), api.SegmentUpdateCloseReasonMaxSegmentLength
+		switch {
+		case t.kind == api.TaskKindFinal:
+			out, reason = e.markAt(e.ev.sourceFrames), api.SegmentUpdateCloseReasonSourceEnded
+		case chunk.EndMicros < out.Micros:
+			continue
+		}
+		if err := e.closeSegment(t.chunk, s, out, reason); err != nil {
+			return err
+		}
 	}
-	return e.closeSegment(t.chunk, open, limit, api.SegmentUpdateCloseReasonMaxSegmentLength)
+	return nil
 }

@@ -69,7 +69,7 @@ func (e *eventTx) afterTask(t *taskRow) error {
 		return e.wakeSuccessors(t)
 	case api.TaskKindSegmenter, api.TaskKindFinal:
 		e.claimsMoved = true
-		if err := e.limitOpenSegment(t); err != nil {
+		if err := e.limitOpenSegments(t); err != nil {
 			return err
 		}
 		if err := e.claim(t); err != nil {
@@ -202,7 +202,7 @@ func (e *eventTx) failEvent(reason, message string, left api.TaskState) error {
 		WHERE event_uid = $1 AND `+openStates, e.ev.uid, string(left), message, e.now); err != nil {
 		return err
 	}
-	if err := e.breakOffSegment(); err != nil {
+	if err := e.breakOffSegments(); err != nil {
 		return err
 	}
 	e.ev.state, e.ev.reason, e.ev.message = api.EventStateStateFailed, reason, message

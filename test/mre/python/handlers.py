@@ -120,3 +120,52 @@ def failing(event, context):
 
 def raising(event, context):
     raise ValueError("no ball in sight")
+
+
+@plugin
+def key_moment(event, data, helper):
+    """A segment around each volley of its first dependant, which gives it its name, as MRE's SegmentByKeyMoment does."""
+    first, second = event["Plugin"]["DependentPlugins"]
+    assert [d["Name"] for d in event["Profile"]["Classifier"]["DependentPlugins"]][:2] == [first, second]
+    state, prior, dependants = data.get_segment_state()
+    assert list(dependants) == [first, second], dependants
+    if prior:
+        assert prior["PluginName"] == event["Plugin"]["Name"], prior
+        assert prior[first] is True, prior
+    rows = [row for row in dependants[first] if row["Volley"]]
+    assert all(row["PluginName"] == first for row in rows), rows
+    return [{"Start": row["Start"] - 3, "End": row["Start"] + 3, first: True} for row in rows]
+
+
+@plugin
+def outward(event, data, helper):
+    """Moves each mark a second outward, into the neighbours."""
+    results = []
+    for segment in data.get_segment_state_for_optimization(3):
+        seen = list(dict.fromkeys(d["DependentDetector"] for d in segment["DependentDetectorsOutput"]))
+        assert seen == event["Plugin"]["DependentPlugins"], seen
+        row = segment["Segment"]
+        results.append(
+            {
+                "Start": row["Start"],
+                "End": row["End"],
+                "OptoStart": row["Start"] - 1,
+                "OptoStartCode": "Opto succeeded",
+                "OptoEnd": row["End"] + 1,
+                "OptoEndCode": "Opto succeeded",
+            }
+        )
+    return results
+
+
+@plugin
+def by_configuration(event, data, helper):
+    """Reads the dependant that its configuration names by MRE's name, as MRE's LabelTennisScore does."""
+    name = event["Plugin"]["Configuration"]["dependent_plugin_name"]
+    results = []
+    for segment in data.get_segment_state_for_labeling():
+        row = segment["Segment"]
+        count = sum(1 for v in segment["DependentPluginsOutput"][name] if v["Volley"])
+        results.append({"Start": row["Start"], "End": row["End"], "LabelCode": "Succeeded", "Label": f"{count} by {name}"})
+        data.add_attribute_to_existing_segment(row["Start"], "named by", event["Plugin"]["Name"])
+    return results
