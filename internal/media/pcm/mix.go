@@ -97,3 +97,17 @@ func mix(out []float32, to int, in []float32, from int) {
 		}
 	}
 }
+
+// Mono is the mean of both sides of a block's stereo mix.
+func Mono(b Block) []float32 {
+	if b.Channels == 1 {
+		return b.Samples
+	}
+	both := make([]float32, 2*b.length())
+	mix(both, 2, b.Samples, b.Channels)
+	out := make([]float32, b.length())
+	for i := range out {
+		out[i] = (both[2*i] + both[2*i+1]) / 2
+	}
+	return out
+}
