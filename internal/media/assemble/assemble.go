@@ -3,11 +3,9 @@
 // Package assemble encodes exact ranges of frames of an Event's units into one
 // MP4 and a thumbnail. Clips are one range, reels are several.
 //
-// The units are not given to FFmpeg as they are. Only the groups of pictures
-// that are needed go into one transport stream, each range moved into its own
-// slot of a new time axis, so one decoder and one input serve any number of
-// ranges and FFmpeg never has to seek. The sound is decoded apart, cut to the
-// sample, and joined before it is encoded.
+// The units are not given to FFmpeg as they are: the pictures that are needed go
+// into one stream, on a grid of frames (package pictures). The sound is decoded
+// apart, cut to the sample, and joined before it is encoded.
 package assemble
 
 import (
@@ -113,14 +111,9 @@ func run(ctx context.Context, s Spec, outMP4, outJPG string) (Proof, error) {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	video := p.videoFeed()
+	video := p.Open()
 	defer video.Close()
-	// A picture that cannot be decoded is filled like one that was lost.
-	cmd := ffmpeg.Cmd{Tool: "ffmpeg", Stdin: video, Args: []string{"-max_error_rate", "1", "-threads", "2", "-copyts"}}
-	if p.changes {
-		cmd.Args = append(cmd.Args, "-reinit_filter", "0")
-	}
-	cmd.Args = append(cmd.Args, "-f", "mpegts", "-i", "pipe:0")
+	cmd := ffmpeg.Cmd{Tool: "ffmpeg", Stdin: video, Args: p.Input()}
 	if p.channels > 0 {
 		sound := p.soundFeed(ctx)
 		defer sound.Close()
@@ -131,7 +124,7 @@ func run(ctx context.Context, s Spec, outMP4, outJPG string) (Proof, error) {
 	cmd.Stdout = &decoded
 	cmd.Args = append(cmd.Args, p.outputArgs(outMP4, outJPG)...)
 	if err := ffmpeg.Run(ctx, cmd); err != nil {
-		return Proof{}, fmt.Errorf("encode %d frames: %w", p.frames, err)
+		return Proof{}, fmt.Errorf("encode %d frames: %w", p.Frames, err)
 	}
 	lost, err := p.undecoded(&decoded)
 	if err != nil {
@@ -145,15 +138,16 @@ func (p *plan) outputArgs(outMP4, outJPG string) []string {
 	gop := strconv.FormatInt(timeline.MulDiv(2, rate.Num, rate.Den), 10)
 	// What the decoder gave is listed, picture by picture.
 	graph := []string{fmt.Sprintf("[0:v:0]%s,split[listed][shown]", p.selection())}
-	film := fmt.Sprintf("[shown]%s,%s", p.geometry(), p.timing())
+	// (Limiting by -frames:v would end the sound with the last picture.)
+	film := fmt.Sprintf("[shown]%s,%s", p.geometry(), p.Fill())
 	if outJPG == "" {
 		graph = append(graph, film+"[film]")
 	} else {
-		graph = append(graph, film+",split[film][still]", fmt.Sprintf("[still]select='eq(n,%d)',%s[thumb]", p.frames/2, p.thumbnail()))
+		graph = append(graph, film+",split[film][still]", fmt.Sprintf("[still]select='eq(n,%d)',%s[thumb]", p.Frames/2, p.thumbnail()))
 	}
 	maps := []string{"-map", "[film]"}
 	if p.channels > 0 {
-		n := p.samples(p.frames)
+		n := p.samples(p.Frames)
 		// The channels have the order of AAC's own configurations, so no program
 		// config element is needed.
 		graph = append(graph, fmt.Sprintf("[1:a:0]%s,apad=whole_len=%d,atrim=end_sample=%d[sound]", p.layout(), n, n))
@@ -199,29 +193,13 @@ func (p *plan) soundBitRate() string {
 	return strconv.Itoa(64*p.channels) + "k"
 }
 
-// selection takes the frames of all slots and numbers them by the output's frame
-// numbers.
+// selection takes the wanted pictures. A change of size must have passed before
+// other filters see it.
 func (p *plan) selection() string {
-	rate := p.spec.Timeline.Rate
-	var ranges, shifts []string
-	for _, q := range p.parts {
-		in := fmt.Sprintf("%d,%d", q.from, q.to-1)
-		ranges = append(ranges, "between(pts,"+in+")")
-		shifts = append(shifts, fmt.Sprintf("between(PTS,%s)*%d", in, q.from-q.begin))
+	if p.Changes {
+		return p.fit() + "," + p.Select()
 	}
-	s := fmt.Sprintf("settb=%d/%d,select='%s',setpts='PTS-(%s)'", rate.Den, rate.Num, strings.Join(ranges, "+"), strings.Join(shifts, "+"))
-	if p.changes {
-		// A change of size must have passed before other filters see it.
-		s = p.fit() + "," + s
-	}
-	return s
-}
-
-// timing fills what is missing by repeating the picture before, so that sound
-// and later frames keep their places. (Limiting by -frames:v would end the sound
-// with the last picture.)
-func (p *plan) timing() string {
-	return fmt.Sprintf("fps=%s:start_time=0:round=near,tpad=stop=-1:stop_mode=clone,trim=end_frame=%d", p.spec.Timeline.Rate, p.frames)
+	return p.Select()
 }
 
 // undecoded counts the pictures that were given to the decoder and did not come
@@ -238,7 +216,7 @@ func (p *plan) undecoded(listed io.Reader) (int64, error) {
 		seen[timeline.MulDiv(ms, p.spec.Timeline.Rate.Num, 1000*p.spec.Timeline.Rate.Den)] = true
 	}
 	if len(seen) == 0 {
-		return 0, fmt.Errorf("none of the %d pictures of the units can be decoded", p.given)
+		return 0, fmt.Errorf("none of the %d pictures of the units can be decoded", p.Given)
 	}
-	return max(0, p.given-int64(len(seen))), lines.Err()
+	return max(0, p.Given-int64(len(seen))), lines.Err()
 }

@@ -30,7 +30,7 @@ const maxWidth = 16384
 // fit brings pictures of any size to the first one's in square pixels, their
 // shape kept. It looks at each picture's own size and shape.
 func (p *plan) fit() string {
-	w, h := square(p.shape)
+	w, h := square(p.Shape)
 	// A shape that is the same but for rounding fills the whole picture.
 	same := fmt.Sprintf("lt(abs(dar*%d-%d),2)", h, w)
 	return fmt.Sprintf("scale=w='if(%[1]s,%[2]d,2*round(min(%[2]d,%[3]d*dar)/2))':h='if(%[1]s,%[3]d,2*round(min(%[3]d,%[2]d/dar)/2))':eval=frame:%[4]s,"+
@@ -40,9 +40,9 @@ func (p *plan) fit() string {
 // geometry makes pixels square, scales to fill the output and crops around the
 // centre. A crop that needs no scaling stays exact.
 func (p *plan) geometry() string {
-	stored := p.shape
-	if p.changes {
-		stored.Width, stored.Height = square(p.shape)
+	stored := p.Shape
+	if p.Changes {
+		stored.Width, stored.Height = square(p.Shape)
 		stored.SAR = timeline.Rational{Num: 1, Den: 1}
 	}
 	// The size in square pixels, then the one that fills the output.

@@ -11,13 +11,13 @@ const (
 // eightBits is the depth of all but HDR and a few cameras' pictures.
 const eightBits = 8
 
-func (p *plan) hdr() bool { return p.shape.Transfer == transferPQ || p.shape.Transfer == transferHLG }
+func (p *plan) hdr() bool { return p.Shape.Transfer == transferPQ || p.Shape.Transfer == transferHLG }
 
 // pixels keep the units' depth. Matrix, transfer and primaries are passed on by
 // the pictures themselves; full range becomes limited range, which more players
 // show right.
 func (p *plan) pixels() []string {
-	if p.shape.Depth > eightBits {
+	if p.Shape.Depth > eightBits {
 		return []string{"-profile:v", "high10", "-pix_fmt", "yuv420p10le"}
 	}
 	return []string{"-profile:v", "high", "-pix_fmt", "yuv420p"}

@@ -50,7 +50,7 @@ func (p *plan) prove(ctx context.Context, outMP4, outJPG string, undecoded int64
 	if err := json.Unmarshal(out, &seen); err != nil {
 		return Proof{}, fmt.Errorf("prove the output: read ffprobe's answer: %w", err)
 	}
-	proof := Proof{Filled: p.missing + undecoded, Frozen: p.frozen, Method: "reencode"}
+	proof := Proof{Filled: p.Missing + undecoded, Frozen: p.Frozen, Method: "reencode"}
 	for _, s := range seen.Streams {
 		switch s.Type {
 		case "video":
@@ -71,15 +71,15 @@ func (p *plan) prove(ctx context.Context, outMP4, outJPG string, undecoded int64
 }
 
 func (p *plan) check(proof Proof, outJPG string) error {
-	if proof.Frames != p.frames {
-		return fmt.Errorf("the output has %d frames instead of %d", proof.Frames, p.frames)
+	if proof.Frames != p.Frames {
+		return fmt.Errorf("the output has %d frames instead of %d", proof.Frames, p.Frames)
 	}
 	if p.spec.Width > 0 && (int64(p.spec.Width) != proof.Width || int64(p.spec.Height) != proof.Height) {
 		return fmt.Errorf("the output is %dx%d instead of %dx%d", proof.Width, proof.Height, p.spec.Width, p.spec.Height)
 	}
 	want := int64(0)
 	if p.channels > 0 {
-		want = p.samples(p.frames)
+		want = p.samples(p.Frames)
 	}
 	if proof.AudioSamples != want {
 		return fmt.Errorf("the output has %d audio samples instead of %d", proof.AudioSamples, want)

@@ -60,7 +60,7 @@ type soundPart struct {
 
 func (p *plan) writeSound(ctx context.Context, w io.Writer) error {
 	out := &mixer{w: w, channels: p.channels}
-	if p.loudest > p.channels {
+	if p.most > p.channels {
 		out.limiter = pcm.NewLimiter(p.channels)
 	}
 	var batch []stretch

@@ -11,6 +11,7 @@ import (
 
 	"github.com/mre-operator/mre-operator/internal/media/ffmpeg"
 	"github.com/mre-operator/mre-operator/internal/media/mpegts"
+	"github.com/mre-operator/mre-operator/internal/media/pictures"
 	"github.com/mre-operator/mre-operator/internal/media/timeline"
 )
 
@@ -33,27 +34,33 @@ func Frame(ctx context.Context, units []UnitFile, prev *UnitFile, tl timeline.Ti
 		}
 		levels.remember(u)
 	}
-	chunk := &chunk{files: units, rate: tl.Rate}
+	list := pictures.NewList(tl.Rate)
 	for _, file := range units {
 		u, err := file.Read()
 		if err != nil {
 			return Signals{}, err
 		}
-		chunk.add(file, u)
+		list.Add(file, u)
 		levels.add(u)
 	}
-	if len(chunk.frames) == 0 {
+	first, end := list.Span()
+	if first == end {
 		return Signals{}, errors.New("the chunk's units have no video")
+	}
+	feed := pictures.NewFeed(tl.Rate)
+	if err := feed.Append(list, first, end); err != nil {
+		return Signals{}, err
 	}
 	heard := make(chan error, 1)
 	go func() { heard <- levels.listen(ctx) }()
-	err := s.decode(ctx, chunk)
+	err := s.decode(ctx, feed)
 	if soundErr := <-heard; err == nil {
 		err = soundErr
 	}
 	if err != nil {
 		return Signals{}, err
 	}
+	s.FirstFrame, s.Frames = first, end-first
 	s.Tracks = levels.tracks()
 	return s, nil
 }
@@ -62,22 +69,19 @@ func Frame(ctx context.Context, units []UnitFile, prev *UnitFile, tl timeline.Ti
 // left out: it costs a fifth of the decode and does not show on thumbnails.
 // FFmpeg gives a picture for every frame: those that are lost, or cannot be
 // decoded, are the one before, so they count as unchanged.
-func (s *Signals) decode(ctx context.Context, c *chunk) error {
-	first, frames := c.span()
+func (s *Signals) decode(ctx context.Context, feed *pictures.Feed) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	in := c.feed()
+	in := feed.Open()
 	defer in.Close()
 	pr, pw := io.Pipe()
 	done := make(chan struct{})
-	rate := c.rate
 	go func() {
 		defer close(done)
-		pw.CloseWithError(ffmpeg.Run(ctx, ffmpeg.Cmd{Tool: "ffmpeg", Stdin: in, Stdout: pw, Args: []string{
-			"-max_error_rate", "1", "-threads", "2", "-skip_loop_filter", "all", "-copyts", "-reinit_filter", "0", "-f", "mpegts", "-i", "pipe:0",
-			"-map", "0:v:0", "-vf", fmt.Sprintf("scale=%d:%d:flags=area,format=gray,settb=%d/%d,setpts=PTS-%d,fps=%s:start_time=0:round=near,"+
-				"tpad=stop=-1:stop_mode=clone,trim=end_frame=%d", ThumbWidth, ThumbHeight, rate.Den, rate.Num, c.lead(), rate, frames),
-			"-fps_mode", "passthrough", "-f", "rawvideo", "pipe:1"}}))
+		pw.CloseWithError(ffmpeg.Run(ctx, ffmpeg.Cmd{Tool: "ffmpeg", Stdin: in, Stdout: pw,
+			Args: append(feed.Input("-skip_loop_filter", "all"), "-map", "0:v:0",
+				"-vf", fmt.Sprintf("scale=%d:%d:flags=area,format=gray,%s,%s", ThumbWidth, ThumbHeight, feed.Select(), feed.Fill()),
+				"-fps_mode", "passthrough", "-f", "rawvideo", "pipe:1")}))
 	}()
 	defer func() {
 		cancel()
@@ -87,9 +91,9 @@ func (s *Signals) decode(ctx context.Context, c *chunk) error {
 
 	out := bufio.NewReaderSize(pr, 1<<16)
 	thumb, last := make([]byte, ThumbWidth*ThumbHeight), []byte(nil)
-	for i := int64(0); i < frames; i++ {
+	for i := range feed.Frames {
 		if _, err := io.ReadFull(out, thumb); errors.Is(err, io.EOF) && i == 0 {
-			return fmt.Errorf("none of the chunk's %d pictures can be decoded", len(c.frames))
+			return fmt.Errorf("none of the chunk's %d pictures can be decoded", feed.Given)
 		} else if err != nil {
 			return fmt.Errorf("decode the chunk: %w", err)
 		}
@@ -101,7 +105,7 @@ func (s *Signals) decode(ctx context.Context, c *chunk) error {
 		s.Luma = append(s.Luma, mean(thumb))
 		last = append(last[:0], thumb...)
 	}
-	s.FirstFrame, s.Frames, s.LastThumb = first, frames, last
+	s.LastThumb = last
 	return nil
 }
 
