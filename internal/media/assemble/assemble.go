@@ -9,12 +9,10 @@
 package assemble
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strconv"
 	"strings"
@@ -123,14 +121,15 @@ func run(ctx context.Context, s Spec, outMP4, outJPG string) (Proof, error) {
 	var decoded bytes.Buffer
 	cmd.Stdout = &decoded
 	cmd.Args = append(cmd.Args, p.outputArgs(outMP4, outJPG)...)
-	if err := ffmpeg.Run(ctx, cmd); err != nil {
+	err = ffmpeg.Run(ctx, cmd)
+	seen := p.listed(decoded.String())
+	switch {
+	case seen == 0 && (err == nil || errors.Is(err, ffmpeg.ErrCorrupt)):
+		return Proof{}, fmt.Errorf("none of the %d pictures can be decoded: the units are damaged", p.Given)
+	case err != nil:
 		return Proof{}, fmt.Errorf("encode %d frames: %w", p.Frames, err)
 	}
-	lost, err := p.undecoded(&decoded)
-	if err != nil {
-		return Proof{}, err
-	}
-	return p.prove(ctx, outMP4, outJPG, lost)
+	return p.prove(ctx, outMP4, outJPG, max(0, p.Given-seen))
 }
 
 func (p *plan) outputArgs(outMP4, outJPG string) []string {
@@ -202,21 +201,14 @@ func (p *plan) selection() string {
 	return p.Select()
 }
 
-// undecoded counts the pictures that were given to the decoder and did not come
-// back.
-func (p *plan) undecoded(listed io.Reader) (int64, error) {
+// listed counts the frames for which the decoder gave a picture.
+func (p *plan) listed(stamps string) int64 {
 	seen := map[int64]bool{}
-	lines := bufio.NewScanner(listed)
-	for lines.Scan() {
-		ms, err := strconv.ParseInt(lines.Text(), 10, 64)
-		if err != nil {
-			// The first line is a title.
-			continue
+	for line := range strings.Lines(stamps) {
+		// The first line is a title.
+		if ms, err := strconv.ParseInt(strings.TrimSpace(line), 10, 64); err == nil {
+			seen[timeline.MulDiv(ms, p.spec.Timeline.Rate.Num, 1000*p.spec.Timeline.Rate.Den)] = true
 		}
-		seen[timeline.MulDiv(ms, p.spec.Timeline.Rate.Num, 1000*p.spec.Timeline.Rate.Den)] = true
 	}
-	if len(seen) == 0 {
-		return 0, fmt.Errorf("none of the %d pictures of the units can be decoded", p.Given)
-	}
-	return max(0, p.Given-int64(len(seen))), lines.Err()
+	return int64(len(seen))
 }

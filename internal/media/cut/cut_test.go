@@ -112,21 +112,24 @@ func checkSound(t *testing.T, e event.Event, original string, in, out int64, tra
 	t.Helper()
 	mp4, _ := clip(t, e, in, out, track)
 	source, got := samplesOf(t, original, track), samplesOf(t, mp4, 1)
-	at := e.Clock.SampleOfFrame(in, 48000)
-	best, lag := 0.0, int64(-1<<62)
+	if lag, r := bestLag(source, got, e.Clock.SampleOfFrame(in, 48000)); max(lag, -lag) > off || r < 0.95 {
+		t.Errorf("track %d is %d samples off, correlation %.3f", track, lag, r)
+	}
+}
+
+// bestLag is how far from a place in the source sound fits best, and how well.
+func bestLag(source, got []int16, at int64) (lag int64, r float64) {
 	for d := int64(-100); d <= 100; d++ {
 		var ab, aa, bb float64
 		for i := range got {
 			a, b := float64(got[i]), float64(source[at+d+int64(i)])
 			ab, aa, bb = ab+a*b, aa+a*a, bb+b*b
 		}
-		if r := ab / math.Sqrt(aa*bb); r > best {
-			best, lag = r, d
+		if c := ab / math.Sqrt(aa*bb); c > r {
+			r, lag = c, d
 		}
 	}
-	if max(lag, -lag) > off || best < 0.95 {
-		t.Errorf("track %d is %d samples off, correlation %.3f", track, lag, best)
-	}
+	return lag, r
 }
 
 func samplesOf(t *testing.T, path string, track int) []int16 {
@@ -151,9 +154,7 @@ func TestClipRefuses(t *testing.T) {
 		spec cut.ClipSpec
 		want string
 	}{
-		{"no such track", cut.ClipSpec{Units: p.Units, In: p.In, Out: p.Out, Timeline: e.Clock, AudioTrack: 3}, "2 audio tracks"},
-		{"first unit left out", cut.ClipSpec{Units: p.Units[1:], In: p.In, Out: p.Out, Timeline: e.Clock}, "do not hold the start"},
-		{"middle unit left out", cut.ClipSpec{Units: []cut.UnitFile{p.Units[0], p.Units[2]}, In: p.In, Out: p.Out, Timeline: e.Clock}, "a unit is missing"},
+		{"no units", cut.ClipSpec{In: p.In, Out: p.Out, Timeline: e.Clock}, "no picture"},
 		{"empty range", cut.ClipSpec{Units: p.Units, In: p.In, Out: p.In, Timeline: e.Clock}, "empty"},
 	}
 	for _, c := range cases {

@@ -106,8 +106,10 @@ func (f *Feed) add(l *List, c chain, in, out int64) {
 	start, stands := choose(c.pictures, in)
 	fed := append([]listed(nil), c.pictures[start:]...)
 	stands -= start
-	f.count(fed, fed[stands].frame, in, out)
+	f.Missing += out - in - distinct(fed, in, out)
+	f.Frozen += max(0, min(fed[stands].frame, out)-in)
 	fed[stands].frame = in
+	f.Given += distinct(fed, in, out)
 	last := stands
 	for i, p := range fed {
 		if i > last && p.frame >= in && p.frame < out {
@@ -140,18 +142,15 @@ func choose(all []listed, in int64) (start, stands int) {
 	return start, stands
 }
 
-// count says what a range lacks; stands is the frame of the picture at its begin.
-func (f *Feed) count(fed []listed, stands, in, out int64) {
+// distinct counts the frames of a range that have a picture.
+func distinct(fed []listed, in, out int64) int64 {
 	there := map[int64]bool{}
 	for _, p := range fed {
 		if p.frame >= in && p.frame < out {
 			there[p.frame] = true
 		}
 	}
-	f.Missing += out - in - int64(len(there))
-	f.Frozen += max(0, min(stands, out)-in)
-	there[in] = true
-	f.Given += int64(len(there))
+	return int64(len(there))
 }
 
 func (f *Feed) learn(fed []listed) {
