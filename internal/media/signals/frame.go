@@ -92,8 +92,8 @@ func (s *Signals) decode(ctx context.Context, feed *pictures.Feed) error {
 	out := bufio.NewReaderSize(pr, 1<<16)
 	thumb, last := make([]byte, ThumbWidth*ThumbHeight), []byte(nil)
 	for i := range feed.Frames {
-		if _, err := io.ReadFull(out, thumb); errors.Is(err, io.EOF) && i == 0 {
-			return fmt.Errorf("none of the chunk's %d pictures can be decoded", feed.Given)
+		if _, err := io.ReadFull(out, thumb); i == 0 && (errors.Is(err, io.EOF) || errors.Is(err, ffmpeg.ErrCorrupt)) {
+			return fmt.Errorf("none of the chunk's %d pictures can be decoded: the units are damaged", feed.Given)
 		} else if err != nil {
 			return fmt.Errorf("decode the chunk: %w", err)
 		}
