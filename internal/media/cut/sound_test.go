@@ -75,7 +75,7 @@ func level(samples []float32, channels, c int) float64 {
 		sum += float64(samples[i]) * float64(samples[i])
 		n++
 	}
-	return 10*math.Log10(2*sum/float64(max(n, 1)) + 1e-12)
+	return 10 * math.Log10(2*sum/float64(max(n, 1))+1e-12)
 }
 
 // TestLevels gives each channel of each layout a tone and checks both sides, and
