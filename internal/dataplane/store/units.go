@@ -198,18 +198,23 @@ func (e *eventTx) unitsCovering(from, to int64) ([]api.UnitRef, error) {
 const soundLead = 128_000
 
 // unitsToRender returns the units that a cut from in to out is decoded from. Where the mark-in lies in a hole, the
-// unit before it has the picture that stands there.
+// unit before it has the picture that stands there, or, before all media, the first that comes.
 func (e *eventTx) unitsToRender(in, out api.Mark) ([]api.UnitRef, error) {
 	clock := clockOf(e.ev.timeline, timeline.Open)
 	lead := soundLead*clock.Rate.Num/(microsPerSecond*clock.Rate.Den) + 1
-	from := max(in.Frame-lead, 0)
-	before, err := collect(e.ctx, e, func(r *sql.Rows) (end int64, err error) { return end, r.Scan(&end) },
-		`SELECT end_frame FROM units WHERE event_uid = $1 AND first_frame <= $2 ORDER BY first_frame DESC, epoch LIMIT 1`, e.ev.uid, in.Frame)
+	from, to := max(in.Frame-lead, 0), out.Frame
+	before, err := one[int64](e.ctx, e, `SELECT COALESCE(MAX(end_frame), 0) FROM units WHERE event_uid = $1 AND first_frame <= $2`, e.ev.uid, in.Frame)
 	if err != nil {
 		return nil, err
 	}
-	if len(before) > 0 {
-		from = min(from, before[0]-1)
+	if before > 0 {
+		from = min(from, before-1)
+	} else {
+		first, err := one[int64](e.ctx, e, `SELECT COALESCE(MIN(first_frame), 0) FROM units WHERE event_uid = $1`, e.ev.uid)
+		if err != nil {
+			return nil, err
+		}
+		to = max(to, first+1)
 	}
-	return e.unitsCovering(from, out.Frame)
+	return e.unitsCovering(from, to)
 }
