@@ -147,7 +147,8 @@ func (j job) store(ctx context.Context, tl timeline.Timeline, made assemble.Proo
 	proof := api.MediaProof{
 		Key: mp4.Key, Bytes: size,
 		Frames: made.Frames, Width: int32(made.Width), Height: int32(made.Height),
-		DurationMicros: tl.FrameStartMicros(made.Frames),
+		// A film is shown at the nominal rate, whatever the source's clock did.
+		DurationMicros: timeline.Timeline{Rate: tl.Rate}.FrameStartMicros(made.Frames),
 		Method:         api.MediaProofMethodReencode, MethodReason: made.Reason,
 	}
 	if made.AudioSamples > 0 {

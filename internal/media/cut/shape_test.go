@@ -173,6 +173,23 @@ func TestColourIsCarried(t *testing.T) {
 	}
 }
 
+// TestHighDynamicRangeIsKept keeps the depth and the tags of units that have one,
+// while the thumbnail is made for all screens.
+func TestHighDynamicRangeIsKept(t *testing.T) {
+	e := encoded(t, map[int][]string{0: {"-pix_fmt", "yuv420p10le", "-color_range", "tv", "-colorspace", "bt2020nc", "-color_primaries", "bt2020", "-color_trc", "smpte2084"}})
+	p := e.Part(10, 30)
+	mp4 := filepath.Join(t.TempDir(), "clip.mp4")
+	if _, err := cut.Clip(t.Context(), cut.ClipSpec{Units: p.Units, In: p.In, Out: p.Out, Timeline: e.Clock}, mp4, mp4+".jpg"); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(look{320, 180, "1:1", "yuv420p10le", "tv", "bt2020nc", "smpte2084", "bt2020"}, lookAt(t, mp4)); d != "" {
+		t.Error(d)
+	}
+	if thumb := lookAt(t, mp4+".jpg"); thumb.Pixels != "yuvj420p" || thumb.Transfer == "smpte2084" {
+		t.Errorf("thumbnail %+v", thumb)
+	}
+}
+
 // TestNoThumbnail makes none where none is wanted.
 func TestNoThumbnail(t *testing.T) {
 	e := makeEvent(t, pal)

@@ -192,3 +192,14 @@ func TestDamagedSound(t *testing.T) {
 		t.Errorf("%d quiet samples instead of some 4096", quiet)
 	}
 }
+
+// TestWarmUpIsTime cuts shortly behind a unit's border at a low sample rate, where
+// two AAC frames are longer than what lies between: the first 10 ms must be loud.
+func TestWarmUpIsTime(t *testing.T) {
+	e := sounding(t, "mono", "0.25*sin(2*PI*t*400)", "-ar", "16000")
+	in := e.Units[1].FrameStart + 1
+	samples, _ := heard(t, cutSound(t, e, in, in+25, ""))
+	if l := level(samples[:2*480], 2, 0); math.Abs(l+12.04) > 0.7 {
+		t.Errorf("the first 10 ms are at %.2f dB", l)
+	}
+}
