@@ -15,7 +15,6 @@ import (
 	"sync"
 
 	"github.com/mre-operator/mre-operator/internal/media/ffmpeg"
-	"github.com/mre-operator/mre-operator/internal/media/mpegts"
 	"github.com/mre-operator/mre-operator/internal/media/probe"
 	"github.com/mre-operator/mre-operator/internal/media/timeline"
 )
@@ -176,8 +175,8 @@ func makeSet(ctx context.Context, media string, p Params) (Set, error) {
 		return Set{}, refused("the chunk has no pictures")
 	}
 	s := Set{Width: p.Width, Format: p.Format, Rate: p.Rate}
-	shape := shapeOf(media, v)
-	s.Height = max(1, int(timeline.MulDiv(int64(p.Width), shape.Den, shape.Num)))
+	width, height := v.DisplaySize()
+	s.Height = max(1, int(timeline.MulDiv(int64(p.Width), int64(height), int64(width))))
 	// Pictures that the source lost are the one before, so that picture k is the right one after a hole.
 	round := "up"
 	if !s.Rate.Valid() || s.Rate.Num*v.Rate.Den >= v.Rate.Num*s.Rate.Den {
@@ -207,25 +206,6 @@ func makeSet(ctx context.Context, media string, p Params) (Set, error) {
 		return Set{}, fmt.Errorf("decode the chunk: the decoder gave %d bytes, which are no pictures of %d", n, size)
 	}
 	return s, nil
-}
-
-// shapeOf is the width of the video as it is seen, over its height.
-func shapeOf(media string, v probe.Video) timeline.Rational {
-	stored := timeline.Rational{Num: int64(v.Width), Den: int64(v.Height)}
-	f, err := os.Open(media)
-	if err != nil {
-		return stored
-	}
-	defer func() { _ = f.Close() }()
-	for d := mpegts.NewDemuxer(f, &timeline.Unwrapper{}); ; {
-		pic, err := d.Next()
-		if err != nil {
-			return stored
-		}
-		if p, err := mpegts.ReadPicture(pic.Data); err == nil {
-			return timeline.Rational{Num: int64(p.Width) * p.SAR.Num, Den: int64(p.Height) * p.SAR.Den}.Reduce()
-		}
-	}
 }
 
 // taken is what a chunk's pictures take already.
