@@ -145,7 +145,9 @@ func (p *plan) audioOf(s stretch) ([]mpegts.PES, error) {
 		}
 		sound, _ := u.Audio(p.spec.AudioTrack)
 		for _, f := range sound {
-			if f.PTS > begin-soundMargin && f.PTS <= end {
+			// Units of two runs of ingest may both have a frame.
+			again := len(frames) > 0 && f.PTS <= frames[len(frames)-1].PTS
+			if f.PTS > begin-soundMargin && f.PTS <= end && !again {
 				frames = append(frames, f)
 			}
 		}

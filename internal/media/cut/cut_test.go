@@ -42,7 +42,17 @@ func clip(t *testing.T, e event.Event, in, out int64, track int) (string, cut.Pr
 	if err != nil {
 		t.Fatal(err)
 	}
+	clean(t, mp4)
 	return mp4, proof
+}
+
+// clean lets a strict decoder look for errors.
+func clean(t *testing.T, path string) {
+	t.Helper()
+	if err := ffmpeg.Run(t.Context(), ffmpeg.Cmd{Tool: "ffmpeg", StrictLog: true, Args: append([]string{"-v", "error", "-xerror"},
+		append(ffmpeg.Input(path), "-f", "null", "-")...)}); err != nil {
+		t.Errorf("%s does not decode clean: %v", filepath.Base(path), err)
+	}
 }
 
 // TestClipIsExact reads every frame's number from clips that begin and end
@@ -144,6 +154,39 @@ func samplesOf(t *testing.T, path string, track int) []int16 {
 		t.Fatal(err)
 	}
 	return out
+}
+
+// TestUnitsOverlap cuts over units of two runs of ingest that cut elsewhere, so
+// that some frames are in both.
+func TestUnitsOverlap(t *testing.T) {
+	a := makeEvent(t, pal)
+	b, err := event.Make(t.Context(), t.TempDir(), match.Options{Seconds: 14, Rate: pal, Seed: 21, AudioTracks: 2, GOPFrames: 25}, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	border, twin := a.Units[1].FrameStart, b.Units[1].FrameStart
+	if twin >= border || twin+b.Units[1].Frames <= border {
+		t.Fatalf("units begin at %d and %d", border, twin)
+	}
+	in, out := border-30, border+30
+	spec := cut.ClipSpec{Units: []cut.UnitFile{a.File(0), b.File(1), b.File(2)}, In: a.Clock.MarkOf(in), Out: a.Clock.MarkOf(out), Timeline: a.Clock, AudioTrack: 1}
+	mp4 := filepath.Join(t.TempDir(), "clip.mp4")
+	proof, err := cut.Clip(t.Context(), spec, mp4, "")
+	if err != nil || proof.Filled != 0 {
+		t.Fatalf("%+v: %v", proof, err)
+	}
+	got, err := match.ReadFrameNumbers(t.Context(), mp4, a.Match.Layout())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, n := range got {
+		if int64(n) != in+int64(i) {
+			t.Fatalf("frame %d says %d", i, n)
+		}
+	}
+	if lag, r := bestLag(samplesOf(t, a.Match.Path, 1), samplesOf(t, mp4, 1), a.Clock.SampleOfFrame(in, 48000)); lag != 0 || r < 0.95 {
+		t.Errorf("the sound is %d samples off, correlation %.3f", lag, r)
+	}
 }
 
 func TestClipRefuses(t *testing.T) {

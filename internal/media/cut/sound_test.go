@@ -45,6 +45,7 @@ func cutSound(t *testing.T, e event.Event, in, out int64, channels assemble.Chan
 	if want := e.Clock.SamplesAt(0, out-in, 48000); proof.AudioSamples != want {
 		t.Errorf("%d samples instead of %d", proof.AudioSamples, want)
 	}
+	clean(t, mp4)
 	return mp4
 }
 
