@@ -71,6 +71,7 @@ func (c *Catalogue) compilePlan(e *mrev1.Event, p *mrev1.Profile) (api.Plan, err
 			Optimized:  e.Spec.Clips.Optimized != mrev1.Skip && p.Spec.Optimizer != nil,
 			Thumbnails: e.Spec.Clips.Thumbnails != mrev1.Skip,
 		},
+		AudioChannels:  audioChannels(e),
 		Segmenter:      p.Spec.Segmenter.Plugin.Name,
 		Variables:      variablesOf(p, e),
 		TimecodeSource: new(timecodeNotEmbedded),
@@ -108,6 +109,14 @@ func (c *Catalogue) compilePlan(e *mrev1.Event, p *mrev1.Profile) (api.Plan, err
 	}
 	plan.Hash, err = planHash(plan)
 	return plan, err
+}
+
+// audioChannels is absent for the default, so that plans of Events from before the field keep their hash.
+func audioChannels(e *mrev1.Event) *api.AudioChannels {
+	if e.Spec.Audio.Channels != mrev1.AudioSource {
+		return nil
+	}
+	return new(api.AudioChannelsSource)
 }
 
 // compilePlugin merges a Plugin with its use in the Profile; use is nil for a mere dependency.

@@ -255,6 +255,27 @@ func TestOptimizedClipsNeedAnOptimizer(t *testing.T) {
 	}
 }
 
+func TestChannelsOfClips(t *testing.T) {
+	cat := catalogueOf(nil, usualPlugins()...)
+	var hashes []string
+	for _, c := range []struct {
+		channels mrev1.AudioChannels
+		want     *api.AudioChannels
+	}{{"", nil}, {mrev1.AudioStereo, nil}, {mrev1.AudioSource, new(api.AudioChannelsSource)}} {
+		plan, err := cat.compilePlan(makeEvent(func(e *mrev1.Event) { e.Spec.Audio.Channels = c.channels }), makeProfile())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(c.want, plan.AudioChannels); d != "" {
+			t.Errorf("%q: %s", c.channels, d)
+		}
+		hashes = append(hashes, plan.Hash)
+	}
+	if hashes[0] != hashes[1] || hashes[1] == hashes[2] {
+		t.Errorf("hashes %v", hashes)
+	}
+}
+
 func TestSteps(t *testing.T) {
 	for name, tc := range map[string]struct {
 		profile *mrev1.Profile

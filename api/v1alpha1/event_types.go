@@ -47,6 +47,13 @@ type EventSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="clips is immutable: an Event runs once, make a new Event"
 	Clips ClipsSpec `json:"clips,omitzero"`
 
+	// audio says what the sound of clips and reels is like.
+	// +optional
+	// +default={}
+	// +kubebuilder:default={}
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="audio is immutable: an Event runs once, make a new Event"
+	Audio AudioSpec `json:"audio,omitzero"`
+
 	// variables are context variables that the Event starts with, besides those of its Profile. One with the
 	// same name takes the place of the Profile's.
 	// +optional
@@ -173,6 +180,29 @@ const (
 	// HDRKeep keeps them.
 	HDRKeep HDRPolicy = "Keep"
 )
+
+// AudioChannels says what becomes of the channels of an audio track.
+// +kubebuilder:validation:Enum=Stereo;Source
+type AudioChannels string
+
+const (
+	// AudioStereo mixes all channels to two.
+	AudioStereo AudioChannels = "Stereo"
+	// AudioSource keeps the source's channels.
+	AudioSource AudioChannels = "Source"
+)
+
+// AudioSpec says what the sound of clips and reels is like.
+type AudioSpec struct {
+	// channels of clips and reels. Stereo mixes those of the source to two: mono sounds on both sides as loud
+	// as it is, stereo stays as it is, and of more channels the centre and the surrounds are added 3 dB down,
+	// without the low frequency effects (ITU-R BS.775); what would become louder than -1 dBFS by that is
+	// limited. Source keeps the source's channels.
+	// +optional
+	// +default="Stereo"
+	// +kubebuilder:default=Stereo
+	Channels AudioChannels `json:"channels,omitempty"`
+}
 
 // ClipsSpec says which clips are made of every segment.
 type ClipsSpec struct {

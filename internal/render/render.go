@@ -85,19 +85,24 @@ func (j job) clip(ctx context.Context, in api.ClipInput) (api.MediaProof, error)
 	}
 	defer release()
 	tl := in.Timeline.ClosedClock()
-	made, err := cut.Clip(ctx, cut.ClipSpec{Units: units, In: mark(in.In), Out: mark(in.Out), Timeline: tl, AudioTrack: int(in.Track)}, j.mp4, j.jpg)
+	jpg, jpgPath := in.Jpg, j.jpg
+	if !in.Thumbnail {
+		jpg, jpgPath = nil, ""
+	}
+	made, err := cut.Clip(ctx, cut.ClipSpec{
+		Units: units, In: mark(in.In), Out: mark(in.Out), Timeline: tl, AudioTrack: int(in.Track), AudioChannels: channels(in.AudioChannels),
+	}, j.mp4, jpgPath)
 	if err != nil {
 		return api.MediaProof{}, err
-	}
-	jpg := in.Jpg
-	if !in.Thumbnail {
-		jpg = nil
 	}
 	return j.store(ctx, tl, made, in.Mp4, jpg)
 }
 
 func (j job) reel(ctx context.Context, in api.ReelInput) (api.MediaProof, error) {
-	spec := render.ReelSpec{Timeline: in.Timeline.ClosedClock(), AudioTrack: int(in.Track), Width: int(in.Width), Height: int(in.Height)}
+	spec := render.ReelSpec{
+		Timeline: in.Timeline.ClosedClock(), AudioTrack: int(in.Track), AudioChannels: channels(in.AudioChannels),
+		Width: int(in.Width), Height: int(in.Height),
+	}
 	// All units are fetched at once: parts may share some.
 	var all []api.UnitRef
 	for _, p := range in.Parts {
@@ -142,7 +147,8 @@ func (j job) store(ctx context.Context, tl timeline.Timeline, made assemble.Proo
 	proof := api.MediaProof{
 		Key: mp4.Key, Bytes: size,
 		Frames: made.Frames, Width: int32(made.Width), Height: int32(made.Height),
-		DurationMicros: tl.FrameStartMicros(made.Frames),
+		// A film is shown at the nominal rate, whatever the source's clock did.
+		DurationMicros: timeline.Timeline{Rate: tl.Rate}.FrameStartMicros(made.Frames),
 		Method:         api.MediaProofMethodReencode, MethodReason: made.Reason,
 	}
 	if made.AudioSamples > 0 {
@@ -173,6 +179,14 @@ func (j job) put(ctx context.Context, to api.Upload, path string) (int64, error)
 		return 0, err
 	}
 	return st.Size(), nil
+}
+
+// channels are Stereo where the plan does not say.
+func channels(c *api.AudioChannels) assemble.Channels {
+	if c != nil && *c == api.AudioChannelsSource {
+		return assemble.Source
+	}
+	return assemble.Stereo
 }
 
 func mark(m api.Mark) timeline.Mark {

@@ -45,7 +45,7 @@ func (f Format) bytes() int64 {
 
 // Params say which pictures are wanted.
 type Params struct {
-	// Width of the pictures; the height follows from the video's.
+	// Width of the pictures; the height follows from the shape in which the video is seen.
 	Width  int
 	Format Format
 	// Rate of the pictures; that of the video when it is zero, or would be higher. Picture k is the one that is
@@ -175,13 +175,14 @@ func makeSet(ctx context.Context, media string, p Params) (Set, error) {
 		return Set{}, refused("the chunk has no pictures")
 	}
 	s := Set{Width: p.Width, Format: p.Format, Rate: p.Rate}
-	s.Height = max(1, int(timeline.MulDiv(int64(p.Width), int64(v.Height), int64(v.Width))))
-	filter := fmt.Sprintf("scale=%d:%d:flags=area,format=%s", s.Width, s.Height, s.Format)
+	width, height := v.DisplaySize()
+	s.Height = max(1, int(timeline.MulDiv(int64(p.Width), int64(height), int64(width))))
+	// Pictures that the source lost are the one before, so that picture k is the right one after a hole.
+	round := "up"
 	if !s.Rate.Valid() || s.Rate.Num*v.Rate.Den >= v.Rate.Num*s.Rate.Den {
-		s.Rate = v.Rate
-	} else {
-		filter = fmt.Sprintf("setpts=PTS-STARTPTS,fps=%d/%d:round=up,", s.Rate.Num, s.Rate.Den) + filter
+		s.Rate, round = v.Rate, "near"
 	}
+	filter := fmt.Sprintf("setpts=PTS-STARTPTS,fps=%s:round=%s,scale=%d:%d:flags=area,format=%s", s.Rate, round, s.Width, s.Height, s.Format)
 	size := int64(s.Width) * int64(s.Height) * s.Format.bytes()
 	s.Path = filepath.Join(filepath.Dir(media), fmt.Sprintf("frames-%dx%d-%s-%d-%d.raw", s.Width, s.Height, s.Format, s.Rate.Num, s.Rate.Den))
 	if st, err := os.Stat(s.Path); err == nil {
@@ -237,7 +238,8 @@ func write(ctx context.Context, media, filter, path string, room int64, tooMuch 
 		}
 	}()
 	b := &bounded{file: out, room: room, tooMuch: tooMuch}
-	args := append(ffmpeg.Input(media), "-map", "0:v:0", "-vf", filter, "-fps_mode", "passthrough", "-f", "rawvideo", "pipe:1")
+	// Where the size changes, filters must not start anew: they would count from 0 again.
+	args := append(ffmpeg.Input(media, "-reinit_filter", "0"), "-map", "0:v:0", "-vf", filter, "-fps_mode", "passthrough", "-f", "rawvideo", "pipe:1")
 	err = ffmpeg.Run(ctx, ffmpeg.Cmd{Tool: "ffmpeg", Args: args, Stdout: b})
 	if closeErr := out.Close(); err == nil && closeErr != nil {
 		err = closeErr

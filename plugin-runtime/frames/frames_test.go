@@ -13,7 +13,9 @@ import (
 	"testing"
 
 	"github.com/mre-operator/mre-operator/internal/media/ffmpeg"
+	"github.com/mre-operator/mre-operator/internal/media/mpegts"
 	"github.com/mre-operator/mre-operator/internal/media/timeline"
+	"github.com/mre-operator/mre-operator/test/fixtures/event"
 	"github.com/mre-operator/mre-operator/test/fixtures/match"
 )
 
@@ -180,5 +182,61 @@ func TestEndsWithItsContext(t *testing.T) {
 	cancel()
 	if _, err := Get(ctx, chunk(t), Params{Width: 320, Format: Gray}); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestOfOtherKinds decodes a chunk that has lost pictures, is seen in another shape than it is stored in, and changes
+// its size: picture k still is the one that is shown k/Rate after the start.
+func TestOfOtherKinds(t *testing.T) {
+	e, err := event.Make(t.Context(), t.TempDir(), match.Options{Seconds: 8, Seed: 5, GOPFrames: 25}, 4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, filter := range []string{"scale=352:288,setsar=16/11", "scale=640:360"} {
+		if err := e.Encode(t.Context(), i, "-vf", filter); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const lost = 10
+	err = e.Change(0, func(u *mpegts.Unit) {
+		var kept []mpegts.PES
+		left := len(u.Video()) - lost
+		for _, p := range u.Packets {
+			if p.PID == u.Video()[0].PID {
+				if left--; left < 0 {
+					continue
+				}
+			}
+			kept = append(kept, p)
+		}
+		u.Packets = kept
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	media := filepath.Join(t.TempDir(), "chunk.ts")
+	var all []byte
+	for i := range e.Units {
+		b, err := os.ReadFile(e.File(i).Path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, b...)
+	}
+	if err := os.WriteFile(media, all, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s, err := Get(t.Context(), media, Params{Width: 320, Format: Gray})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.Height != 180 || s.Frames != 200 {
+		t.Fatalf("got %+v", s)
+	}
+	for k, n := range numbers(t, s) {
+		hole := k >= 100-lost && k < 100
+		if n != k && !hole || hole && (n < 100-lost-3 || n > k) {
+			t.Errorf("picture %d shows frame %d", k, n)
+		}
 	}
 }

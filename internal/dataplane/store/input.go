@@ -340,7 +340,7 @@ func (e *eventTx) clipInput(t *taskRow) (*api.ClipInput, error) {
 	mp4, jpg := e.clipKeys(t, c)
 	in := &api.ClipInput{
 		SegmentID: c.segment, Variant: api.ClipVariant(c.variant), Track: c.track, MarkVersion: c.version, In: c.in, Out: c.out,
-		Timeline: *e.ev.wireTimeline(), Thumbnail: e.plan.Clips.Thumbnails, Mp4: upload(mp4),
+		Timeline: *e.ev.wireTimeline(), AudioChannels: e.plan.AudioChannels, Thumbnail: e.plan.Clips.Thumbnails, Mp4: upload(mp4),
 	}
 	if in.Thumbnail {
 		u := upload(jpg)

@@ -298,7 +298,7 @@ func (e *eventTx) reelInput(t *taskRow) (*api.ReelInput, error) {
 		return nil, err
 	}
 	mp4, jpg := keys.Reel(e.ev.namespace, e.ev.uid, r.replay, r.hash, r.output, t.leases)
-	in := &api.ReelInput{ReplayUID: r.replay, PlanHash: r.hash, Output: r.output, Track: t.track, Timeline: *e.ev.wireTimeline(), Mp4: upload(mp4), Jpg: upload(jpg)}
+	in := &api.ReelInput{ReplayUID: r.replay, PlanHash: r.hash, Output: r.output, Track: t.track, AudioChannels: e.plan.AudioChannels, Timeline: *e.ev.wireTimeline(), Mp4: upload(mp4), Jpg: upload(jpg)}
 	if in.Width, in.Height, err = parseResolution(r.output); err != nil {
 		return nil, err
 	}

@@ -29,7 +29,7 @@ func (h *harness) replay() api.ReplayState {
 
 func TestReplay(t *testing.T) {
 	h := newHarness(t)
-	h.start()
+	h.start(func(p *api.Plan) { p.AudioChannels = new(api.AudioChannelsSource) })
 	_, err := h.s.PutReplay(h.ctx, testReplay, func() api.ReplayRules { r := replayRules(1, 60); r.Resolutions = []string{"big"}; return r }())
 	h.wantErr(err, ErrInvalid, "big")
 	if r, err := h.s.PutReplay(h.ctx, testReplay, replayRules(1, 60)); err != nil || r.State != api.ReplayStateStateWaiting {
@@ -41,6 +41,9 @@ func TestReplay(t *testing.T) {
 	for h.event().State != api.EventStateStateComplete {
 		for _, pool := range []api.Pool{api.PoolWork, api.PoolRender} {
 			if l := h.lease(pool); l != nil {
+				if c := l.Input.Clip; c != nil && (c.AudioChannels == nil || *c.AudioChannels != api.AudioChannelsSource) {
+					t.Fatalf("%+v", c)
+				}
 				h.must(h.complete(l, m))
 			}
 		}
@@ -52,7 +55,7 @@ func TestReplay(t *testing.T) {
 	}
 	stale := h.lease(api.PoolRender)
 	in := stale.Input.Reel
-	if in.Width != 1920 || in.Height != 1080 || in.Track != 1 || len(in.Parts) != 3 || in.Parts[0].In.Frame != 38 || len(in.Parts[0].Units) != 4 {
+	if in.Width != 1920 || in.Height != 1080 || in.Track != 1 || in.AudioChannels == nil || *in.AudioChannels != api.AudioChannelsSource || len(in.Parts) != 3 || in.Parts[0].In.Frame != 38 || len(in.Parts[0].Units) != 4 {
 		t.Fatalf("%+v", in)
 	}
 	// New rules, another plan: the running reel is cancelled.

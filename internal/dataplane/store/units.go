@@ -193,12 +193,28 @@ func (e *eventTx) unitsCovering(from, to int64) ([]api.UnitRef, error) {
 	return out, nil
 }
 
-// soundLead is how many frames before a mark-in are taken along. An AAC frame (1024 samples, 21 ms at 48 kHz)
-// may begin before the mark, and decodes right only after the one before it; four frames are longer than two
-// of AAC at every common frame rate.
-const soundLead = 4
+// soundLead is how much before a mark-in is taken along (128 ms). The decoder of a clip's sound needs as much to be
+// right: an AAC frame may begin before the mark, and decodes right only after the one before it.
+const soundLead = 128_000
 
-// unitsToRender returns the units that a cut from in to out is decoded from.
+// unitsToRender returns the units that a cut from in to out is decoded from. Where the mark-in lies in a hole, the
+// unit before it has the picture that stands there, or, before all media, the first that comes.
 func (e *eventTx) unitsToRender(in, out api.Mark) ([]api.UnitRef, error) {
-	return e.unitsCovering(max(in.Frame-soundLead, 0), out.Frame)
+	clock := clockOf(e.ev.timeline, timeline.Open)
+	lead := soundLead*clock.Rate.Num/(microsPerSecond*clock.Rate.Den) + 1
+	from, to := max(in.Frame-lead, 0), out.Frame
+	before, err := one[int64](e.ctx, e, `SELECT COALESCE(MAX(end_frame), 0) FROM units WHERE event_uid = $1 AND first_frame <= $2`, e.ev.uid, in.Frame)
+	if err != nil {
+		return nil, err
+	}
+	if before > 0 {
+		from = min(from, before-1)
+	} else {
+		first, err := one[int64](e.ctx, e, `SELECT COALESCE(MIN(first_frame), 0) FROM units WHERE event_uid = $1`, e.ev.uid)
+		if err != nil {
+			return nil, err
+		}
+		to = max(to, first+1)
+	}
+	return e.unitsCovering(from, to)
 }

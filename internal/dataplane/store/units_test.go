@@ -161,3 +161,41 @@ func TestSourceFailure(t *testing.T) {
 		t.Fatalf("%+v", spec)
 	}
 }
+
+// TestUnitsToRender are those that hold the range, the one whose sound warms the
+// decoder up, and the one whose last picture stands where the mark-in is in a
+// hole.
+func TestUnitsToRender(t *testing.T) {
+	h := newHarness(t)
+	h.start()
+	h.register(1, 2, 6, 7)
+	for name, c := range map[string]struct {
+		in, out int64
+		want    []int64
+	}{
+		"inside":                    {110, 120, []int64{100}},
+		"128 ms after a border":     {103, 120, []int64{50, 100}},
+		"later":                     {105, 120, []int64{100}},
+		"over a border":             {90, 120, []int64{50, 100}},
+		"ends in a hole":            {120, 200, []int64{100}},
+		"over a hole":               {120, 310, []int64{100, 300}},
+		"begins in a hole":          {200, 310, []int64{100, 300}},
+		"all in a hole":             {200, 210, []int64{100}},
+		"the first after a hole":    {300, 310, []int64{300}},
+		"before all":                {10, 60, []int64{50}},
+		"before all, nothing in it": {10, 20, []int64{50}},
+		"after all":                 {420, 430, []int64{350}},
+	} {
+		var got []int64
+		h.must(h.s.onEvent(h.ctx, h.uid, func(e *eventTx) error {
+			refs, err := e.unitsToRender(api.Mark{Frame: c.in}, api.Mark{Frame: c.out})
+			for _, r := range refs {
+				got = append(got, r.FirstFrame)
+			}
+			return err
+		}))
+		if d := cmp.Diff(c.want, got); d != "" {
+			t.Errorf("%s: %s", name, d)
+		}
+	}
+}

@@ -20,30 +20,31 @@ type Proof = assemble.Proof
 
 // ClipSpec is a clip to make.
 type ClipSpec struct {
-	// Units in time order: all that hold a frame of the clip, and the one
-	// before them if there is one, for the sound at the mark-in.
+	// Units in time order: all that hold a frame of the clip, the one before
+	// them if the first frame is in none, and the one that ends shortly before
+	// the mark-in, for the sound there.
 	Units []UnitFile
 	// In and Out (exclusive) come from Timeline.Snap or MarkOf.
 	In, Out  timeline.Mark
 	Timeline timeline.Timeline
 	// AudioTrack counts from 1; 0 makes a clip without sound.
 	AudioTrack int
+	// AudioChannels says what becomes of the track's channels.
+	AudioChannels assemble.Channels
 }
 
-// Clip writes the clip and its thumbnail (the middle frame). A file whose
+// Clip writes the clip and, unless its path is empty, its thumbnail (the middle
+// frame). A file whose
 // frames or samples are not exactly those asked for is an error, and removed.
 func Clip(ctx context.Context, s ClipSpec, outMP4, outJPG string) (Proof, error) {
 	proof, err := assemble.Run(ctx, assemble.Spec{
 		Timeline:   s.Timeline,
 		Parts:      []assemble.Part{{Units: s.Units, In: s.In, Out: s.Out}},
-		AudioTrack: s.AudioTrack,
+		AudioTrack: s.AudioTrack, AudioChannels: s.AudioChannels,
 	}, outMP4, outJPG)
 	if err != nil {
 		return proof, fmt.Errorf("cut frames [%d,%d): %w", s.In.Frame, s.Out.Frame, err)
 	}
-	proof.Reason = "every clip is encoded anew: exact on every source, whatever its groups of pictures"
-	if proof.Filled > 0 {
-		proof.Reason += fmt.Sprintf("; %d frames that the source lost repeat the one before", proof.Filled)
-	}
+	proof.Reason = "every clip is encoded anew: exact on every source, whatever its groups of pictures" + proof.Lost()
 	return proof, nil
 }

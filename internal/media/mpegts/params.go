@@ -95,13 +95,6 @@ const (
 	maxSide = 1 << 15
 )
 
-// PictureSize reads the size of the picture, after cropping, from the sequence
-// parameter set in an access unit.
-func PictureSize(accessUnit []byte) (width, height int, err error) {
-	p, err := ReadPicture(accessUnit)
-	return p.Width, p.Height, err
-}
-
 func findNAL(b []byte, kind byte) []byte {
 	start := -1
 	for i := 0; i+3 <= len(b); i++ {

@@ -90,3 +90,25 @@ func TestManyPartsAndSameBytes(t *testing.T) {
 		t.Errorf("two renders differ: %v %v", errA, errB)
 	}
 }
+
+// TestReelOfOtherShapes fills and crops by the shape that is seen: 16:9 in pixels
+// that are not square, and units of different sizes.
+func TestReelOfOtherShapes(t *testing.T) {
+	rate := timeline.Rational{Num: 25, Den: 1}
+	e := makeEvent(t, rate, 320, 180, 14)
+	for i, filter := range []string{"scale=352:288,setsar=16/11", "scale=352:288,setsar=16/11", "scale=640:360"} {
+		if err := e.Encode(t.Context(), i, "-vf", filter); err != nil {
+			t.Fatal(err)
+		}
+	}
+	border := e.Units[2].FrameStart
+	// 352x288 with 16:11 is 512x288, which is 16:9.
+	e.Match.Truth.Width, e.Match.Truth.Height = 512, 288
+	same := [][2]int64{{0, 20}, {border - 40, border - 5}}
+	t.Run("one shape", func(t *testing.T) { reel(t, e, 640, 360, same...) })
+	t.Run("crop", func(t *testing.T) { reel(t, e, 162, 288, same...) })
+	mixed := append(same, [2]int64{border - 20, border + 20}, [2]int64{border + 80, border + 120})
+	t.Run("mixed", func(t *testing.T) { reel(t, e, 640, 360, mixed...) })
+	t.Run("mixed, vertical", func(t *testing.T) { reel(t, e, 270, 480, mixed...) })
+	t.Run("the first one's size", func(t *testing.T) { reel(t, e, 512, 288, mixed...) })
+}

@@ -8,11 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"slices"
 
 	"github.com/mre-operator/mre-operator/internal/media/ffmpeg"
 	"github.com/mre-operator/mre-operator/internal/media/mpegts"
+	"github.com/mre-operator/mre-operator/internal/media/pictures"
 	"github.com/mre-operator/mre-operator/internal/media/timeline"
 )
 
@@ -28,7 +27,6 @@ func Frame(ctx context.Context, units []UnitFile, prev *UnitFile, tl timeline.Ti
 	}
 	s := Signals{Version: Version}
 	levels := newMeter(tl)
-	var frames []int64
 	if prev != nil {
 		u, err := prev.Read()
 		if err != nil {
@@ -36,50 +34,54 @@ func Frame(ctx context.Context, units []UnitFile, prev *UnitFile, tl timeline.Ti
 		}
 		levels.remember(u)
 	}
+	list := pictures.NewList(tl.Rate)
 	for _, file := range units {
 		u, err := file.Read()
 		if err != nil {
 			return Signals{}, err
 		}
-		for _, p := range u.Video() {
-			frames = append(frames, tl.FrameOfTicks(p.PTS))
-		}
-		if err := levels.add(u); err != nil {
-			return Signals{}, fmt.Errorf("unit %s: %w", file.Path, err)
-		}
+		list.Add(file, u)
+		levels.add(u)
 	}
-	if len(frames) == 0 {
+	first, end := list.Span()
+	if first == end {
 		return Signals{}, errors.New("the chunk's units have no video")
 	}
-	slices.Sort(frames)
+	feed := pictures.NewFeed(tl.Rate)
+	if err := feed.Append(list, first, end); err != nil {
+		return Signals{}, err
+	}
 	heard := make(chan error, 1)
 	go func() { heard <- levels.listen(ctx) }()
-	err := s.decode(ctx, units, frames)
+	err := s.decode(ctx, feed)
 	if soundErr := <-heard; err == nil {
 		err = soundErr
 	}
 	if err != nil {
 		return Signals{}, err
 	}
+	s.FirstFrame, s.Frames = first, end-first
 	s.Tracks = levels.tracks()
 	return s, nil
 }
 
 // decode runs the one decode of the chunk's video. The deblocking filter is
 // left out: it costs a fifth of the decode and does not show on thumbnails.
-func (s *Signals) decode(ctx context.Context, units []UnitFile, frames []int64) error {
+// FFmpeg gives a picture for every frame: those that are lost, or cannot be
+// decoded, are the one before, so they count as unchanged.
+func (s *Signals) decode(ctx context.Context, feed *pictures.Feed) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	in := &joined{files: units}
+	in := feed.Open()
 	defer in.Close()
 	pr, pw := io.Pipe()
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		pw.CloseWithError(ffmpeg.Run(ctx, ffmpeg.Cmd{Tool: "ffmpeg", Stdin: in, Stdout: pw, Args: []string{
-			"-threads", "2", "-skip_loop_filter", "all", "-f", "mpegts", "-i", "pipe:0", "-map", "0:v:0",
-			"-vf", fmt.Sprintf("scale=%d:%d:flags=area,format=gray", ThumbWidth, ThumbHeight),
-			"-fps_mode", "passthrough", "-f", "rawvideo", "pipe:1"}}))
+		pw.CloseWithError(ffmpeg.Run(ctx, ffmpeg.Cmd{Tool: "ffmpeg", Stdin: in, Stdout: pw,
+			Args: append(feed.Input("-skip_loop_filter", "all"), "-map", "0:v:0",
+				"-vf", fmt.Sprintf("scale=%d:%d:flags=area,format=gray,%s,%s", ThumbWidth, ThumbHeight, feed.Select(), feed.Fill()),
+				"-fps_mode", "passthrough", "-f", "rawvideo", "pipe:1")}))
 	}()
 	defer func() {
 		cancel()
@@ -89,33 +91,21 @@ func (s *Signals) decode(ctx context.Context, units []UnitFile, frames []int64) 
 
 	out := bufio.NewReaderSize(pr, 1<<16)
 	thumb, last := make([]byte, ThumbWidth*ThumbHeight), []byte(nil)
-	for i := 0; ; i++ {
-		if _, err := io.ReadFull(out, thumb); errors.Is(err, io.EOF) {
-			if i != len(frames) {
-				return fmt.Errorf("the decoder gave %d of %d frames: the chunk is damaged", i, len(frames))
-			}
-			break
+	for i := range feed.Frames {
+		if _, err := io.ReadFull(out, thumb); i == 0 && (errors.Is(err, io.EOF) || errors.Is(err, ffmpeg.ErrCorrupt)) {
+			return fmt.Errorf("none of the chunk's %d pictures can be decoded: the units are damaged", feed.Given)
 		} else if err != nil {
 			return fmt.Errorf("decode the chunk: %w", err)
 		}
-		if i >= len(frames) {
-			return fmt.Errorf("the decoder gave more than %d frames: the chunk is damaged", len(frames))
-		}
 		if i == 0 {
-			s.FirstFrame = frames[0]
 			s.FirstThumb = append([]byte{}, thumb...)
 		} else {
-			// Lost frames count as unchanged.
-			for f := frames[i-1] + 1; f < frames[i]; f++ {
-				s.Diffs, s.Luma = append(s.Diffs, 0), append(s.Luma, s.Luma[len(s.Luma)-1])
-			}
 			s.Diffs = append(s.Diffs, difference(last, thumb))
 		}
 		s.Luma = append(s.Luma, mean(thumb))
 		last = append(last[:0], thumb...)
 	}
 	s.LastThumb = last
-	s.Frames = frames[len(frames)-1] + 1 - frames[0]
 	return nil
 }
 
@@ -125,43 +115,4 @@ func mean(b []byte) byte {
 		sum += int(x)
 	}
 	return byte(sum / len(b))
-}
-
-// joined reads files one after the other, opening each when it is its turn.
-type joined struct {
-	files []UnitFile
-	open  *os.File
-}
-
-// Read implements io.Reader.
-func (j *joined) Read(p []byte) (int, error) {
-	for {
-		if j.open == nil {
-			if len(j.files) == 0 {
-				return 0, io.EOF
-			}
-			f, err := os.Open(j.files[0].Path)
-			if err != nil {
-				return 0, fmt.Errorf("open unit: %w", err)
-			}
-			j.open, j.files = f, j.files[1:]
-		}
-		n, err := j.open.Read(p)
-		if n > 0 || !errors.Is(err, io.EOF) {
-			return n, err
-		}
-		if err := j.Close(); err != nil {
-			return 0, err
-		}
-	}
-}
-
-// Close closes the file that is open.
-func (j *joined) Close() error {
-	if j.open == nil {
-		return nil
-	}
-	err := j.open.Close()
-	j.open = nil
-	return err
 }

@@ -12,13 +12,9 @@ import (
 	"github.com/mre-operator/mre-operator/internal/media/timeline"
 )
 
-// warmUp is the number of audio frames of the unit before that are decoded and
-// thrown away. AAC needs one; its noise bands do not matter beyond that.
-const warmUp = 3
-
 // meter measures levels. Each unit's audio is a run of its own, decoded after
-// the same few frames of the unit before, so its samples do not depend on
-// where the chunk began.
+// the same end of the unit before, so its samples do not depend on where the
+// chunk began.
 type meter struct {
 	tl      timeline.Timeline
 	before  map[int][]mpegts.PES
@@ -27,10 +23,12 @@ type meter struct {
 	count   int
 }
 
-// run is the audio of one track in one unit, after skip frames of warm-up.
+// run is the audio of one track in one unit, from the given ticks on; what is
+// before them warms the decoder up.
 type run struct {
-	track, rate, skip int
-	frames            []mpegts.PES
+	track  int
+	from   int64
+	frames []mpegts.PES
 }
 
 func newMeter(tl timeline.Timeline) *meter {
@@ -40,69 +38,64 @@ func newMeter(tl timeline.Timeline) *meter {
 // remember keeps the end of a unit's audio for the next unit.
 func (m *meter) remember(u mpegts.Unit) {
 	for track := 1; track <= u.AudioTracks(); track++ {
-		if sound, ok := u.Audio(track); ok {
-			m.before[track] = sound[max(0, len(sound)-warmUp):]
+		sound, _ := u.Audio(track)
+		i := len(sound)
+		for i > 0 && sound[i-1].PTS > sound[len(sound)-1].PTS-pcm.WarmUp {
+			i--
 		}
+		m.before[track] = sound[i:]
 	}
 }
 
 // add takes the audio of the next unit.
-func (m *meter) add(u mpegts.Unit) error {
+func (m *meter) add(u mpegts.Unit) {
 	m.count = max(m.count, u.AudioTracks())
 	for track := 1; track <= u.AudioTracks(); track++ {
-		sound, _ := u.Audio(track)
-		if len(sound) == 0 {
-			continue
+		if sound, _ := u.Audio(track); len(sound) > 0 {
+			m.runs = append(m.runs, run{track: track, from: sound[0].PTS, frames: append(slices.Clone(m.before[track]), sound...)})
 		}
-		rate, err := mpegts.SampleRate(sound[0].Data)
-		if err != nil {
-			return err
-		}
-		before := m.before[track]
-		m.runs = append(m.runs, run{track: track, rate: rate, skip: len(before), frames: append(slices.Clone(before), sound...)})
 	}
 	m.remember(u)
-	return nil
 }
 
-// listen decodes and measures what was added.
+// listen decodes and measures what was added. What cannot be decoded is silent.
 func (m *meter) listen(ctx context.Context) error {
-	byRate := map[int][]run{}
+	var frames [][]mpegts.PES
 	for _, r := range m.runs {
-		byRate[r.rate] = append(byRate[r.rate], r)
+		frames = append(frames, r.frames)
 	}
-	for rate, runs := range byRate {
-		var frames [][]mpegts.PES
-		for _, r := range runs {
-			frames = append(frames, r.frames)
+	sounds, err := pcm.Decode(ctx, frames)
+	if err != nil {
+		return err
+	}
+	for i, r := range m.runs {
+		if m.windows[r.track] == nil {
+			m.windows[r.track] = map[int64]Window{}
 		}
-		sounds, err := pcm.Decode(ctx, frames, rate, 1)
-		if err != nil {
-			return err
-		}
-		for i, r := range runs {
-			if m.windows[r.track] == nil {
-				m.windows[r.track] = map[int64]Window{}
-			}
-			for _, b := range sounds[i].Place(m.tl.OriginTicks)[r.skip:] {
-				m.measure(m.windows[r.track], b, int64(rate))
+		from := timeline.MulDiv(r.from-m.tl.OriginTicks, pcm.Rate, timeline.TickRate)
+		for _, b := range sounds[i].Place(m.tl.OriginTicks) {
+			skip := max(0, from-b.At)
+			if mono := pcm.Mono(b.Block); skip < int64(len(mono)) {
+				m.measure(m.windows[r.track], b.At+skip, mono[skip:])
 			}
 		}
 	}
 	return nil
 }
 
-// measure adds a block to the windows it lies in.
-func (m *meter) measure(windows map[int64]Window, b pcm.Placed, rate int64) {
-	first := b.At
-	for i := 0; i < len(b.Samples); {
-		k := timeline.MulDivFloor(first+int64(i), 1_000_000, rate*WindowMicros)
+// fullScale is what 1 is in the sums of windows.
+const fullScale = 32768
+
+// measure adds samples to the windows they lie in.
+func (m *meter) measure(windows map[int64]Window, first int64, samples []float32) {
+	for i := 0; i < len(samples); {
+		k := timeline.MulDivFloor(first+int64(i), 1_000_000, pcm.Rate*WindowMicros)
 		// The first sample of the next window: ceil((k+1) * rate / 10).
-		next := -timeline.MulDivFloor(-(k + 1), rate*WindowMicros, 1_000_000)
-		end := min(len(b.Samples), int(next-first))
+		next := -timeline.MulDivFloor(-(k + 1), pcm.Rate*WindowMicros, 1_000_000)
+		end := min(len(samples), int(next-first))
 		w := windows[k]
-		for _, v := range b.Samples[i:end] {
-			x := int64(v)
+		for _, v := range samples[i:end] {
+			x := int64(math.Round(float64(max(-1, min(v, 1)) * fullScale)))
 			w.Squares += x * x
 			w.Peak = max(w.Peak, int32(max(x, -x)))
 		}
@@ -136,12 +129,12 @@ func (w Window) level() int32 {
 	if w.Samples == 0 || w.Squares == 0 {
 		return Silence
 	}
-	return max(Silence, int32(math.Round(1000*math.Log10(float64(w.Squares)/float64(w.Samples)/(32768*32768)))))
+	return max(Silence, int32(math.Round(1000*math.Log10(float64(w.Squares)/float64(w.Samples)/(fullScale*fullScale)))))
 }
 
 func (w Window) peak() int32 {
 	if w.Peak == 0 {
 		return Silence
 	}
-	return int32(math.Round(2000 * math.Log10(float64(w.Peak)/32768)))
+	return int32(math.Round(2000 * math.Log10(float64(w.Peak)/fullScale)))
 }

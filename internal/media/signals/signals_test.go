@@ -3,12 +3,15 @@
 package signals_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/mre-operator/mre-operator/internal/media/mpegts"
 	"github.com/mre-operator/mre-operator/internal/media/signals"
 	"github.com/mre-operator/mre-operator/internal/media/timeline"
 	"github.com/mre-operator/mre-operator/test/fixtures/event"
@@ -136,5 +139,106 @@ func TestJoinOverHole(t *testing.T) {
 	x, _ := s.DiffOf(last)
 	if y, _ := whole.DiffOf(last); x != y {
 		t.Errorf("frame %d moved: %d, %d", last, x, y)
+	}
+}
+
+// damaged rewrites the packets of a unit's stream: track 0 is the picture.
+func damaged(t *testing.T, e event.Event, unit, track int, damage func(n int, p *mpegts.PES)) {
+	t.Helper()
+	err := e.Change(unit, func(u *mpegts.Unit) {
+		n := 0
+		for i := range u.Packets {
+			for _, s := range u.Streams {
+				if s.PID == u.Packets[i].PID && s.AudioTrack == track {
+					damage(n, &u.Packets[i])
+					n++
+				}
+			}
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestDamagedSoundKeepsThePicture damages one track, from a few frames to all of
+// it: neither the picture's signals nor the other track's levels change, and
+// what is lost is silent.
+func TestDamagedSoundKeepsThePicture(t *testing.T) {
+	o := match.Options{Seconds: 12, Rate: timeline.Rational{Num: 25, Den: 1}, Seed: 31, AudioTracks: 2, GOPFrames: 25}
+	e, files := makeEvent(t, o)
+	want := frameChunks(t, e, files, len(files))
+	for _, c := range []struct {
+		name   string
+		damage func(n int, p *mpegts.PES)
+	}{
+		{"four frames cut off", func(n int, p *mpegts.PES) {
+			if n >= 50 && n < 54 {
+				p.Data = p.Data[:30]
+			}
+		}},
+		{"no frame whole", func(_ int, p *mpegts.PES) { p.Data = p.Data[:30] }},
+		{"nothing decodes", func(_ int, p *mpegts.PES) {
+			p.Data = append(append([]byte(nil), p.Data[:7]...), bytes.Repeat([]byte{0xff}, len(p.Data)-7)...)
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			e, files := makeEvent(t, o)
+			damaged(t, e, 1, 1, c.damage)
+			got := frameChunks(t, e, files, 2)
+			if d := cmp.Diff(want.Diffs, got.Diffs); d != "" {
+				t.Errorf("picture: %s", d)
+			}
+			if d := cmp.Diff(want.Tracks[1], got.Tracks[1]); d != "" {
+				t.Errorf("other track: %s", d)
+			}
+			if len(got.Tracks) != 2 || len(got.Tracks[0].Levels) != len(want.Tracks[0].Levels) {
+				t.Fatalf("%d windows instead of %d", len(got.Tracks[0].Levels), len(want.Tracks[0].Levels))
+			}
+			last := len(want.Tracks[0].Levels) - 2
+			if got.Tracks[0].Levels[last] != want.Tracks[0].Levels[last] {
+				t.Error("levels after the damage changed")
+			}
+		})
+	}
+}
+
+// TestDamagedPicturesCountAsUnchanged takes slices out of pictures: the frames
+// stay in their places, and later groups of pictures are as they were.
+func TestDamagedPicturesCountAsUnchanged(t *testing.T) {
+	o := match.Options{Seconds: 12, Rate: timeline.Rational{Num: 25, Den: 1}, Seed: 31, GOPFrames: 25}
+	e, files := makeEvent(t, o)
+	want := frameChunks(t, e, files, len(files))
+	e, files = makeEvent(t, o)
+	damaged(t, e, 1, 0, func(n int, p *mpegts.PES) {
+		if n >= 30 && n < 40 {
+			p.Data = p.Data[:12]
+		}
+	})
+	got := frameChunks(t, e, files, len(files))
+	if got.Frames != want.Frames || len(got.Diffs) != len(want.Diffs) {
+		t.Fatalf("%d frames, %d differences", got.Frames, len(got.Diffs))
+	}
+	hurt := int(e.Units[1].FrameStart)
+	for i := range want.Diffs {
+		if (i < hurt+20 || i > hurt+60) && want.Diffs[i] != got.Diffs[i] {
+			t.Fatalf("frame %d: %d instead of %d", i+1, got.Diffs[i], want.Diffs[i])
+		}
+	}
+	damaged(t, e, 1, 0, func(_ int, p *mpegts.PES) { p.Data = p.Data[:12] })
+	if _, err := signals.Frame(t.Context(), files[1:2], nil, e.Clock); err == nil || !strings.Contains(err.Error(), "no picture") {
+		t.Errorf("a chunk without a picture: %v", err)
+	}
+}
+
+// TestSizeChangesInTheMiddle compares pictures of different sizes.
+func TestSizeChangesInTheMiddle(t *testing.T) {
+	e, files := makeEvent(t, match.Options{Seconds: 12, Rate: timeline.Rational{Num: 25, Den: 1}, Seed: 31, GOPFrames: 25})
+	if err := e.Encode(t.Context(), 1, "-vf", "scale=640:360"); err != nil {
+		t.Fatal(err)
+	}
+	s := frameChunks(t, e, files, len(files))
+	if s.Frames != e.Clock.Frames || int64(len(s.Diffs)) != s.Frames-1 {
+		t.Errorf("%d frames, %d differences", s.Frames, len(s.Diffs))
 	}
 }
