@@ -42,6 +42,8 @@ type options struct {
 	long      int
 	timeout   time.Duration
 	profile   string
+	ingest    string
+	firstUnit bool
 }
 
 // benchmark is one line of the table, or a few that share a run.
@@ -57,6 +59,7 @@ var benchmarks = []benchmark{
 	{names: []string{"chunk-to-clip-ms-p50"}, measure: measureLatency},
 	{names: []string{"analysis-vs-decode"}, measure: measureCPU},
 	{names: []string{"pipeline-vs-job-per-step"}, measure: measurePipeline},
+	{names: []string{"ingest-cpu-per-media-hour", "ingest-start"}, measure: measureIngest, alone: true},
 	{names: taskNames("sqlite"), measure: measureTasks("sqlite"), alone: true},
 	{names: taskNames("postgres"), measure: measureTasks("postgres"), alone: true},
 	{names: invokeNames("sqlite"), measure: measureInvoke("sqlite"), alone: true},
@@ -81,6 +84,8 @@ func main() {
 	flag.StringVar(&o.out, "out", "bench/out", "folder of the results")
 	flag.StringVar(&o.auditLog, "audit-log", os.Getenv("MRE_AUDIT_LOG"), "the API server's audit log")
 	flag.StringVar(&o.nodeIP, "node-ip", "10.97.0.1", "the node's address, for a source that is delivered in real time")
+	flag.StringVar(&o.ingest, "ingest", "", "source to ingest, as a child of ingest-start")
+	flag.BoolVar(&o.firstUnit, "first-unit", false, "with --ingest: end after the first unit")
 	flag.StringVar(&only, "only", "", "regular expression of the benchmarks to run")
 	flag.IntVar(&o.long, "long-chunks", 60, "chunks of the longer of the two Events of api-writes-per-chunk")
 	flag.StringVar(&o.profile, "cpu-profile", "", "file for the CPU profile of the benchmarks that need no cluster")
@@ -94,6 +99,13 @@ func main() {
 	defer stop()
 	ctx, cancel := context.WithTimeout(ctx, o.timeout)
 	defer cancel()
+	if o.ingest != "" {
+		if err := ingestChild(ctx, o.ingest, o.firstUnit); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	if err := run(ctx, o); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)

@@ -29,22 +29,38 @@ const (
 
 func isMP4(container string) bool { return strings.HasPrefix(container, "mov,") }
 
+// readIndex begins to read the index of an MP4 beside whatever else looks at
+// it. The index is nil where it cannot be read on its own.
+func readIndex(ctx context.Context, source string) <-chan *mp4.MoovBox {
+	out := make(chan *mp4.MoovBox, 1)
+	go func() {
+		var moov *mp4.MoovBox
+		defer func() {
+			// The library is not made for damaged files.
+			if recover() != nil {
+				moov = nil
+			}
+			out <- moov
+		}()
+		r, closer, err := readerAt(ctx, source)
+		if err != nil {
+			return
+		}
+		defer closer.Close()
+		moov, _ = readMoov(r)
+	}()
+	return out
+}
+
 // editList says what the edit list of a stream hides; empty when it hides
-// nothing, or when the index cannot be read on its own.
-func editList(ctx context.Context, source string, stream int) (hides string) {
-	// The library is not made for damaged files.
+// nothing.
+func editList(moov *mp4.MoovBox, stream int) (hides string) {
 	defer func() {
 		if recover() != nil {
 			hides = ""
 		}
 	}()
-	r, closer, err := readerAt(ctx, source)
-	if err != nil {
-		return ""
-	}
-	defer closer.Close()
-	moov, err := readMoov(r)
-	if err != nil || stream >= len(moov.Traks) || moov.Mvhd == nil || moov.Mvhd.Timescale == 0 {
+	if moov == nil || stream >= len(moov.Traks) || moov.Mvhd == nil || moov.Mvhd.Timescale == 0 {
 		return ""
 	}
 	return hidden(moov.Traks[stream], int64(moov.Mvhd.Timescale))

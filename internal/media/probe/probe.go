@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/Eyevinn/mp4ff/mp4"
+
 	"github.com/mre-operator/mre-operator/internal/media/ffmpeg"
 	"github.com/mre-operator/mre-operator/internal/media/source"
 	"github.com/mre-operator/mre-operator/internal/media/timeline"
@@ -160,6 +162,10 @@ func Open(ctx context.Context, url string, o Options) (Info, error) {
 	if err != nil {
 		return fail("open", err)
 	}
+	var index <-chan *mp4.MoovBox
+	if in.Container() == source.Other {
+		index = readIndex(ctx, url)
+	}
 	args, stdin, err := in.Input(ctx)
 	if err != nil {
 		return fail("open", err)
@@ -177,8 +183,8 @@ func Open(ctx context.Context, url string, o Options) (Info, error) {
 		return fail("open", err)
 	}
 	info.Options, info.Input, info.Joins = o, in, joins
-	if isMP4(info.Container) {
-		info.EditList = editList(ctx, url, info.Video.Index)
+	if index != nil && isMP4(info.Container) {
+		info.EditList = editList(<-index, info.Video.Index)
 	}
 	var stamps []int64
 	if info.Video.Codec == "h264" {

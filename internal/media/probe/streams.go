@@ -70,7 +70,7 @@ func parse(ctx context.Context, out []byte, o Options) (Info, error) {
 	if info.Video.Width == 0 || info.Video.Codec == "" {
 		return Info{}, ffmpeg.ErrCorrupt
 	}
-	decodable, err := decoders(ctx)
+	decodable, err := decodableOf(ctx, raw.Streams)
 	if err != nil {
 		return Info{}, err
 	}
@@ -223,6 +223,23 @@ func durationOf(s rawStream) int64 {
 		return 0
 	}
 	return (h*3600+m*60)*1_000_000 + int64(math.Round(sec*1e6))
+}
+
+// usualCodecs are decoded by every FFmpeg, so that most sources need not ask.
+var usualCodecs = map[string]bool{
+	"h264": true, "hevc": true, "mpeg2video": true, "mpeg4": true, "prores": true, "vp9": true, "dvvideo": true,
+	"aac": true, "ac3": true, "eac3": true, "mp2": true, "mp3": true, "pcm_s16le": true, "pcm_s16be": true, "pcm_s24le": true,
+	"pcm_s24be": true, "opus": true, "vorbis": true, "flac": true,
+}
+
+// decodableOf says which of the streams' codecs can be decoded here.
+func decodableOf(ctx context.Context, streams []rawStream) (map[string]bool, error) {
+	for _, s := range streams {
+		if (s.Type == "video" || s.Type == "audio") && s.Codec != "" && !usualCodecs[s.Codec] {
+			return decoders(ctx)
+		}
+	}
+	return usualCodecs, nil
 }
 
 // decoders are the codecs that the ffmpeg of this image decodes. They are
