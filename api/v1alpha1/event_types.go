@@ -163,7 +163,7 @@ type AudioSelection struct {
 type PictureSpec struct {
 	// hdr says what becomes of HDR pictures (PQ and HLG). ToneMap makes usual ones of them (BT.709) when they are
 	// ingested, so that everything that is made of them looks right anywhere. Keep stores them as H.264 High 10
-	// with their tags; clips and thumbnails then need a player that shows them.
+	// with their tags; clips then need a player that shows them, thumbnails do not.
 	// +optional
 	// +default="ToneMap"
 	// +kubebuilder:default=ToneMap
