@@ -178,6 +178,7 @@ const (
 	FailureReasonSourceCorrupt     FailureReason = "SourceCorrupt"
 	FailureReasonSourceEmpty       FailureReason = "SourceEmpty"
 	FailureReasonSourceNotFound    FailureReason = "SourceNotFound"
+	FailureReasonSourceNotSeekable FailureReason = "SourceNotSeekable"
 	FailureReasonSourceUnreachable FailureReason = "SourceUnreachable"
 )
 
@@ -193,6 +194,8 @@ func (e FailureReason) Valid() bool {
 	case FailureReasonSourceEmpty:
 		return true
 	case FailureReasonSourceNotFound:
+		return true
+	case FailureReasonSourceNotSeekable:
 		return true
 	case FailureReasonSourceUnreachable:
 		return true
@@ -924,16 +927,22 @@ type EventState struct {
 	DeadLetters    int64    `json:"deadLetters"`
 	EdlLocations   []string `json:"edlLocations,omitempty"`
 	ExportLocation *string  `json:"exportLocation,omitempty"`
-	Message        *string  `json:"message,omitempty"`
-	Name           string   `json:"name"`
-	Namespace      string   `json:"namespace"`
-	PlanHash       string   `json:"planHash"`
+
+	// IngestProblem Why the last try of ingest ended, while another one is made and has stored nothing new.
+	IngestProblem *string `json:"ingestProblem,omitempty"`
+	Message       *string `json:"message,omitempty"`
+	Name          string  `json:"name"`
+	Namespace     string  `json:"namespace"`
+
+	// OutputsLost Of a Complete Event: clips are missing, or segments may be.
+	OutputsLost *bool  `json:"outputsLost,omitempty"`
+	PlanHash    string `json:"planHash"`
 
 	// Plugins Plugins whose process does not work as it should, by name.
 	Plugins  []PluginHealth `json:"plugins,omitempty"`
 	Progress Progress       `json:"progress"`
 
-	// Reason A condition reason for a state that is not healthy.
+	// Reason A condition reason: why the Event failed or its source broke off, or CompletedWithFailures.
 	Reason      *string `json:"reason,omitempty"`
 	SourceEnded *bool   `json:"sourceEnded,omitempty"`
 
@@ -1019,6 +1028,11 @@ type IngestPartIngest string
 type IngestPosition struct {
 	Frame  int64 `json:"frame"`
 	Micros int64 `json:"micros"`
+}
+
+// IngestProblem defines model for IngestProblem.
+type IngestProblem struct {
+	Message string `json:"message"`
 }
 
 // IngestSpec defines model for IngestSpec.
@@ -1486,6 +1500,9 @@ type ReplayRules struct {
 
 // ReplayState defines model for ReplayState.
 type ReplayState struct {
+	// BrokenOff Why the Event's source ended early; the reel is made of what it gave before.
+	BrokenOff *string `json:"brokenOff,omitempty"`
+
 	// Decisions Why each segment was taken or left out.
 	Decisions      []Decision  `json:"decisions"`
 	DurationMicros int64       `json:"durationMicros"`
@@ -1699,7 +1716,7 @@ type Task struct {
 	Kind       TaskKind   `json:"kind"`
 	LeasedAt   *time.Time `json:"leasedAt,omitempty"`
 
-	// Losses How often a holder fell silent.
+	// Losses How often a holder ended before the task was done.
 	Losses      int32      `json:"losses"`
 	MaxAttempts int32      `json:"maxAttempts"`
 	Plugin      string     `json:"plugin"`
@@ -1713,8 +1730,10 @@ type Task struct {
 
 // TaskDetail defines model for TaskDetail.
 type TaskDetail struct {
-	Task  Task  `json:"task"`
-	Tries []Try `json:"tries"`
+	// Notes What was moved, cut, merged or left out of the results of the run, and why.
+	Notes []string `json:"notes"`
+	Task  Task     `json:"task"`
+	Tries []Try    `json:"tries"`
 
 	// WaitsFor What a blocked task waits for, in words.
 	WaitsFor []string `json:"waitsFor"`
@@ -1761,6 +1780,9 @@ type TaskOutput struct {
 	Media *MediaProof   `json:"media,omitempty"`
 	Next  *LeaseRequest `json:"next,omitempty"`
 
+	// Notes What was moved, cut, merged or left out of the plugin's results, and why. The first 100 are kept.
+	Notes []string `json:"notes,omitempty"`
+
 	// Optimized Of an optimizer.
 	Optimized []OptimizedMarks `json:"optimized,omitempty"`
 
@@ -1779,6 +1801,14 @@ type TaskOutput struct {
 
 	// Variables Context variables that the run set: text, numbers and booleans. They are published with the task.
 	Variables map[string]interface{} `json:"variables,omitempty"`
+}
+
+// TaskRelease defines model for TaskRelease.
+type TaskRelease struct {
+	Token string `json:"token"`
+
+	// Untried The holder had not begun the task.
+	Untried *bool `json:"untried,omitempty"`
 }
 
 // TaskState defines model for TaskState.
@@ -2032,6 +2062,9 @@ type PutFeedbackJSONRequestBody = Feedback
 // AddIngestPartJSONRequestBody defines body for AddIngestPart for application/json ContentType.
 type AddIngestPartJSONRequestBody = IngestPart
 
+// PutIngestProblemJSONRequestBody defines body for PutIngestProblem for application/json ContentType.
+type PutIngestProblemJSONRequestBody = IngestProblem
+
 // LeaseTaskJSONRequestBody defines body for LeaseTask for application/json ContentType.
 type LeaseTaskJSONRequestBody = LeaseRequest
 
@@ -2063,7 +2096,7 @@ type FailTaskJSONRequestBody = TaskFailure
 type HeartbeatTaskJSONRequestBody = LeaseToken
 
 // ReleaseTaskJSONRequestBody defines body for ReleaseTask for application/json ContentType.
-type ReleaseTaskJSONRequestBody = LeaseToken
+type ReleaseTaskJSONRequestBody = TaskRelease
 
 // SwapVariableJSONRequestBody defines body for SwapVariable for application/json ContentType.
 type SwapVariableJSONRequestBody = VariableSwap
@@ -2258,6 +2291,22 @@ type ClientInterface interface {
 	// Corresponds with POST /v1/events/{eventUID}/ingest-parts (the `AddIngestPart` operationId).
 	AddIngestPart(ctx context.Context, eventUID EventUID, body AddIngestPartJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// PutIngestProblemWithBody Why a try of ingest ended, while another one is made. Idempotent; forgotten with the next new unit, and ignored
+	// after the source's end or failure.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /v1/events/{eventUID}/ingest-problem (the `PutIngestProblem` operationId).
+	PutIngestProblemWithBody(ctx context.Context, eventUID EventUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutIngestProblem Why a try of ingest ended, while another one is made. Idempotent; forgotten with the next new unit, and ignored
+	// after the source's end or failure.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /v1/events/{eventUID}/ingest-problem (the `PutIngestProblem` operationId).
+	PutIngestProblem(ctx context.Context, eventUID EventUID, body PutIngestProblemJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// LeaseTaskWithBody Takes the next ready task of the Event, or waits for one.
 	//
 	// Takes any type of body and a specified content type.
@@ -2418,14 +2467,16 @@ type ClientInterface interface {
 	// Corresponds with POST /v1/events/{eventUID}/tasks/{taskID}/heartbeat (the `HeartbeatTask` operationId).
 	HeartbeatTask(ctx context.Context, eventUID EventUID, taskID TaskID, body HeartbeatTaskJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ReleaseTaskWithBody Gives a task back untried, when the holder is told to stop.
+	// ReleaseTaskWithBody Gives a task back, when the holder is told to stop. It is no attempt, but counts as a loss, as if the holder had
+	// fallen silent, unless the holder says that it had not begun.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /v1/events/{eventUID}/tasks/{taskID}/release (the `ReleaseTask` operationId).
 	ReleaseTaskWithBody(ctx context.Context, eventUID EventUID, taskID TaskID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ReleaseTask Gives a task back untried, when the holder is told to stop.
+	// ReleaseTask Gives a task back, when the holder is told to stop. It is no attempt, but counts as a loss, as if the holder had
+	// fallen silent, unless the holder says that it had not begun.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -2811,6 +2862,42 @@ func (c *Client) AddIngestPartWithBody(ctx context.Context, eventUID EventUID, c
 // Corresponds with POST /v1/events/{eventUID}/ingest-parts (the `AddIngestPart` operationId).
 func (c *Client) AddIngestPart(ctx context.Context, eventUID EventUID, body AddIngestPartJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewAddIngestPartRequest(c.Server, eventUID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutIngestProblemWithBody Why a try of ingest ended, while another one is made. Idempotent; forgotten with the next new unit, and ignored
+// after the source's end or failure.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /v1/events/{eventUID}/ingest-problem (the `PutIngestProblem` operationId).
+func (c *Client) PutIngestProblemWithBody(ctx context.Context, eventUID EventUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutIngestProblemRequestWithBody(c.Server, eventUID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutIngestProblem Why a try of ingest ended, while another one is made. Idempotent; forgotten with the next new unit, and ignored
+// after the source's end or failure.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /v1/events/{eventUID}/ingest-problem (the `PutIngestProblem` operationId).
+func (c *Client) PutIngestProblem(ctx context.Context, eventUID EventUID, body PutIngestProblemJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutIngestProblemRequest(c.Server, eventUID, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3221,7 +3308,8 @@ func (c *Client) HeartbeatTask(ctx context.Context, eventUID EventUID, taskID Ta
 	return c.Client.Do(req)
 }
 
-// ReleaseTaskWithBody Gives a task back untried, when the holder is told to stop.
+// ReleaseTaskWithBody Gives a task back, when the holder is told to stop. It is no attempt, but counts as a loss, as if the holder had
+// fallen silent, unless the holder says that it had not begun.
 //
 // Takes any type of body and a specified content type.
 //
@@ -3238,7 +3326,8 @@ func (c *Client) ReleaseTaskWithBody(ctx context.Context, eventUID EventUID, tas
 	return c.Client.Do(req)
 }
 
-// ReleaseTask Gives a task back untried, when the holder is told to stop.
+// ReleaseTask Gives a task back, when the holder is told to stop. It is no attempt, but counts as a loss, as if the holder had
+// fallen silent, unless the holder says that it had not begun.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -4220,6 +4309,53 @@ func NewAddIngestPartRequestWithBody(server string, eventUID EventUID, contentTy
 	}
 
 	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewPutIngestProblemRequest calls the generic PutIngestProblem builder with application/json body
+func NewPutIngestProblemRequest(server string, eventUID EventUID, body PutIngestProblemJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPutIngestProblemRequestWithBody(server, eventUID, "application/json", bodyReader)
+}
+
+// NewPutIngestProblemRequestWithBody constructs an http.Request for the PutIngestProblem method, with any body, and a specified content type
+func NewPutIngestProblemRequestWithBody(server string, eventUID EventUID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "eventUID", eventUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/events/%s/ingest-problem", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
 	if err != nil {
 		return nil, err
 	}
@@ -5708,6 +5844,22 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /v1/events/{eventUID}/ingest-parts (the `AddIngestPart` operationId).
 	AddIngestPartWithResponse(ctx context.Context, eventUID EventUID, body AddIngestPartJSONRequestBody, reqEditors ...RequestEditorFn) (*AddIngestPartResponse, error)
 
+	// PutIngestProblemWithBodyWithResponse Why a try of ingest ended, while another one is made. Idempotent; forgotten with the next new unit, and ignored
+	// after the source's end or failure.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/events/{eventUID}/ingest-problem (the `PutIngestProblem` operationId).
+	PutIngestProblemWithBodyWithResponse(ctx context.Context, eventUID EventUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutIngestProblemResponse, error)
+
+	// PutIngestProblemWithResponse Why a try of ingest ended, while another one is made. Idempotent; forgotten with the next new unit, and ignored
+	// after the source's end or failure.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/events/{eventUID}/ingest-problem (the `PutIngestProblem` operationId).
+	PutIngestProblemWithResponse(ctx context.Context, eventUID EventUID, body PutIngestProblemJSONRequestBody, reqEditors ...RequestEditorFn) (*PutIngestProblemResponse, error)
+
 	// LeaseTaskWithBodyWithResponse Takes the next ready task of the Event, or waits for one.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -5876,14 +6028,16 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /v1/events/{eventUID}/tasks/{taskID}/heartbeat (the `HeartbeatTask` operationId).
 	HeartbeatTaskWithResponse(ctx context.Context, eventUID EventUID, taskID TaskID, body HeartbeatTaskJSONRequestBody, reqEditors ...RequestEditorFn) (*HeartbeatTaskResponse, error)
 
-	// ReleaseTaskWithBodyWithResponse Gives a task back untried, when the holder is told to stop.
+	// ReleaseTaskWithBodyWithResponse Gives a task back, when the holder is told to stop. It is no attempt, but counts as a loss, as if the holder had
+	// fallen silent, unless the holder says that it had not begun.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/events/{eventUID}/tasks/{taskID}/release (the `ReleaseTask` operationId).
 	ReleaseTaskWithBodyWithResponse(ctx context.Context, eventUID EventUID, taskID TaskID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ReleaseTaskResponse, error)
 
-	// ReleaseTaskWithResponse Gives a task back untried, when the holder is told to stop.
+	// ReleaseTaskWithResponse Gives a task back, when the holder is told to stop. It is no attempt, but counts as a loss, as if the holder had
+	// fallen silent, unless the holder says that it had not begun.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -6713,6 +6867,47 @@ func (r AddIngestPartResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r AddIngestPartResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type PutIngestProblemResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r PutIngestProblemResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r PutIngestProblemResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PutIngestProblemResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PutIngestProblemResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PutIngestProblemResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -8052,6 +8247,34 @@ func (c *ClientWithResponses) AddIngestPartWithResponse(ctx context.Context, eve
 	return ParseAddIngestPartResponse(rsp)
 }
 
+// PutIngestProblemWithBodyWithResponse Why a try of ingest ended, while another one is made. Idempotent; forgotten with the next new unit, and ignored
+// after the source's end or failure.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/events/{eventUID}/ingest-problem (the `PutIngestProblem` operationId).
+func (c *ClientWithResponses) PutIngestProblemWithBodyWithResponse(ctx context.Context, eventUID EventUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutIngestProblemResponse, error) {
+	rsp, err := c.PutIngestProblemWithBody(ctx, eventUID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutIngestProblemResponse(rsp)
+}
+
+// PutIngestProblemWithResponse Why a try of ingest ended, while another one is made. Idempotent; forgotten with the next new unit, and ignored
+// after the source's end or failure.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/events/{eventUID}/ingest-problem (the `PutIngestProblem` operationId).
+func (c *ClientWithResponses) PutIngestProblemWithResponse(ctx context.Context, eventUID EventUID, body PutIngestProblemJSONRequestBody, reqEditors ...RequestEditorFn) (*PutIngestProblemResponse, error) {
+	rsp, err := c.PutIngestProblem(ctx, eventUID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutIngestProblemResponse(rsp)
+}
+
 // LeaseTaskWithBodyWithResponse Takes the next ready task of the Event, or waits for one.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -8364,7 +8587,8 @@ func (c *ClientWithResponses) HeartbeatTaskWithResponse(ctx context.Context, eve
 	return ParseHeartbeatTaskResponse(rsp)
 }
 
-// ReleaseTaskWithBodyWithResponse Gives a task back untried, when the holder is told to stop.
+// ReleaseTaskWithBodyWithResponse Gives a task back, when the holder is told to stop. It is no attempt, but counts as a loss, as if the holder had
+// fallen silent, unless the holder says that it had not begun.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -8377,7 +8601,8 @@ func (c *ClientWithResponses) ReleaseTaskWithBodyWithResponse(ctx context.Contex
 	return ParseReleaseTaskResponse(rsp)
 }
 
-// ReleaseTaskWithResponse Gives a task back untried, when the holder is told to stop.
+// ReleaseTaskWithResponse Gives a task back, when the holder is told to stop. It is no attempt, but counts as a loss, as if the holder had
+// fallen silent, unless the holder says that it had not begun.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9057,6 +9282,35 @@ func ParseAddIngestPartResponse(rsp *http.Response) (*AddIngestPartResponse, err
 	}
 
 	response := &AddIngestPartResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParsePutIngestProblemResponse parses an HTTP response from a PutIngestProblemWithResponse call
+func ParsePutIngestProblemResponse(rsp *http.Response) (*PutIngestProblemResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PutIngestProblemResponse{
 		Body:         bodyBytes,
 		HTTPResponse: rsp,
 	}
@@ -9887,6 +10141,10 @@ type ServerInterface interface {
 	// AddIngestPart Says that the source is ingested in another way from a frame on. Idempotent.
 	// (POST /v1/events/{eventUID}/ingest-parts)
 	AddIngestPart(w http.ResponseWriter, r *http.Request, eventUID EventUID)
+	// PutIngestProblem Why a try of ingest ended, while another one is made. Idempotent; forgotten with the next new unit, and ignored
+	// after the source's end or failure.
+	// (PUT /v1/events/{eventUID}/ingest-problem)
+	PutIngestProblem(w http.ResponseWriter, r *http.Request, eventUID EventUID)
 	// LeaseTask Takes the next ready task of the Event, or waits for one.
 	// (POST /v1/events/{eventUID}/lease)
 	LeaseTask(w http.ResponseWriter, r *http.Request, eventUID EventUID)
@@ -9932,7 +10190,8 @@ type ServerInterface interface {
 	// HeartbeatTask Extends a lease. 409 when it is lost.
 	// (POST /v1/events/{eventUID}/tasks/{taskID}/heartbeat)
 	HeartbeatTask(w http.ResponseWriter, r *http.Request, eventUID EventUID, taskID TaskID)
-	// ReleaseTask Gives a task back untried, when the holder is told to stop.
+	// ReleaseTask Gives a task back, when the holder is told to stop. It is no attempt, but counts as a loss, as if the holder had
+	// fallen silent, unless the holder says that it had not begun.
 	// (POST /v1/events/{eventUID}/tasks/{taskID}/release)
 	ReleaseTask(w http.ResponseWriter, r *http.Request, eventUID EventUID, taskID TaskID)
 	// SwapVariable Sets a context variable if it has the expected value, at once and whatever becomes of the task. Only the
@@ -10491,6 +10750,32 @@ func (siw *ServerInterfaceWrapper) AddIngestPart(w http.ResponseWriter, r *http.
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.AddIngestPart(w, r, eventUID)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// PutIngestProblem operation middleware
+func (siw *ServerInterfaceWrapper) PutIngestProblem(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "eventUID" -------------
+	var eventUID EventUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "eventUID", r.PathValue("eventUID"), &eventUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "eventUID", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.PutIngestProblem(w, r, eventUID)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -11515,6 +11800,7 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/events/{eventUID}/ingest-parts", wrapper.AddIngestPart)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/events/{eventUID}/source-end", wrapper.EndSource)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/events/{eventUID}/source-failure", wrapper.FailSource)
+	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/v1/events/{eventUID}/ingest-problem", wrapper.PutIngestProblem)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/events/{eventUID}/lease", wrapper.LeaseTask)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/events/{eventUID}/tasks/{taskID}/heartbeat", wrapper.HeartbeatTask)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/events/{eventUID}/tasks/{taskID}/complete", wrapper.CompleteTask)
@@ -12127,6 +12413,40 @@ type AddIngestPartdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response AddIngestPartdefaultApplicationProblemPlusJSONResponse) VisitAddIngestPartResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutIngestProblemRequestObject struct {
+	EventUID EventUID `json:"eventUID"`
+	Body     *PutIngestProblemJSONRequestBody
+}
+
+type PutIngestProblemResponseObject interface {
+	VisitPutIngestProblemResponse(w http.ResponseWriter) error
+}
+
+type PutIngestProblem204Response struct {
+}
+
+func (response PutIngestProblem204Response) VisitPutIngestProblemResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type PutIngestProblemdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response PutIngestProblemdefaultApplicationProblemPlusJSONResponse) VisitPutIngestProblemResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -13106,6 +13426,10 @@ type StrictServerInterface interface {
 	// AddIngestPart Says that the source is ingested in another way from a frame on. Idempotent.
 	// (POST /v1/events/{eventUID}/ingest-parts)
 	AddIngestPart(ctx context.Context, request AddIngestPartRequestObject) (AddIngestPartResponseObject, error)
+	// PutIngestProblem Why a try of ingest ended, while another one is made. Idempotent; forgotten with the next new unit, and ignored
+	// after the source's end or failure.
+	// (PUT /v1/events/{eventUID}/ingest-problem)
+	PutIngestProblem(ctx context.Context, request PutIngestProblemRequestObject) (PutIngestProblemResponseObject, error)
 	// LeaseTask Takes the next ready task of the Event, or waits for one.
 	// (POST /v1/events/{eventUID}/lease)
 	LeaseTask(ctx context.Context, request LeaseTaskRequestObject) (LeaseTaskResponseObject, error)
@@ -13151,7 +13475,8 @@ type StrictServerInterface interface {
 	// HeartbeatTask Extends a lease. 409 when it is lost.
 	// (POST /v1/events/{eventUID}/tasks/{taskID}/heartbeat)
 	HeartbeatTask(ctx context.Context, request HeartbeatTaskRequestObject) (HeartbeatTaskResponseObject, error)
-	// ReleaseTask Gives a task back untried, when the holder is told to stop.
+	// ReleaseTask Gives a task back, when the holder is told to stop. It is no attempt, but counts as a loss, as if the holder had
+	// fallen silent, unless the holder says that it had not begun.
 	// (POST /v1/events/{eventUID}/tasks/{taskID}/release)
 	ReleaseTask(ctx context.Context, request ReleaseTaskRequestObject) (ReleaseTaskResponseObject, error)
 	// SwapVariable Sets a context variable if it has the expected value, at once and whatever becomes of the task. Only the
@@ -13656,6 +13981,39 @@ func (sh *strictHandler) AddIngestPart(w http.ResponseWriter, r *http.Request, e
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(AddIngestPartResponseObject); ok {
 		if err := validResponse.VisitAddIngestPartResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// PutIngestProblem operation middleware
+func (sh *strictHandler) PutIngestProblem(w http.ResponseWriter, r *http.Request, eventUID EventUID) {
+	var request PutIngestProblemRequestObject
+
+	request.EventUID = eventUID
+
+	var body PutIngestProblemJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.PutIngestProblem(ctx, request.(PutIngestProblemRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PutIngestProblem")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(PutIngestProblemResponseObject); ok {
+		if err := validResponse.VisitPutIngestProblemResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
@@ -14416,203 +14774,210 @@ func (sh *strictHandler) PutReplay(w http.ResponseWriter, r *http.Request, repla
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
 	"5L3/ctw2tif+Kqj+3iondWlJTjy5N9IftxRbjj3jHypJnnxrY+8GTaK7MWIDDACq3cm6ap9mH2yfZAvn",
-	"ACDYDbJJqdtJauefcdQkCBwcHJyfn/P7JJfLSgomjJ6c/j6pqKJLZpiC/3q2qMXt23o5Zcr+JxeT00lF",
+	"ACDYDbLJVstJauefcdQkCBwcHJyfn/P7JJfLSgomjJ6c/j6pqKJLZpiC/3q2qMXt23o5Zcr+JxeT00lF",
 	"zWKSTQRdssnpJLdPTLKJYr/WXLFicmpUzbKJzhdsSe1LM6mW1ExOJ1yY755OssmSC76sl5PTk2xi1hXD",
 	"n9icqcnnz9nkmRSGi5rZdwumc8Urw6X98s2CkV9y9/MvRM6IWTBS0TkjUzaTih1NMpzjrzVT62iSfsh4",
 	"Xkv66TUTc7OYnH7zt+/CVLRRXMxhJhd3TJj3r553LJ35n/tWH33lu6ewdv+fTzI7nmHKjvzffz5//N/o",
 	"499OHn//+OO//9skNZ3XfMlNmMvGEkv4Mf5ywWa0Ls3k9G8nJ1lrF779xu4C/YS78OTE/h425UlyUy7L",
-	"es7FW/hWkhgVPDCYFN9ukmJ7uVesKum6m/wq/P6F6H9D9W3nbAz+eL+DkKL5ZzuUrqTQDI7ipZLTki3t",
-	"Py07MwGsQKuq5Dm1B+S4wif+/V/anpbfoy//m2Kzyenk/ztuzvox/qqP/bjwxfZ5+2lBDVkxYchKSTEn",
-	"VBRkZf9mJCkk+erqxTPy/dO//cfXR0AfN6L94LnIF1Jtn+CXckVmVMG5zUuZ3/pDrGWtcka4JjMll/An",
-	"IZdc0JLMFS8INYSSmRVN9oxXSlZMGY6UgT8nCbxJ1GyiF3xmbnh+qwe98Dnez5/dl1qjfAwvyem/WG7s",
-	"R87rgssbRfNbkKityeYLKgQrtz4PZ3J7vrksWG6f3WDHbFJSMa/pnCV/1HRZleyKGjbwO9ooRpevRME+",
-	"peWu5TnKBVOPNOH2MbsPAwY2ngztIZ88nlLNCiLvGHIDtTQjOA09aOyNvcEPtVfi6dciSNbsQWrzfqD5",
-	"bSnnCSpQfauJsfxPlWVPQwxTwKMZma5JJWV5RCytllTQOVNE89+YhtX9XU4dZ3OzzcD2TfgHLQpuv0bL",
-	"y9YDvedXytLPefsES3XLFEzNTX1B7xihRLiTtLV8xUSBl/2Ij66kuh31ysbewfvh28ldWT+vFcVVbR6p",
-	"glvGn9b+VyasTP158sP6OpfKbvjFrzUto3Gbg1K4Ua9ZLkWRPpV9YjqbGFkyRUXOBg1xspOPN2eU+ELW",
-	"XnKKXs8WVKBsaNPqlosiphGoOBN/2SZJJJx0Tf6gK5p3iCD260CZXPMiMcIGWexwGU4f34i/7ybZTYjX",
-	"XJu0LJ7jP7lhy51HzRH1c/gMVYqugRTsk9mWGD8tmGL2spxLIsWmUBty4fgZui+kF2gV8O21lVKz4ty0",
-	"9qCghj02HO6wrQ1jn7xS0U+DWtxe4KOfs8mM8pIVIBoH7nbpLqU2qV4ZktMlI3RmmCLcyqmCTBkTpGB5",
-	"SRUryJJrzcU8klpTKUtGhR21UjJnWrOYk6KftXFf3bm0a3jScqXg5l5KgqOj/6hbsR8wnmqbfJ2b+5wZ",
-	"yssU+7qd37koYFm/R4NY3U7JfTfB7oE2g8Z6L7jZHmWL09GO9FQy/TS5CMzapgkTxRueKzmUG2dcafNi",
-	"hAIJKuDQ0UWwnIeopoYqM2LyGwR032qPk0UEaS02LKSTwh0iMzLOtyRI4IaB0tRzZh9f4FCds3zDCk47",
-	"NFb7u9PXiKoF4YLQRo8lpZS3mlBzRM6n2ho5M6nItOalecyFzshqwfMFUYwWRPO5oKXe1tyGH8FGZFr5",
-	"W3KxUxzd+OfiA7cpNTWBn6z+acc9I2xZmTVZwc0jJFla+oBoBd/I0ON6xWaDT2xYj59m52ZdIxkfIska",
-	"MupmsITVapVu4HDlLUxkh6o2RNagg396PJeP3UStyXx0RVdvmNbWpupaq/9o9xL9ReMVLFkxYU0OuI7t",
-	"ebT7Axoh3GZJjetZyauEaFMKTertcyd20e4NVXDUSpkHJbpNNf3t6fGxp9Wby6dHKRVhSdXtP5nSboQB",
-	"5p+szdC5VUrK2c6HLT9fwpPBWBmn5mg2XzJh0JGz/evm/l0yUdjfrIqMH5tkkxdwbSf3zizq5VS4+7qH",
-	"xH+/vPgxSeNgMA+g7h1VnA7Q2Upe/dM9uq1Xe3I0w2XBmI43vFFowM9ndzZ5DEpevRJVnbg8hvPpv6r5",
-	"TjFVlZIW9+PKZfV0+PAjWLift1qssa2j3ude6PCunNgLQACfgYFHFlTb2wCcLAMdN+N1vOSl8cWZNDBn",
-	"4maK9wC5oIuDD6/9WBn/AOUnolZ82yg+54La1cnK8CX/rUNMPWc510lvyvBDOuJgKEadU3pb4oKPZqCK",
-	"3H++6C0TqbPVw034jp9FmGiK5M9Zyez5upQlz9cx1a+soSTe1aaqgcngSQZXhv2hYwNwtKAwbPi0pGBp",
-	"MaHYknJhR0lrPlyTks0MnASykqrQR5NTUZdl6i40UtE5i0ILfZt53X56y3ElBVLQzy9FRBBHHWueNp7X",
-	"vmm0nJ20eM2Mj1Z2+mvRzAYFfy5lAYGMnAoyZcQozgpC55QPc9BkE1aUr50a1T7u2wy5IQnZp0oq8zrS",
-	"wbY1LKeAdvnb7uGIq0oqXlK96PixnnORoB4G/DRZLaRmxPksSCGZBs/3SqpbQjXhhuiFrMsCXOBijJ2B",
-	"X3jJaGkWKWpVSs4V03pAAAufa8mZ9mrOrd2HvnWCzwAzUAIqDTIJx5UtYELrpG6GUaoLUez0M20QE5XI",
-	"U3sH25uIrJk1O3PD79hpHP9StdBH5LnCE3SKjjBNrOZZZEh0d76PyDO5rKycAW5GjRQCEz4ocQTW/6YW",
-	"ix+1Qsp9ZJJN/Ej9mu3DhEU20bWumCddmz5vJTFUw9oW1D7ibbT9aElpB3M2uWuUxvZ8rrhmmqy4WRB2",
-	"x9SaoB/2Ph7cDld1o0yH4xlxfBZkYVvGxURspp+Ss3Yfa5UQspGAiRMgTp7+Z2LLm+PkGeka+PStNC9k",
-	"Da54/MN7oRjNF3RasvC3C2fp4n89k0rVlb2W3sp/8oLJSTZ5JeZMm06W26Ckm0wjI5PrZtTUil3VZWLt",
-	"1GDQhPWIwuRPK8bnC5OO7ERpFDuzKOLlhISJZlbhQz0rUx221X1cKAUDXhI5HxEEQbF9xXRdGp2U24GO",
-	"/cNQgUP1OnN+WDvHDbo3MxCWqhaPNJEr4X4rqTZnhLr/whvLOX/cze+Ephcrw/2T3mWVWOeD7LWx0e3A",
-	"Ld7oSXjfPBE3NjbNTKyYJvMTGrNhx7LeVVzYPbKGgLc6hr+i2B1nK/SNtxKxdiUG7TQC7kvhllXgiBxm",
-	"2UfDtKk4zhoM+3F/ixD8+vuUDpVdvaw1hG9GmP8PcW//cQ5qvIsuqTLprKV2khKHp61JoeTSZya5GO9G",
-	"clJ/gKkvMcBacPYz8f37TFb2Tn3DfvuNCrumj73XdnS0npx883TXFdsKELmP99rEjmpS87RX2UXAF8yF",
-	"KUL2jFUmWQEqlqwNoWROK6vmPiy7a3nv6JnP7HIjdK/1usJ8rMT56ksASZiRaVX4JvDZI9D7icRLrFbM",
-	"WSisOLMUDf+94GKOGXlpjdnnJvQdqY19DKbOkFsc9buHHP1REdvxsuIfbJ0MYquyi2FfvFhWbA6xPx2d",
-	"/DNSKWZvWedLQIc+/qaPJrtOl/1ga8FZm288T/SJqdd0yspOMf8nUujwNh0+i2t8YT+KVqfyFClLfoID",
-	"tKXXjOq0OcGWlRmayemv4N5INUfXiiZS2JO/oprktNasINP1GTkBthNSsIG+Ku75ZFeuBzLU5ywkiO16",
-	"4R/2uc/ZpLS0GSf5lj5mv1MZwei+S15BhW/Aou0uy9qMm5SRbedxxxkOad4uEy3oGBL9yJ4nNgizNSm/",
-	"NZ3sdsV+rZnuU+W2PFyR9eNvW0ZyWpZMkYUsC31G4K/gF7WXcKXYjCnFioHcZAdhKiU0JTH0loE78Cuo",
-	"yZDFIw3uwK/PiF5YU81IUjFZlcC6I1V+Kco1METSzXvL3JowtKrdgbJnqFyfYSjMnhn3+xJcv7lcMkLF",
-	"miylYhlRzHDV9l0O0Tfop1f4OBZRbEouqQpvFyVOPezMI010Kc0RuS6l0YRO5R0qTCsqrIKJdi869mRZ",
-	"WDI2cx2VZ5pBnvGQNF1weVDee4KC3+Pbk1HprTCHwErt7/QcBiyE2D4NpRfNfWtC+Y0RK7vv2/vxXAoG",
-	"3llwQwKfcA1p02TFy7LNLWfxwWKi0EfkCrbkdPOHjFj1dr4g0ipsuskD9eq8laSTbPKqAL/Zc4yg4GC7",
-	"HWJ+NZ1ku/EyrU2zoaIOHksOHkUwNrajM7/kXDh1yT/iEyEgIrQpE1LuyI3phU+lZghxx7Rubagy9tvO",
-	"aMuIprwgZqGYPXNr/cUsEHsn5CmJ9l6sFK0qVpDvT8jty9/I5c31fVzP3qbBz/TaNlFaTTqqaBURn22T",
-	"EauVyBrkE8c0gxkvE5U5kG9wDaUXQ2kyXZvBz/pU+XEZn2MSOBfdjt/th2/ZuiOmZxayaAeMmchlkbbe",
-	"8fGr7oh5yGH4R8cHV7wwi/v4wOwKAoX8OIEKfnO2CB+WuDH5FKe9ZSs0NXrc8z21MFhTtzVqK+23zb4X",
-	"n/Ky1vyOnRH2a01Le4OaIAgwClhJLgywMl8OVa0fmK7bnaUbkSFFQO9ETRh/Pk08kqRPT77/LsFjs8j/",
-	"65nyNb+FS4jrEv/1ePcVFMbJ/OfTU3Y+ZSuWdTJp+5k9DQMcVtnoDO+d+X7KDP/4Qzc98jF3M0AzpyyQ",
-	"po+sX9YbIKwwmMo6lXLhjHjtyrEhMo0VHVjwSfmSFUQK5jyBULRMFq4odGm5gyyp1bLuhucR9HgO/nqe",
-	"i32GiNLejmj/Brg+LG26CkKXFcTWLpW0tz/oVMKpc+SVaXJFMHhOVgv7VJOTCLkO6Yz6+1fj5SWv9JAN",
-	"fwYPWiVCUS5udrsM+r8LWABDvosFd5+zyZxW21/djjuUUHht7XfmdS3M6eeaWNvJuSLdgeOQxpIqmRq5",
-	"noVLGOotn0/UJIN3MpHgAeERh9cAfOoEgH1Bd+Saf3In6/674oOZI2bkX0lPqjNd6gLSROKBLHtnJD5g",
-	"BMIrI/KjYrEUuRq++c9kslTOYLMhfHM1oNztiqJ6FQm9d3dMlbRKusWtBUu8HAHJHkLFkeSWOIIzeMFS",
-	"eHN18Qh+PCI/uXAPhwKNNXo1FF8u0QUVrGLFl5Nscl6WcpVORcJpjNlXP/OevK7xwQ6rw1+Hd9sTwWWv",
-	"pMIDihU59iVi3wKPApaEZ0TX+cJS6u27m/9x8eaHi+fPL54n59kOlmzLZIBKkMKVLqET0NI4r82ZJXrB",
-	"73jhStJB0CZ13f4zBfnX05L1Fqxv11m35vpMCsM+GRLGwj1q7gZQgTADK1GlvnHxLTB7irlSZreZW8GV",
-	"VuBlW7qkJHL6dvC3TMyHjWjoukUBFKIfD2JzQ6VmTcQUMpUzDDg/8XVe6HWlZdnpuezywQdxkhAmCKGw",
-	"GwcCnxsBB7FlA8F3dgAyNLd1f7LKduQzzktJZBJ6M1oPyBlPJta3xuicuidYyme/eWFs1ijKGbjs5Upk",
-	"ZMo0L1CBonPnM9vGkUjIbsSAAAgK79kUVkpCTaTxrGSFlGlYzv4IuY8YX2alZhkxUm546r79JnVLKmlk",
-	"jnMJ1iVdTgt6VQtXl3XxieUdaaZUmcGaEfqelMYJ2xvIKkVuMc0NIAnVtyiHpbq9hz60omqZrr/M5XJp",
-	"b0Ouya2AjdLSV53qumLqjmupvETjBnPNQbTBZmtYYyp0n/acB+KmSdXFhhd3yXrp++aUo87f9dtcofhI",
-	"b+7wWr1ByBCdGbZ+Is10/QS6iHQZ7MWNygTQrq+7tQ7wLPuf0bvswnHUnl/LeHbnSxcO4JF1BAXG9iGF",
-	"Nnc6iQPqknmHKeaLlhs5Eh9q6k9BW7YkFYy8pFrHx9ZnnU6yyXV02QXXwySkJCQPcy7FjM8j5JY+r972",
-	"wnA/HlmLBrDMXE62PdnO6nykQeVUVq1J4tnksfjdaRSGh0N2rH4nxhV5zJlgqiMI8mP4zauol9EFAMF+",
-	"Z1UPdEKWUt5OaX7bFRy1cnJJxZowqkrOlIuMPvIV7a4yXjBW6IF1gUv66RyD3KPi/Tfw54axfA44qkVJ",
-	"P7gsWOI6Oy8KxbRuyrqlZoK8sQ+n7Uj7iweu67YVho1zGd1s6RzBeBx7J+hK3jJ7A7XKMUoKnpp3FROv",
-	"xIwpJvKOYIBi6blDVObN1QWEG+29knkTw/5Q8NmMKX3qjC+nmxLNWHT/c0GqkuaBBGCzbdzvT/520m/1",
-	"uzp6h4L35uoCpttXrSRFVJyQWNRMWrtPY9we+XNB9WYN1xG5vuXVaVTaP7cSVYqQU8jNEZTFwNk4ReA6",
-	"d6btY1Yei6J53+qzQYJDiuItrypW4CBwfZ5GFoqdjo731E7HFdA8c0kh4cXk1kqoF3zeEOAhFhVQDkfU",
-	"ZMmoaNghCBlN15pomRST7tVxoq5S0ouB4R4NeGfDo/Hd9tiK3fF0cU58aq3AVrIsmbpyz6dF6fZSxucI",
-	"beKtoJKBN2Ys5JrLevP+i++UhuSJ3KBYxsYHJtvSRLaugNYF1Knn4CakDBL4hdhvl9SwU0ItjWd8/oZW",
-	"Lrfolq01uXuSkbtvMvJ//tf/hsNiFRhXj6QzsnTB4d0mS+4HTxUCdFZAbiCJ9uuHfqPCl7qo0nhyElHs",
-	"tOYFrnZ9Zi1wZDxXVVqAa6hwZ5ACvswoxx9ei61TEpla4ZRYFej91evkaV0UqkPCThl6n+SMvHx+RSqe",
-	"Wx1Pn5EbKRhudHvawTGHv0+yyT8Yq5JSrUlZ33CH+Yx1K8GnvLDns1pzMT8j57WRnZ+0P+5MeHeafuqe",
-	"fGd1caOo0JVUxrssQI3U1r6l5SkwL+ZZnZET51NpDEspGD5/Z1WW+/g5/C6lGS+qgu2r1hteDqy5yNkI",
-	"QJRNyJNrayO5qrxs8kxRvYB/WUuzeFeb3WHhjRJHvwo/tV10uGJ2r7ap0Zd/6C43vKIrWdwjyzAi9vZJ",
-	"r7wpIlehrD4bUEK5Rd2fpLpFxenhdA5ZdJuU7qawj+xuEben/FE17wwSYC7BIxUQ7cIrsWrdvc/XVuTT",
-	"TzhJhqSTDHObzsA9dEacn+j47fmbi+A18j604B5rHEzBGoGMQXiLli5LO8KY/gq/8j/taF8d/4xw0x+/",
-	"+vmx+9fvJ9m3J5/937/+r6//6+t/S53YGEp121dRyvwWPaIDDMhcLpNQEuchah8Xo5y6RNslXRNtfGJk",
-	"ZlfvUm6nbMFF4QOWEnwhIWjUws5FRCyohE96PCCzc+gyFKPF+j4ZGZ5afojw3STrNKXvm1pMwVLalDZ0",
-	"WrImCOTuqZbd8Erc0RJcWO8Frc2CCcNzahBnCq7KAjLLo5prq5GVPDcTl+f5WkKd1o+YPnoj5WuqQNy+",
-	"F/SO8tKVZb+yGqPoAsIN2UNJEVYPzqPnJukX3EwuhcfC2AjU3EX0AAORSBXQToAOZHd45ZWr3hv10usk",
-	"sgNq3V73CwCmEN3shDA9JQEDFNhihk42ncHBgMqiKFo5eIZvHKTcmFVdxripQ94qeTWS5PaNgJ024p2f",
-	"IAF+sABg5divwDujvuK3JQBmjHvtXcXE6FeiCNfA2peSC3b/HLWNI7LNKFn74G1yX+u8bKw9QcHUUtsM",
-	"sMlCbSbcWnJ7Xzc5IyVhQiJEIoNOjG7cAKiv49s9bIG5grcgbcJfMVZ25PyNSlgeh7I3EjPPTW9bk1ZM",
-	"yxKQyzPy06vnNy8/vbx49ePLm3TCDVWjFE9WQgl3MhewBwZJxb1Gks6iw6XxPSBfO26BEuHIOOonErgT",
-	"qYFIYdxfZIkulvPF8V8AL64/afcwcAFxcm4EIthdi2tp0gFl1o3VWvahf90LAtWfpi+AZ7oLoCdMxX84",
-	"TTbLtFe1SyFK+NpuRpydaasxRC9uXPOkT9jsOvBeIRuB39HADrWcdt893RUhHAIjfr8gfbMfO/z6zXS/",
-	"33FGopZXiYB7tLAs3smIoK0Na0+xm1e6MBIdhmUSA3pNGM0XXpGGgABkUFmbdDQUUEDLTNwr9ypC6uW+",
-	"0fzR5yVMBXZ2XaGhB8KoO1SzkuUjdOk0VN5PlBswkeJkQF6WDhrvrXxDTb44jYEv0KtyhE+jKAPkPMHu",
-	"mML6zSmLTW73jSADt+Sh+0ojGR1wZY+cHJGqEh2i1onxTrxAyEShVRM0arg/fXB8jdVGhYZcMiRcSAuZ",
-	"yVoUGZERXvAjTbyGkCjqe1CZ1mANwGcK7X44VVmFpTO7q6mQTgdH+70GuJsuv+hgjKcrZtR6LDLAO1Gu",
-	"Merv49zgxBuKIFGkHFvg0fKZE66OHcuiNV06hxfmuTnkaTabsdxkEHKfM4dNQIVeNQD9GG3xFXhxDsI3",
-	"/7nTd994r7sWHxz4YfUJAGGPMtE1iH3iPqW4vOjbz3Q5JKD4dmL8QvuxBrs2c8351q07bWcEXzEY4z5+",
-	"Av9qhhNNLq9O5NLtbHY2QOlLJrhqAFCIHPHbHc/OiJBTWawtAdtoCpizB+77GAyWC9ewraNPmgMeHonD",
-	"4EA802nJGGrQnXm8sMwzQn1MAia+4POF/TfiTWwvbzRYxKZMdTNuphdTILX3vipun1W+EDLoKYzGkEJo",
-	"iDUs/AFuqFEdJFIi8V3FhL1VMRUJqmNwL5rqjhP7v/94fJIUPSNaeNApKzs6Qk5Z6WtZ99G7o2JiHDlb",
-	"+fhjiicb319CSI3Cma+kMqy4btfp9iTruoguKA1ZVEZnDQYtAIYBsuhCpA9S50JIa7p2AmKMxuv1UOcT",
-	"Db7QnfFeUB9bXThSC27vXEsFalcvICvFjNNmk55zfd46xfc94Vv7sibg0sqZK0Xw3WEtzcHgTMriPm9R",
-	"j5Nnh2roVvran7f9ibHB5ebhrO+u6L8nDXLcdc8JA0lycHW5q6R6sKa8JVf6QAceII3H+DRjqIFu3NpE",
-	"JxeXxhmqWaF1GYOmyPfOmfCe4MjTORR3wNH2fVUk3TL7u+C9nHzOjDeI34S6PXceAto4QCd+3AUY0YkN",
-	"gplnUZG69xxxTaw4hZL2JV2TkjMyZWvpcocRLAVLf4iWZEbVAyyrG9hmJsLXXV2kNd4sbXSYKFZ2CLby",
-	"jx5NDoBX0bpVhgmHTjgKWmrpI6AdsBEhQQRogNmjaCqWFDPxoM0ETMuDoGI+iWCkFiXT2mXlUEEoppG7",
-	"imS9DzyJfYCsb3QawEwlUleIS+OtdFe0bBeKB91ud8jJiVkE6jCpMgRW/4QsuagNy9ovAPmaF5go2o+P",
-	"bNrRAw8y6wa8c/DJoaEFqMlCAqaar35q4NbOWqvUDgGPTJnLHEpnDTV1vaP8sdLx5UC+uA+uiIfTHvMZ",
-	"98pFjwQTwQ8De+wNGk+3M9L0AvOIwYPRQ/cHvJqA4t7aKc87qXUPQCq5BlxelwzdljwO6Xc3Om9yXH+9",
-	"bI/bQIm1N+UF3gluX1aQCofMPxi2NY8yTDraW7rjVNL8VjdWJjdwuqILjQVcEJjJpnNtCCx4d6vY662m",
-	"MNuBGAMlivktg/R4IY09xLUGIDlwWtkFSVLIjPiWVSj+sEqpadCKlzOHYZLXXcvN2u0fHbADO7NhR+TA",
-	"7r3ng5tBaj8AULILqbijQFDODIuzWV2p1cB6wDFUzRWjI50tRc3OE27QH9BQhwuTN72bQvOgREev/ubn",
-	"nQH7GRdcL8ZNuklU73AeDaDVvYCYR82ylFqzXp6ANN6CKTJjZUk0L52eeZAy0d4jR4v1qCavQ/q9W+qF",
-	"UKeu8Qz1eYtAXLn+k6BgQTMaCFFnTucUhavCe2Bv15Tjx0FOe/+PlwZbYsIvJWvO/WZJmdv6LgnS1XHe",
-	"OOmyi6q41jGwczcqidEP5fMvZFchEyUufxtxe0OxfXORjAmHJKC+J34d0VS6iDay5VaHH0cxo9aQsN3R",
-	"YE4qdr6i6w7bEWaE3TXAhUlXdO1qXy2zApmwrUEu67Ig7jaeMZMv7IUMSEWIQ7+kAFMUPYVNO44+iJsQ",
-	"IiGOxU6b4bmOA1OkpIapzNmrv9bWoFEOK24ha4U6APyqHdgZ2nAFNfSDsKeKkRkXvhEDrMyuCtFIPoh0",
-	"l7gxEMdxgVJD/q5tDtbtpiuB5qZcO4A2wOx2+p8lyiNN7OmFgnBmyFeg6YIl1NQca2a+ThRIul7gu3rJ",
-	"BgD/mUdsGJaypJoXoYHQzteiNkNtxLdeBO64bcUmMFt/y6gWxqXL2h6SxBJeaIGFDbC8wrc+d3DAP9zN",
-	"7N1TjnAR6dvIUDICy/D0aowd2GC3LN8iNOnHsp8+uOc1SO/7uV3t6+9C7u9GPBuw/joqNB1dxjpp0Dm/",
-	"hcSfgOIf1HSinVo5pHFOq1fDZgRse52iceIOXuoGeu6QxUYFewlaezYdPIMGs3nIx3UqQrSRQBJ+a4Df",
-	"VC1IVRsiI5+PnAXgEo8WOoY7oikMaNYQA78mqBbB+yiXr2JleEX16Hk5z/kgYnY1RnwXEOxhHwGEw738",
-	"Ly3F0RVdvXG3Ws99OAjOLxWr60HwsxupmdUI2CeTucJqRIx0N7Q+Ijce/rGqpyXYVw20j0+y6Uf9625P",
-	"0Oj1kZDuLPTLfONqh/dhRXN3mt9N5BLbsLFFvpBK7+joldtphJgOb/LsrGpQa1acgYIwXQcdCAyL4Q7a",
-	"c5hGSpduEnKHXwfnTRJvKvVV8ZkZtmKfsbRgREhoTwxglT2r3VbqOjqmuQgM13giRw25w4PnutRhWKdn",
-	"4H13EtiH/28XFVKQDaO6DOJrPek4JcWGiqH74TaXYM6f654YubErCPA8hN4lm5l3KUX9GhAgNoqRfT/H",
-	"dBpdC0fgu6wvgT4F0oHYkTe7mn1c3ly3UyEd9wF1Bq46lEsl4BKtHQaExViKX/JDBU7UODOVMW6/dyMN",
-	"LXvAyXBSIZx35v4APavaQBz6iFwPYYouF5NDOnmuJIj67Ubt7gGfOQgpdHph6eVu24dxpRqJywzh/Wey",
-	"wJ6T+2v0EbOkm1WiWix0AG0d9fZNkryA1TrZAMj5CjxEGfoV0L8aOpMl881HtNmDS2KMq7Db89vjxR3v",
-	"bI1aTwVsRV9b4Or3r9gW9kCH36LpMhcQQPz40dwaYqQ2ybf13UCPGNN+h2tneXKzHr494wplKpkv7pFi",
-	"u6PtbscLQUY/rI9Qf3kwL9SL8O6YbnObsrWr31BF16WkxfXL82/+9l0/iP93qayz4VLSp+ehJtIpM/tR",
-	"xk8O0F0H2aa1q5nrbtTdd6XV/Tg0QWq2a5PjNynt+yN1nTbXrmkjDe0hDD6cX3fTp2vWB3c5gSC6v8vJ",
-	"l/duR+f/SBEwvDtYsg3xZegz/OPFze7OwsjZ2F+4xfIplk4SESv3t7nzE9cmCRAE/odacHMaNUX+8eLG",
-	"ygSIICzpuokZkFoULhXp1hr+JRjhmZUUliOsrNjA+o+uYUYLVxBxT3DMlzhC1H0cp2t1/WWtMbbRTqFr",
-	"SLNj34ZvjF9Hiv7/dG6U6xUiIW7uQhUqK7dtqDta1ix0D4b1QMmLkKs4C0SEX63WBRs7wHGUQFwcUo7V",
-	"528q6w5jULAVLmbnvDrCOK4MGT+xi8ydWSK1Uq5wZRetsbZtm8oB23solfWK+pt2Bwi8f7JvdYmU/Ht6",
-	"+W46PXjWAhLuau/30zWf/ph6VLO8Vtysr+1tgPPTTN3xnJ3n0GMS/gI/WrIwivEVN9DCmGry+TN4I2Yy",
-	"ZV1zozMHTpZh6V/m01yclzwL/uaMALIMLBRgY6wwg4JYDXmnWI78/tXzow/ivCzBdwdYwr7vVVQ362xs",
-	"EP8EO28ivCt28IBA9ZaVf0agV6d994OoU21AyTk02yFce+XK53+eEQo/PQbsY02Yz20++iCeQYmmtkKu",
-	"IJRctwhM4Pg07ldr3TGRM/LLUrEjiJscW0MX7NxfMOJa8py5frwO+fm8ovmCPf7m6MQJPNwcfXp8vFqt",
-	"jij8fCTV/Ni9q49fv3p28fb6At5pkMMmb64uyLuKKWqkiixse7B9+dLk7onP2qQVn5xOvj06OfoWwfYW",
-	"wEPHC0CS/M3+e84MNgtxpdavCoBiNw50E8Il0F4Y3vzm5CTV6AEO9RHeLYBF36XWhMGOfVJczOaT058/",
-	"ZhNdL5fUGsmhsVIU24aiWCx0oXONpZa0mHy0wxzDvdm7qitGCy6Y1oMW9oO0t+4XW1WA3Hb5gFBlxZgg",
-	"AAza9OU8I387+ZbUwvDS/lF0UOPuyTE2l9OdFLHq6zP3DLij6JIZUCd+Ruyaya81U2t/e5xOIGl6Essw",
-	"lIyorvbbe8lCyvRn4r7X8eBhH06yhzTd/pjefKu2u8uNVlXJEYvm+F/OhdtMoz/B3ZIT7AIQvYkmQY7g",
-	"9+ariJOobyDoW0lSotmvNUgovJmOyE+Q+LOZ5ww4B1ZiLrgwZ565DPwKcSZVO5XTcRYtllw0rAU4Dfr4",
-	"d4/X8Bn3x7vl23z2HP5+4XpQDeCzSpY8X/cyWj8kScnsxy9xmE4+q2rlElu6vrKlcRySd/y0Xd7dNvu8",
-	"dM1Awb3qHgZFC7xbD2co3CcdrmyiDauwqIRVrc7uilWMOqQC+ycnjn4ppL0GSRO+gB9LRu/ssMTI5VQb",
-	"KVj2QfhOQKXlOmzUEHc9f6QRUXbODHn65AT745FfYMt+IV/Z5+B3q0rMpWBfEyVXrvceaFDQUb5Jg9pg",
-	"46zzjvBserBthg907vGNP4l72E/PL2E/Pa/EBxu8UQWQZONkpj7ZPILreP/q+eTzxy6hcJyH3is9F5DD",
-	"5h/39dd8Ca6RnQ8+896YA8v9Wtx2iX0HhGrNAhDK997aL7hnx7/D/3/u3LuLT1VJuXjW5N0fkLIu6bbz",
-	"SrVzePh5OfeNqayosbem6xIpCmz3hjmc0HcuQwit8CRkwjYlG1Ak7xJuE/rZ/bdtAL/bJbx1fNazy75r",
-	"YPfBdI0c/9rnsuRV57EEg9Zeb2jjZj5/HTVxn9nx5z2phVyJUtLica0wDeren8gmldQJPnjDhXnuvvL+",
-	"6rXTlZg2P0jEFN/LJr32uI+f2w4Sq419PiBzNGVxHYIFftqDWGl7gSGhW/h89Fjp6TbltjefFWWfbJbK",
-	"XDx/PUzdDsUR25bWk5HdIAccZsM+mWO4O9o7tektTu5IybXZw5bcRGpmU0VrVdRnb/5/8u13JyeEFdwQ",
-	"DyQH392rIO8+1S7Necfe7kNLbXscd/mVk/vhJrvHHSFcuM5sODbB+X4h4s8YK6auEKnzZnzhHzqgbPLf",
-	"6Lq8fgjX1r48CYrdcbbCWBAXoOeAkpBBlx9lbQmpWsihGV6SzieMb+/btMgmLmG+vQ2XdXsX9n8pheEH",
-	"XUpPU8l0UBG0h+2BkTRqljRQGrdJI8hZg1+AbnopsLVTfgtucSy68ehtLiRzy1jlRgVfI+WFA3k6I788",
-	"/sU1e+KGWDLE+wqhgr67CfOWDqKRvIChO8RfYhfeSrOfTbgIZVaY0RFiAi7Htgmgwr5jtiS0SNfRBU9e",
-	"FWxZSQPwA74bIwJARpAUcV+ZMU644yZdtcu98crnrR1McuEXriuWd10aK6lu9yW1cMXg2XB18o0RFpKU",
-	"XUw9JqWj1GFuERz8ccg43fspOC+KKLf0MAIwTl69pwjc2+G7puuoisKdQK5Doi70bxbQpJWs6BrjiNQn",
-	"T4v42CWZoHMnIWHwIFsI1VE3WEd7EKOqVX31ZQ0r920cPSUFzsGVAiW1r4oSEXmeS7EPp+dNaFEo2Cds",
-	"Id44boIgxmre0IDc4b4MvuCqkoo+KXtpfz8ggWH8DukKc9uPQu7bxPqO4s0RRFVd1UI3yUlfROsLlN3/",
-	"iWmI+uVOSn8wAFXI/WmQJrWnWG+eUE+sVplLUSB8A+g7XsYuqF5Y+avYrNa+Pu3pyfejlBWHGnr8O/7j",
-	"s8tLeIi03e12RNApbMTdy2ZR69FDsdtWV88//J51yBEOPvlWAEjcLODhP9K+OxvG+ARbWeXLI56DbehQ",
-	"USB9Rru4IDfYgxSYZ8U1dD/0uDSM4ttWDn/rMNf0KGkclfR22uwelm1Y/NnDhjQ7uautchIXHW4ca3DV",
-	"BZdojp2RE7vygE05zB83Ep86OZlVQM3TG6B5rtSyazpWmQqJ4D2pHveexzQCLOqbiJH7noa1e6HHg1Ug",
-	"XZvOCG7QqQWpuZTUhS7HT+avFUGJukAkbqjLUKLcThyEKjD+gKyELxJAAUSTg2j30L3gBgTXYW6PVruL",
-	"L6y0xK0ZEjzh2zBESDf70EchwoqpL7QgJTMGkubs8L73LqinWKEO18lcyhhID7xcWMlOpiyndUDRXsaa",
-	"zwfhShjdvj3ShBdHJECgaNfsX9e5vQql0phUrmoBDqCSzUxGqG7jcwJkEBdEqoKpdFJKN5+6ZhH7V6ev",
-	"6kNp03bkP951GupoXXvqEGQAd5HdNs8fmJXJrcWojT4i2FIi8usZKXEo/I9WC4kO/8LOjY1xNTpVFw8B",
-	"/FePxccI6SljJ+obgH2K/tR3BzqhHrteJXu/QC5EgeiqBzqeDXTrH250pPCPzyLYXsjJQYjvkCONpxjd",
-	"6/f37rk9nEXodHuPV1BeHnQjPbTen2kbGyhbxajbS9wxS2rddjPwuUAnPVgjzbEat5VoJPaJUa+N/aVl",
-	"aAA6Szn/QAeargkvHiw6Dxhih506/h0bin0+jtFcDuf2ucH2Zd3n1DeaOaBHPgKA+7P544MZF8NON+ne",
-	"WLTHPsGVnJQiYYB9SBI/GKSMI0KkNythdi4urSMNHFBNpWDEKCo0ze20jsi5S1RvgrXQLQeKuj4IeJsV",
-	"eiMOexa8nFj8ZRYUEaAhFvRIJ/2eLj3d0uiX8KEPIpoNvq5bbQExRGGXeAaBfZirew6w6Ftmwk4/2MbJ",
-	"mnmc2j/uVNnL6cAn6k9z/6EP1xsMDaKLQwwHh2kKBDZUcjVO1giQ+OgBDLBgVJkpo+YP5oKXfh6HDnfe",
-	"QLHzfTkB+pIUe8oWgbGsAIPjfGSFRKiB5pqUsp1POHZrFXtwZHoPG+tQef7c2/ojv2PC5TA9fGPtaP5e",
-	"gkHt+bWnOQs1dj4EEnWa1EZWD9nuVo36H7jh1yta+VL6A+14C+7hC+tJCQyEpH8z+IqwRncfKZjXzGo3",
-	"JN/ADiV85tEUDKbbAtoFgi1kED8ROQtKG3T1nrJcRj1WADmMuD697INw3NlG4IZzTJZ0HSlNHnTQqT3Y",
-	"J2lFK9d/CbUnVvh/6YzQUstwDD6IsAioO3OFqlDNPFaxiZFF9+8EvWk67xxES2laAD3EHeqwdRVr0tn2",
-	"UfKZl9SnBoS+5uSFkr8xgWlUxu6nFI1ajAB5djrKVQz3pQHsNt1rwc1hS1jeC24OV77i8au+sLByuEQd",
-	"WUC1+3Wf1SsZwSY1j6UVJpfvb3zuFBTKjd90faDQ25xrwxRgZx1ux+99mv38DnSi/fD2NgkAU7yV2pNh",
-	"uuTaxaLAMgHDGKDPsOkEVG9f3ly38n4+CIfqlraBXZ3rZl9GqOE2C8aVC9NxEdnikb3euhQGstBxyXsS",
-	"nl9zDYf/L+/3C2hzieMOCyTTdWr7/syOwJZS25VJ2QA3fQG9TydzVcvSR4n3XHm2qezpI3JVC68qwReD",
-	"54or0vgPIXt1uvb4cI+pKB5rZg5U1o9dnPTx7/iPYWgfV/DsHwP38f8GSAdBEj/SRNUl09hlKwLoOiKv",
-	"jA5gGNpQK+/JXHqAZqT6rtB11gOm5Hb4gHkm9gtfBCrDJ05jtiN+uJ04opgo8NKeEb6PWtArf5r6EzQa",
-	"Kh8iicgOflUHyfclc4h69/YQmc9wTOIN3kx3XvC5tW/mTLhN8B33wY8nV2yrUCAkeLQBv7Zx+n7+aDfZ",
-	"vZZCT1xSQedYPunBtmDs7exF+7Srevq7nLbSt5uXnfa0/TamtTgpAcCjf5dTHb2Jxvj2ixd3TK2nsliT",
-	"1UJit28pb6MX4RgMfQ/jTJCUY20IBBJ01yxXRK6E68zmksQJ1bceTMN9z91wnz9+/r8BAAD//w==",
+	"es7FW/hWkhgVPDCYFN9ukmJ7uVesKum6m/wq/P6F6H9D9W3nbAz+uN9BSNH8sx1KV1JoBkfxUslpyZb2",
+	"n5admQBWoFVV8pzaA3Jc4RP//i9tT8vv0Zf/TbHZ5HTy/x03Z/0Yf9XHflz4Yvu8/bSghqyYMGSlpJgT",
+	"Kgqysn8zkhSSfHX14hn5/unf/uPrI6CPG9F+8FzkC6m2T/BLuSIzquDc5qXMb/0h1rJWOSNck5mSS/iT",
+	"kEsuaEnmiheEGkLJzIome8YrJSumDEfKwJ+TBN4kajbRCz4zNzy/1YNe+Bzv58/uS61RPoaX5PRfLDf2",
+	"I+d1weWNovktSNTWZPMFFYKVW5+HM7k931wWLLfPbrBjNimpmNd0zpI/arqsSnZFDRv4HW0Uo8tXomCf",
+	"0nLX8hzlgqlHmnD7mN2HAQMbT4b2kE8eT6lmBZF3DLmBWpoRnIYeNPbG3uCH2ivx9GsRJGv2ILV5P9D8",
+	"tpTzBBWovtXEWP6nyrKnIYYp4NGMTNekkrI8IpZWSyronCmi+W9Mw+r+LqeOs7nZZmD7JvyDFgW3X6Pl",
+	"ZeuB3vMrZennvH2CpbplCqbmpr6gd4xQItxJ2lq+YqLAy37ER1dS3Y56ZWPv4P3w7eSurJ/XiuKqNo9U",
+	"wS3jT2v/KxNWpv48+WF9nUtlN/zi15qW0bjNQSncqNcsl6JIn8o+MZ1NjCyZoiJng4Y42cnHmzNKfCFr",
+	"LzlFr2cLKlA2tGl1y0UR0whUnIm/bJMkEk66Jn/QFc07RBD7daBMrnmRGGGDLHa4DKePb8Tfd5PsJsRr",
+	"rk1aFs/xn9yw5c6j5oj6OXyGKkXXQAr2yWxLjJ8WTDF7Wc4lkWJTqA25cPwM3RfSC7QK+PbaSqlZcW5a",
+	"e1BQwx4bDnfY1oaxT16p6KdBLW4v8NHP2WRGeckKEI0Dd7t0l1KbVK8MyemSETozTBFu5VRBpowJUrC8",
+	"pIoVZMm15mIeSa2plCWjwo5aKZkzrVnMSdHP2riv7lzaNTxpuVJws5eS4OjoP+pW7AeMp9omX+fmPmeG",
+	"8jLFvm7ndy4KWNbv0SBWt1Ny302we6DNoLHeC262R9nidLQjPZVMP00uArO2acJE8YbnSg7lxhlX2rwY",
+	"oUCCCjh0dBEs5yGqqaHKjJj8BgHdt9rjZBFBWosNC+mkcIfIjIzzLQkSuGGgNPWc2ccXOFTnLN+wgtMO",
+	"jdX+7vQ1ompBuCC00WNJKeWtJtQckfOptkbOTCoyrXlpHnOhM7Ja8HxBFKMF0XwuaKm3NbfhR7ARmVb+",
+	"llzsFEc3/rn4wG1KTU3gJ6t/2nHPCFtWZk1WcPMISZaWPiBawTcy9LhesdngExvW46fZuVnXSMb7SLKG",
+	"jLoZLGG1WqUbOFx5CxPZoaoNkTXo4J8ez+VjN1FrMh9d0dUbprW1qbrW6j/avUR/0XgFS1ZMWJMDrmN7",
+	"Hu3+gEYIt1lS43pW8ioh2pRCk3r73IldtHtDFRy1UuZBiW5TTX97enzsafXm8ulRSkVYUnX7T6a0G2GA",
+	"+SdrM3RulZJytvNhy8+X8GQwVsapOZrNl0wYdORs/7q5f5dMFPY3qyLjxybZ5AVc28m9M4t6ORXuvu4h",
+	"8d8vL35M0jgYzAOoe0cVpwN0tpJX/3SPbuvVnhzNcFkwpuMNbxQa8PPZnU0eg5JXr0RVJy6P4Xz6r2q+",
+	"U0xVpaTFfly5rJ4OH34EC/fzVos1tnXUfe6FDu/Kib0ABPAZGHhkQbW9DcDJMtBxM17HS14aX5xJA3Mm",
+	"bqZ4D5ALujj44bUfK+PvofxE1IpvG8XnXFC7OlkZvuS/dYip5yznOulNGX5IRxwMxahzSm9LXPDRDFSR",
+	"+88XvWUidbZ6uAnf8bMIE02R/DkrmT1fl7Lk+Tqm+pU1lMS72lQ1MBk8yeDKsD90bACOFhSGDZ+WFCwt",
+	"JhRbUi7sKGnNh2tSspmBk0BWUhX6aHIq6rJM3YVGKjpnUWihbzOv209vOa6kQAr6+aWICOKoY83TxvPa",
+	"N42Ws5MWr5nx0cpOfy2a2aDgz6UsIJCRU0GmjBjFWUHonPJhDppsworytVOj2sd9myE3JCH7VEllXkc6",
+	"WEKVmzNtog3Z3OE1SPWSakOMWlttAl8hVjspwGopGaFCmoXVfQXEVJa0YLBoew/YTWcFsU9wMSeCrdK6",
+	"nlOFuzx/e7gEJZ6Q11InnGXvZoSSZ3JZ2bOD19YpyUteaXC3O305I1IRd4DtutZkyjo8QiUVL6leJGeC",
+	"0coE02CcU5PVQmpGnKuGFJJpcPivpLolVBNuiF7IuizA8y/GmFf4hZeMlmaRYpJKybliWg+I2+FzLfHa",
+	"Xs25NXcxpEDwmVOyciyEioE7GVIRa0W6KNxUyVtG5GwG1PZ7UvzEzcJqvrViOsky+PqFZcQdbrgNoqOO",
+	"fWpVFHtRkzWzVnlu+B07jcODqhb6iDxXKGBO0U+oA+vbzXHi76hhJcv3qLADI/mYzRE4RzaVfPyoleHu",
+	"I5Ns4kfqV/zvJ0uzia51xTzp2vR5K4mhGta2oPYRb8IeRolM+9+zyV2jU7fnc8U102TFzYKwO6bWBN3U",
+	"+zi4Ozz5ja0RjnF0MrJwVbSvgJiIzfRT15Bj4+07KJJ6cX7IydP/TGx5c+w8I10Dn76V5oWsIVKBf3gv",
+	"FKP5gk5LFv72Vpprxm5bf7twzgH8r2dSqbqyN/lb+U9eMDnJJq9A2Hey4QZ13QQbYZ6kBaOmVuyqLhP0",
+	"oAbjTKxHjCZ/WjE+X5h0MCzKPNmZeBIvJ+SYNLMKH+pZmeowR/fxOhUM+EvkfETcCEX+FdN1aXRS5gc6",
+	"9g9DBQ7V6//6Ye18XegRzkCAqlo80kSuhPvNKhBnhLr/wtvO+cvcleAEqRc1w1263suXWOe9TNyxCQGB",
+	"W7ydmHBYeiJubGyamVgxTaZ0NJbWjmW9q7iwe2RVIW+oDX9FsTvOVhhOaOWu7cql2mk37UvhliHliBxm",
+	"2UfDtHU9zoAO+7G/EQ2hkENKh8quXtYaIl4jPCb3iQj8cT59vIsuqTLpRK92XheaKdYKU3Lpk7lcWHwj",
+	"n6s/JteXS+ENqPhOfiYre6e+Yb/9RoVd08feqzw6Wk9Ovnm664ptxdTcx3vdCI5qUvO0I94lDSyYi+yE",
+	"hCNnt1m1S9aGUDKnlVV975cQt9w74OiT4dwIPWttVOLhytau7NB4Jn3aDU7husIsusQR70vbSRj/aQ39",
+	"JrD6IzBHrN00Qx3T8r6QhhVndlPDf4PtDXmUaUXeZ5T0neoNVgoW2BBFAlXM+0ifUXH28eLqH2ydTD1Q",
+	"ZdeZefFiWbE5RGx1JHzOSKWYveidBwjDMPhbyo7dtFBUOWktOGvzjeeJPkn5mk5Z2XnT/Il0SudYGTyL",
+	"a3zhMLpep/4W6Wt+ggMUtteM6rRFw5aVGZp/67WA3vwCjp4hTaSwJ39FNclprVlBpuszcgJsJ6RgAz2M",
+	"3PPJrgwdZKjPWUjr2/XCP+xzn7NJaWkzTvItfabFTn0IczJcyhHqnAMWbXdZ1mbcpIxsu/w7znBIznf5",
+	"g0HNkej99zyxQZitSfmt6WS3K/ZrzXSfNrnloIsMMH/hM5LTsmSKLGRZ6DNwzUE+FOgBlWIzphQrBnKT",
+	"HYSplNCUxNBbBt7Mr6CSRhaPNHgzvz4jemGtRSNJxWRVAuuOtDqkKNfAEEnn/C1za8KAuHYHyp6hcn2G",
+	"AUx7ZtzvS3DY53LJCBVrspSKZUQxw1Xb9TpE5aGfXuHjWPqyKbmkKrxpljj1sDOPNNGlNEfkupRGEzqV",
+	"d6izraiwOi6a3uhvlGVhydjMdVR2cAbZ4UOSq8HrQnnvCQqul29PRiUlwxwCK7W/03MYsHxl+zSUXjT3",
+	"rQnlN4YN7L5v78dzKRg4jcE7CnzCNSS7kxUvyza3nMUHi4lCH5Er2JLTzR8yYjXs+YJADEU32bveorCS",
+	"dJJNXhXgunuOcS8cbLdPzq+mk2w3Xqa1aTZU1MFjycGjuNPGdnRmBZ0Lpy75R3z6CkQPNmVCyku6Mb3w",
+	"qdQMIVqc1q0NVcZ+29mNGdGUF8QsFLNnbq2/mBFk74Q8JdHei5WiVcUK8v0JuX35G7m8ud7HI+7NKvxM",
+	"r3kVJUOlY8FWEfE5UhmxWomsQT5xTA6Z8TJRTwVZItdQMDOUJtO1GfysL3AYl6c7Ju120e173n74lq2T",
+	"XrElMwtZtMP8TOSySDsQ8PGr7jyHkHnyj44PrnhhFvu44ewKAoX8OIEKfnO2CB+WuDH5FKe9ZSs0NXoi",
+	"BD0VTFgJuTVqK1m7zb4Xn/Ky1vyOnRH2a01Le4OaIAisPk1JJbkwwMp8OVS1vmeSdXdudUSGFAG9Hzdh",
+	"/Pnk/kiSPj35/rsEj80iF7Rnytf8Fi4hrkv81+PdV1AYJ/OfT0/ZubWtWNbJVPtn9jQM8Jllo/Pyd2Zp",
+	"KjP84/fd9MjN3c0AzZyyQJo+sn5Zb4CwwmAq61SizLVPp8AiegiYYx0OlulSvmQFkYI5ZySUmpOFK+Vd",
+	"Wu6ATIylvBueBtHjOfjreS4OGaVKezui/Rvg+rC06SrjXVYQ3rtU0t7+oFMJp86RV6ZJdcGYvssnahJG",
+	"IAUjXQexfw0lpPkM2fBn8KBVIhTl4ma3y6D/u4DgMOS7WCb5OZvMabX91e3QRwnl8tZ+Z17XwkoMrom1",
+	"nZwr0h04Dll7qUK3ketZuHynXtCDRCU5eCcTeScQoXEoG8CnTgDYF3RHhcAnd7L23xUfTx0xI/9KelKd",
+	"2V4XkL0SD2TZOyPxASMQ4RmR3hWLpcjV8M1/JnO9cgabDRGkqwFFilcU1atI6L27Y6qkVdItDlmAIV/O",
+	"SvYQrY4kt8QRnMELlsKbq4tH8OMR+clFnDiU1azRq6H4cokuqGAVK76cZJPzspSrdIYUTmPMvvqZ96Sb",
+	"jQ92WB3+OrzbnggueyUVHlCso7IvEfsWeBSwkD8jus4XllJv3938j4s3P1w8f37xPDnPdrBkWyYDwIUU",
+	"ruAMnYCWxnltzizRC37HCwckAII2qev2nynImp+WrBdmYLs6vjXXZ1IY9smQMBbuUXM3gAqEiWEJbIGN",
+	"i2+BSV3MFaC7zdwKrrQCL9vSJSWR07eDv2ViPmxEQ9ctClAe/SgemxsqNWuCtpBfnmHM+4mvzkOvKy3L",
+	"Ts9llw8+iJOEMEHgi93oHfjcCBCPLRsIvrMDRqO5rfvzZbYjn3FqTCLB0ZvRekCmf7IcojVG59Q9wVI+",
+	"+80LY7OyVM7AZS9XIiNTpnmBChSdO5/ZNvpHQnYjcgcAh3jPprBSEipZjWclK6RMw3L2R0jJxPgyKzXL",
+	"iJFyw1P37TepW1JJI3OcS7Au6XJa0KtauGq6i08s78h+pcoM1ozQ96Q0TtjeQFYpcotpbgBJqL5FOSzV",
+	"7R760IqqZbpqNpfLpb0NuSa3AjZKS18rrOuKqTuupfISjRusEADRBputYY2p0H3acx6ImyZVFxte3CWr",
+	"3PfMv69Q5+/6ba5QfKQ3d3iF5SA8j87EXz+RZrp+Al1Eugz24kY9CWjX191aB3iW/c/oXXbhOGrP7wyy",
+	"4gktXTiAR9YRlIXbhxTa3OkkDqgm5x2mmC81b+RIfKipPwVt2ZJUMPKSah0fW5/4Oskm19FlF1wPk5CS",
+	"kDzMuRQzPo/wdvq8etsLw/14ZC0aQKBzqeL2ZDur85EGlVNZtSaJQpTH4nenURgeDgm6+p0YV5ozZ4Kp",
+	"jiDIj+E3r6JeRhcABPudVT3QCVlKeTul+W1XcNTKySUVa8KoKjlTLjL6yOMQODwDwVihB1ZzLumncwxy",
+	"j4r338CfG8byaeioFiX94LJgievsvCgU07opxpeaCfLGPpy2I+0vHm6w21YYNs5ldLOl0xTjceydoCt5",
+	"y+wN1KoSKSl4at5VTLwSM6aYyDuCAYql5w5RmTdXFxButPdK5k0M+0PBZzOm9KkzvpxuSjRj0f3PBalK",
+	"mgcSgM22cb8/+dtJv9Xv0A8cduGbqwuYbl9llxRRzURiUTNp7T6NcXvkzwXVm5V3R+T6llenESDD3EpU",
+	"KUJaIzdHUK0DZ+MU4QbdmbaPWXksiuZ9q88GCQ5Zkre8qliBg7gqsna5k4731E7H1fU8c0kh4cXk1mIN",
+	"2/OGAPexqIByriqOLBkVDTsEIaPpWhMtk2LSvTpO1FVKejEw3KMB72x4NL7bHluxO56uGYpPrRXYSpYl",
+	"U1fu+bQo3V7K+ByhTZQcVDLwxoyFXHNZb95/8Z3SkDyRGxTL2PjAZFuayNYV0LqAOvUc3ISUQQK/EPvt",
+	"khp2CpWUdg1vaOVyi27ZWpO7Jxm5+yYj/+d//W84LFaBcWVSOiNLFxzebbLkfvBULUJntegG/mu/fug3",
+	"KnypiyqNJycRxU5rXuBq12fWAkfGc7XABbiGCncGKaACjXL84bXYOiWRqRVOiVWB3l+9Tp7WRaE6JOyU",
+	"ofdJzsjL51ek4rnV8fQZuZGC4Ua3px0cc/j7JJv8g7EqKdWarPkNd5hPmrcSfMoLez6rNRfzM3JeG9n5",
+	"Sfvjzpx7p+mn7kkoBjaKCl1JZbzLAtRIbe1bWp4C82Ke1Rk5cT6VxrCUguHzd1Zl2cfP4XcpzXhREW9f",
+	"Xvvw0mnNRc5GwNhsAtVcWxvJFQZmk2eK6gX8y1qaxbva7A4Lb1Re+lX4qe2iwxWze7VNjb78Q3e54RVd",
+	"yWKPLMOI2NsnvfKmiFwFMIRsQGXnFnV/kuoWFaf70zlk0W1SupvCPrK7RdyeCkzVvDNIgLkEj1RAtAtl",
+	"xqp1e5+vrcinn3CSDEknGeY2nYF76Iw4P9Hx2/M3F8Fr5H1owT3WOJiCNQIZg/AWLV2WdoQM/hV+5X/a",
+	"0b46/hlBwj9+9fNj96/fT7JvTz77v3/9X1//19f/ljqxMQDutq+ilPktekQHGJC5XCYBQM5D1D4uRjl1",
+	"ibZLuiba+MTIzK7epdxO2YKLwgcsJfhCQtCohXiMOGZQoJ/0eEBm59BlKEaL9T4ZGZ5afojw3STrdJUf",
+	"5S6BZFOb0oZOS9YEgdw91bIbXok7WoIL672gtVkwYXhODaKDwVVZQGZ5VApuNbKS52bi8jwBBiOb/Ijp",
+	"ozdSvqYKxO17Qe8oL11l+CurMYou+OKQPZQUYfXgPHpukn7BzeRSeCyMjfDaXUQPKBaJVAHtBOhAdodX",
+	"XrkCwlEvvU4CTqDW7XW/ADsL0c1O4NlTEpBbgS1m6GTTGRyMWYRLMtANhDN844AAx6zqMka7HfJWyauR",
+	"JLdvBMS7Ee/8BAnwgwUAK8d+Bd4Z9RW/LQHHY9xr7yomRr8SRbgG1r6UXLD9c9Q2jsg2o2Ttg7fJfa3z",
+	"srH2BAVTS20zwCYLtZlwa8ntfd3kjJSECYkQiQw6MbrdBmD1jm/SsQXBC96CtAl/xVjZkfM3KmF5HDbi",
+	"SKRDN71tTVoxLUvAm8/IT6+e37z89PLi1Y8vb9IJN1SNUjxZCVXkyVzAHhQnFXeISTqLHi6N7x752nHj",
+	"mgjexlE/kcCdSA1ECuP+Ikt0sZyvz/8CKH/9SbsPg1gQJ+dG0I/dtbiWJh0AdN0Iu2UfZttewLX+NH0B",
+	"FNpdGEFhKv7DabJZpr2qXQpRwtd2M+LsTFvtPHrR/ponfcJm14H3CtkICJEG+ajltPvu6a4I4RDw9/2C",
+	"9M1+7PDrN9P9fscZiRqVJQLu0cKyeCcjgrY2rD3Fbl7pQnlU8paJd7NZN7ohRF8eBTg6qK+HWOgai/is",
+	"chBgDeUMg0TckDm9izvBJawlBD3V6U8zmi+8Dg+xCEjesubwaCCkAK+auNL2qn/qZfzRrNnnoEzFlHbd",
+	"3qFpxqjrW7OS5SPU+DR44E+UG7DO4jxEXpYOLPCtfENNvjiNMTfQoXOET6MUBSxBwe6YwtJRRJUM3j/8",
+	"RhC/W6LYfaURyg7ptEdEj8iSic5v67B6/2EgZKLGq4lXNdyfPrO+vGujOEQuGRIuZKTMZC2KjEjROqxe",
+	"OUnUE96rQmyw8uGTlHY/nCrqwqqd3YVcSKcHh4e+BrCfLpfsYISrK2bUeiwowTtRrjHhwIfYwX84FLyi",
+	"SPnUwJnmkzZcCT0Kc02XzteGKXYOqpzNZiw3GUT758zBIlChV01HBwz0+OK/OP3hm//cGTZoHOddiw+x",
+	"g7D6BOK0B7joGsQ+sU8VMC/69jNdiQmwz52g0NCvrgE7zlw3x3XrTtuZPKAYjLGPi8K/muFEk8urE2l8",
+	"O7vjDdA3k7m1GrAbohjAdou8MyLkVBZrS8A2kAOmC0LkwEQU5sJ1+OtorOeQqkdCQDhY03RGNEY5dGcK",
+	"MSzzjFAfDoGJL/gc8KER6mJ7eaNxKjZlqptxM72YAqm99wV5hywwhmhFT002RjNCB7VhkRcEQx7TciQl",
+	"Et9VTNhbFbOgoDAH96IpLDmx//uPxydJ0TOi5wudsrKjheiUlb6M9hDNXiomxpGzVQowpm6zcTsmhNSo",
+	"xgSVVIYV1+0S4Z48YRdMBqUhiyr4rMGgBSBAQAJfCDJC1l6Ipk3XTkCM0Xi9HurcscENuzPUDOpjq21L",
+	"asHtnWupQO3CCWSlmHHabNJzrs9bp3jfE761L2sC3rScuSoI307Y0hxs3aQs7nNU9fiXdqiGbqWv/Xk7",
+	"nBgbXOkezvpuMIE9aZDjrntOGEiSB1eXu6q5B2vKW3KlD+/gHtJ4jDs1RjnoRu1NtP5xGaShkBZ63THo",
+	"or13uoZ3QkdO1qGQB46276si6RE63AXv5eRzZrxB/CaUDLrzELDWAbXx4y6sik5YEkx6i+rjveeIa2LF",
+	"KVTTL+malJyRKVtLl7aMOC1YdUS0JDOq7mFZ3cA2MxG+7koyrfFmaaPDRLGoRLCVf/Ro8gBQGa1bZZhw",
+	"6ETCoKWWPvjagVgRclOABpi4qpsOKVIwaNAB0/L4q5jKIhipRcm0dglBVBCKGeyuGFofAsriEBDzG70X",
+	"MEmK1BVC4ngr3dVL24XiQbfbHdKBYhaBElCqDIHVPyFLLmrDsvYLQL7mBSaK9uMj2530IJPMurH2nP83",
+	"tPgANVlIgHPzhVcN0ttZa5Xage+RKXNJS+mEpaakeJQ/Vjq+HMgX+0CaeDDxMZ9xr1z0SDAR/DCwx96g",
+	"8XQ7I03zOA9WPBi49HCYrwkg8q2d8ryTWvcAkJRrgAR2edhtyeNAhncDAyfH9dfL9rgNill7U17gneD2",
+	"ZQVZeMj8gxFj8yi5paMfqjtOJc1vdWNlcgOnK7rQWIAkgZlsOteGgKJ39xa+3mqTk44BTev8lkFmvpDG",
+	"HuJaA4YdOK3sgiQpZEZ8jzMUf1gg1XT0xcuZwzDJ667lZu32jw7YgZ2JuCPSbw/e8cLNILUfgGXZBZLc",
+	"UZsoZ4bFibSuymtgKeIYquaK0ZHOlqJm5wk36A9oqMOFyYO7rmmnlGgB198tvzNXYMYF14txk25y5Duc",
+	"RwNotRcG9KhZllJr1ssTkEFcII4qVBI5oiPWL/hIisR1crCi1d5TSIv1qEbBZgAcjyVoiH7qGo9VnwMJ",
+	"JJjrYQo6Fwa0q5KuM6eGisLVBN6zP3DKF+QAsL1LyAuILcnhl5I1omCzwM1xQ5dQeR5SkzewC6Rhugev",
+	"dCnvrKDPa5ORJVNz7E7nI/D+jvTan//Pet+AhnHyb9cmI+nHYPLdqGQDA8AWeCG7qrwoccnt/sQ4JILm",
+	"qhuzvgQO+sSvI3NbEU2pay9Htkvr8DgpZtQasto7mgNKxc5XdN1h5cKMsAsKMApd0bUrEA4CBns/5LIu",
+	"ocGl1RtmzOQLy1EA54SJIpA40noKm6scfRA3IZhDHOefNsNzHYfQSEkNU5mzrH+tremlHKDeQtYKORJ+",
+	"1Q4RDq3Nghr6QdjDzsiMC9+tAlZmV4WQLR9EusPfGBzouIqrIX/XNgc7fNPpQXNTrh2KHQCbu2NnifJI",
+	"EytUoGqeGfIV6OTYaDQUZmtmvk5Ukbo297vaJIcuBzMPazEsr0s1L0Kjp52vRe2g2rB4vTDlcW+PTfS6",
+	"/tZeLSBQl9o+JN0mvNBCVBtgI4Zvfe7ggH84HcI70hzhItK34bNkhCji6dWYZbDBblm++23S42Y//eA+",
+	"4iDF93MQ29ffhQTpjcg7ACJ2lLE6uox1J2EYYatdQaJfwaDOHO380yHdhVoNLT5nB7q4Q1aFu8Gba5vc",
+	"hJyOJycn4L65ZVU75253BGRnc4fYwb+9W6Jxmg/esA2g5CFbFtVmJjjGH7bBM2jguYd8XKcichsJO+G3",
+	"BuNP1YJUdiMjH5ucBYwaDww7hsejKQzYuhjjN0G1CMlJufwgexNVVI+el4tUDCJmVxvOd6FZAewj4K24",
+	"l/+lpTi6oqs37m7uudUHITemYqM9YI12IzWzeg37ZDJXQ4/goE7P0HAYEemzqqcl2LMNipNPauoHeOzu",
+	"RGFF6RUr0/2ZuilRi5B7tK0eOrtzQb1KN3e1vhuT7cJp65/t9WYkvrMCNfN98B0Qjb0Ou5NAbyKH6YYH",
+	"RuQLqfSOVnO5nUaI+PEmC9OqY7VmxRkoZdN10DvBxhzuvj+HaaTsmCZTfPgVfN5kl6cSoxWfmWEr9vls",
+	"C0aEhHbegKLas9ptRbqjlZ+Lz3GN8mPUkDv8u66DIwb9egY+dIuLQ3iHd1EhhSUyqgMnvtaTrFVSbDYa",
+	"OoNucwlqD66zaBTkqCD8dx96WzXmXco4ugZoko0qed/rNO2TaAFcfNerw6TQYxDU9GZXF5rLm+t2oqzj",
+	"PqDOwFWHOr4Ejqe1fYGwGGnzS76vwImayqbqCez3bqShZQ9qHk4qBHvP3B+gmVobIUYfkeshTNHlbXQQ",
+	"PM+VBFG/NaVL94DPK4UES72w9HK6wf24Uo0EDIfkj2eywGaoh+tAE7Okm1WijDF0x20d9fZNkryA1TrZ",
+	"mcr5Zzx2Hl786H0PLfOS1Qgj+j/CJTHGa9wdF+jx8Y93xUc90QLop688ccASTsMqdmcJNu0PAzSNHz+a",
+	"W0OM1Cb5ltcbxV5j+kJx7ax9btbDt2dcGVUl88UeCdg7WlJ3vBBk9P0aXPXXrfNCvQjvjmmDuClbuxph",
+	"VXRdSlpcvzz/5m/f9XeX+C5lkQ+Xkj55EzWRTpnZD39/8gBtn5BtWruaubZb3Q2BWp3BQ3euZrs2OX6T",
+	"0r5xV9dpc33ENpIU78Pgw/l1N326Zv3gbj4QRPu7+Xzd+Xbuxh8pAoa3rUv2x74MDbB/vLjZ3fIaORsb",
+	"X7dYPsXSSSIipMQ2d37i2iSRq8BbUgtuTqNu3T9e3ITy3iVdN3EaUovCJardsjWhJRjhmZUUliOsrNho",
+	"QhFdw4wWrlxmT9TWlzhC1Jkfp2t1/WWtMZ7UTrBsSLNj34ZvjF9Hiv7/dE6f6xVCdG7uQhXqbrdtqDta",
+	"1iy0tYb1QEGUkKs4R0iEX63WBRs7wM2VgAIdUqzX5x0r6w5jULAVLmbnvDpCZ64+Hj+xi8ydOUS1Uq6s",
+	"aRetsfJxm8oBdH4olfWK+pt2h9fLP9m3ukTBxp4+yZtOf6O1gIS72vu9is2nP6Ye1SyvFTfra3sb4Pw0",
+	"U3c8Z+c5ND+Fv8CPliyMYkzLDbQwppp8/gzeiJlMWdfc6Myh5mVYGJr5JKgQ0PB+6owA5BEsFPCMrDCD",
+	"cmkNWclYrP7+1fOjD+K8LMF3ByDXviFbVFXtbGwQ/wRbwiLuMLaWgSSBLSv/jEATWfvuB1Gn+tOSc+gC",
+	"Rbj2ypXPDj4jFH56DKDcmjCf+X70QTyDAl5thVxBKLluEZjA8Wmcxda6YyJn5JelYkcQqzq2hi7Yub9g",
+	"lLvkOXONoh0k+XlF8wV7/M3RiRN4uDn69Ph4tVodUfj5SKr5sXtXH79+9ezi7fUFvNNA2k3eXF2QdxVT",
+	"1EgVWdj2YPvitsndE5/TSys+OZ18e3Ry9C2iQC6Ah44XAHH6m/33nBnsYuMK8V8V0CPAODRYCO5A32t4",
+	"85uTk1QHEjjUR3i3QJOELrUmDHbsUyZjNp+c/vwxm+h6uaTWSA4dv6J8AiiZxjIoOtdYiEuLyUc7zDHc",
+	"m72rumK04IJpPWhhP0h7636xVQUseJctCjV4jAkCiLVNw9gz8reTb0ktDC/tH0UHNe6eHGPXQ91JEau+",
+	"PnPPgDuKLpkBdeJnBFWa/Foztfa3x+kEUuonsQxDyYjqar+9lyyzTX8mbsgeDx724SS7Tzf4j+nNt2q7",
+	"u9xoVZUcQZKO/+VcuM00+ssfLDnBLgDRm+he5Qi+N19FnER9Z0vf45QSzX6tQULhzXREfoKkq80seEDB",
+	"sBJzwYU588xl4FcINKnaqZyOs2ix5KJhLUDx0Me/ezSPz7g/3i3f5rPn8PcL1xxtAJ9VsuT5upfR+gFr",
+	"SmY/fonDdPJZVSuXTNT1lS2N4yF5x0/bpWBus89L16UW3KvuYVC0wLt1f4bCfdLhyibasApLjlh1FsFd",
+	"EMUqRh2Ohf2TE0e/FNJeg1HyA/xYMnpnhyVGLqfaSMGyD8K3qCot12EHkbgd/yONUMdzZsjTJyfYuJH8",
+	"Alv2C/nKPge/W1ViLgX7mii5ck0hQYPSZC6j1LMNNs467wjPpg+2zfCBzj2+8SfxAPvp+SXsp+eV+GCD",
+	"N6oAkmyczNQnm0dwHe9fPZ98/tglFI7z0BSo5wJyTSPGff01X4JrZOeDz7w35oHlfi1uu8S+Q+i1ZgEI",
+	"5b239gvu2fHv8P+fO/fu4lNVUi6eNVUZD0hZl3/deaXaOdz/vJz7jmlW1Nhb07UvFQX2IcS8WWiImCHA",
+	"WngSspCbgh6AUHDJzgn9bP9tG8DvdglvHZ/17LJvZ9l9MF2H0b/2uSx51XkswaC11xvauJkvZUBN3Gd2",
+	"/HlPaiFXopS0eFwrTNra+xPZpJI6wQdvuDDP3VfeX712uhLT5geJYPcH2aTXHpD0c9tBYrWxzw/IHE3R",
+	"ZIdggZ8OIFbaXmBIohe+BiBWerpNue3NZ0XZJ5ulMhfPXw9Tt0OdzLal9WRkm9IBh9mwT+YY7o72Tm16",
+	"i5M7UnJtDrAlNzEwZ6ixtirqszf/P/n2u5MTwgpuiIcZhO8eVJB3n2qXWr5jbw+hpbY9jrv8ysn9cJM9",
+	"4I4QLlzLQByb4Hy/EPFnjBVTV5PWeTO+8A89oGzy3+i6vH4I19ahPAmK3XG2wlgQF6DngJKQQfspZW0J",
+	"qVq4shleks4njG8f2rTIJq5Iob0Nl3V7Fw5/KYXhB11KT1PJdFCFdYDtgZE0apY0UBq3SSMEXoNugW56",
+	"KbDnWH4LbnEsdPLYfi4kc8tY5UYFXyPlvsj1jPzy+BfXhYwbYskQ7yuECvruJsxbehCN5AUM3SH+Ervw",
+	"VprDbMJFKG3DjI4QE3A5tk0AFfYdsyWhd7+OLnjyqmDLShoAp/BtQhEeNAIsiRsejXHCHTfpql3ujVc+",
+	"b+3BJBd+4bpiedelsZLq9lBSC1cMng2HotAYYSFJ2cXUY1I6Sj3MLYKDPw4Zpwc/BedFEeWWPowAjJNX",
+	"9xSBBzt813Qd1Xy4E8h1SNSFxuICugeTFV1jHJH65GkRH7skE+zcyajt1uFvMkdp940H3c1A3T94Q39a",
+	"rOGCWoM7Bc8wZGRmDufE76bE8o8lLVhbeM6kmktj4uisYJ8MZErUgju0ZT4XVgJ8EGnhSqQCvI9asbaf",
+	"eDdnNBU/hz7cUKt4g9XtD2Jut2ohv6zJ7b6No6fuh3NwskGB+6uiRCSv51Icwh1+E7qqAqPAlRBceuGK",
+	"xtp677wjDuBjsOpTlVT03b+X9vcHJDCM33HvwtwOY6r5ztbkUskZggY64YxGnKqFbtLWvog9ECh7+BPT",
+	"EPXLnZT+MBEaF4ezLUxqTxH9IaG4Wnsjl6JAjBeQv15eL6heWIGt2KzWvs7y6cn3o9RYhzZ8/Dv+47PL",
+	"WLmPtN3tkEawurd0yXawWdQt+aHYbasR8Z/gwgbj08Gu3woAl5yFPhqPtG8oidFfwVb2SvedEsBr4Kpa",
+	"IbFKu4gxN9g2GZhnxTU0bPV4Vozi21YOf+uwGvUoaRyVpnd6czyc47DMBI8t1Ozkrk7wyX4KcONYU7wu",
+	"uERD/Yyc2JUHTNthntqRuPbJyawC2qbeANt0Rbhd07FqdigR6EkC2nse0wjorG8iRh56GiuqsTeMNS1c",
+	"Z+EIptSpBam5lNQFtcdP5q8VW4u6xyRuqMtQat9OKYX6QH6PfJUvEloDfKEH0e6h68kNCK6HuT1abXK+",
+	"sNISt3RJ8IRv3xLhTh1CH4XYOyZF0YKUzBhIp7TD+3bhoJ4idgFcJ3MpYwBO8H8ixgGZspzWAX1/GWs+",
+	"H4QrbnX79kgTXhyRAEgEIKOaEV3n9iqUSmO5gaoFuAZLNrN2qW7j+gKAFxdEqoKpdLpSN5+6JjOHV6ev",
+	"6ofSpu3If7xTPVRYu476IfwEjkS7bZ4/MF+XW4tRG31EsBVN5PE1UuJQ+B+t1jMdnqedGxvjw3SqLh46",
+	"/K+epRF3VkgZO1G/Eexv9qe+O9DB9Nj1ODr4BXIhCkRlfqDj2UA+/+FGRwo3/SyC+4ZsLWwNELLn8RRj",
+	"4GV/v6/bw1mEFXnwSBbl5YNupAe6/DNtYwOBrRh1e4k7Zkmt224G57x11khzrMZtJRqJfWLUa2N/aRka",
+	"YAdTzj/QgaZrwot7i84HTL6AnTr+HRsRfj6OcX4ezu1zg20Pu8+pb1D1gB75CI7xz+aPD2ZcDFffFAJg",
+	"OSf7BFdyUoqEAQ4hSfxgUEyAeK3erITZuYwFHWnggDUsBSNGUaFpbqd1RM5dCUMTPIIuW1Du90HA26zQ",
+	"GxH6s+DlxLJAs6AIywaxoEc66fd0hQuWRr+ED30Q0Wzwdd1qJ4ohCrvEM0j5gLm656CHRctM2OkH2zhZ",
+	"Mw9m/cedKns5PfCJ+tPcf+jD9QZDg/XjOg2AwzQFyRxq/Bona4RafnQPBlgwqsyUUfMHc8FLP4+HDnfe",
+	"QBn8vpwA/YyKA+URwVhWgMFxPrJCIlTHc01K2c40Hbu1it07Mn2AjXV4TQ98wj3u5r77+iO/Y8Klt91/",
+	"Z+1o/mKCQbNQduljH1FrWm1kBW3VWvjsGZnWxodIICG5lFqDz4jP4pEWtPggZva2EETzEgLXUQ8w95QO",
+	"eTPctOFE73eBtDAT/kA2u17RykM7PBCfteBHvrB2lsDkSHpVg4cKa8YPkRJ8zSwDknwDeddyoUP3MJj+",
+	"DegrCP6RQdRG5CyoiuyOKTJluYw6QgGSHXFdxdkH4Vi1jcIP55os6TpS1TwIplO2sKvbilauWxzqbKzw",
+	"/7KnptQynMEPIiwC6iBd4TRU1489DTHS7eFdrzdNn7AHkZxNw7L7OGEdMrViTXrlIUqQ85L6hARP5iPy",
+	"QsnfmMC0PmP3U4pGGUfARjsd5SrY+5IPdjsMasHNw5ZUvRfcPFw5lcdT+8LCyuFkdeQe1e7XQ1ZTZQRb",
+	"aj2WVphcvr/xGVuQADh+0/UDBfzmXBumAMvt4XZ879Ps5/dAJ9oPb2+TAHjGWwlFGabvrl0EDOwhMMcB",
+	"ig8bzwCawOXNdSvb6INwKINpy9vVXW92kQVMAbNgXLngIBeRByDyEozMCAUWOi55TwL+a67h8P/lvY0B",
+	"/TBx3GGBZLpObd+f2f3YUmq78jcbILEvoPfpZIZsWfrY9IErITeVPX1ErmrhVSX4YvCXcUUaryXkzE7X",
+	"Hq/wMRXFY83MA8FMYIM5ffw7/mMY+swVPPvHwM/8vwEaQ5DEjzRRdck0NgCMAOOssasDOIs21Mp7Mpce",
+	"MBypvitgnvWAe7kdfsDsFvuFLwLd4tO1MccSP9xOV1FMFHhpW4vsAOWxV/409aeFNFR+iNQlO/hVHSTf",
+	"l8xc6t3bh8i3hmMSb/BmkvWCz619M2fCbQL21swZ+oVWbKs8IaSVtAHotnEjf/5oN9m9lkLzXFJB51jO",
+	"68HfYOztnEn7tKvg+buctpLGm5ed9rT9NibTOCkBQLh/l1MdvYnG+PaLF3dMraeyWJPVQgKibinlbfQi",
+	"HIOh72F0C1KBrA2BwJbumuWKyJVw3Rldajqh+taDu7jvuRvu88fP/zcAAP//",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,
