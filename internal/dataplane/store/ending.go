@@ -3,6 +3,7 @@
 package store
 
 import (
+	"cmp"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -33,7 +34,7 @@ func (e *eventTx) judge() error {
 	if err != nil {
 		return err
 	}
-	e.ev.reason, e.ev.message = reasonWithFailures, lost.inWords()+". "+first
+	e.ev.reason, e.ev.message = reasonWithFailures, lost.inWords()+". "+cmp.Or(first, "What they were made from could not be decoded in time")
 	e.ev.outputsLost = lost.segmented > 0 || lost.final > 0 || lost.clips > 0
 	return nil
 }
@@ -69,11 +70,18 @@ func (l losses) inWords() string {
 	}
 	add(l.final, "the segments of the final pass")
 	add(l.chunks, "results on %d of %d chunks", l.chunks, l.ofChunks)
-	add(l.optimized, "%d runs of the optimizer", l.optimized)
-	add(l.labelled, "%d runs of the labeler", l.labelled)
+	add(l.optimized, "%d %s of the optimizer", l.optimized, plural(l.optimized, "run"))
+	add(l.labelled, "%d %s of the labeler", l.labelled, plural(l.labelled, "run"))
 	add(l.exports, "the exports")
-	add(l.reels, "%d outputs of Replays", l.reels)
+	add(l.reels, "%d %s of Replays", l.reels, plural(l.reels, "output"))
 	return "Missing: " + strings.Join(parts, ", ")
+}
+
+func plural(n int64, thing string) string {
+	if n == 1 {
+		return thing
+	}
+	return thing + "s"
 }
 
 // failedReel is the condition of a reel's task that failed and that a Replay still wants.

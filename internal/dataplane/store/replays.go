@@ -188,7 +188,7 @@ func (s *Store) Replay(ctx context.Context, uid string) (api.ReplayState, error)
 			}
 		case ev.state == api.EventStateStateFailed:
 			state.State = api.ReplayStateStateEventFailed
-			state.Message = text("The Event failed before all that its source gave was processed, so no reel is made: " + ev.message)
+			state.Message = text("The Event failed: " + ev.message)
 		default:
 			state.Message = text("The Replay is made when the Event is complete.")
 		}
