@@ -129,6 +129,32 @@ func TestRetryDoesNotMendSegments(t *testing.T) {
 	}
 }
 
+// A segmenter that has not run waits for what it reads to be tried again, and one that was skipped runs.
+func TestRetryBeforeTheSegmenter(t *testing.T) {
+	for name, policy := range map[string]api.PlanPluginOnFailure{"framer": api.PlanPluginOnFailureSkip, "peaks": api.PlanPluginOnFailureFailChunk} {
+		t.Run(name, func(t *testing.T) {
+			h := newHarness(t)
+			h.start(func(p *api.Plan) { p.Plugins[1].OnFailure = policy })
+			h.ingest(3)
+			m := match{moments: []int64{1}}
+			for failed := false; !failed; {
+				l := h.lease(api.PoolWork)
+				if failed = h.pluginOf(l) == name; failed {
+					h.must(h.fail(l, "out of luck"))
+				} else {
+					h.must(h.complete(l, m))
+				}
+			}
+			_, err := h.s.Retry(h.ctx, h.uid, api.RetryRequest{ID: "x"})
+			h.must(err)
+			h.drain(m)
+			if got := h.ended(); got != ": " || len(h.segments()) != 1 {
+				t.Errorf("%s, %d segments", got, len(h.segments()))
+			}
+		})
+	}
+}
+
 // A reel that is lost is missing from the Event, too, until its Replay does without it.
 func TestLostReel(t *testing.T) {
 	h := newHarness(t)
