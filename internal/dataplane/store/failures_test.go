@@ -314,7 +314,7 @@ func TestExplainChunk(t *testing.T) {
 	for _, try := range d.Tasks[0].Tries {
 		tries += fmt.Sprintf("%d %s %s %s %d\n", try.Attempt, try.Outcome, try.Holder, optionalName(try.Error), try.EndedAt.Sub(try.LeasedAt)/1e9)
 	}
-	if want := "1 Failed pod-1 once 0\n2 Lost pod-1 pod-1 fell silent while it held the task 31\n3 Released pod-1  0\n"+
+	if want := "1 Failed pod-1 once 0\n2 Lost pod-1 pod-1 fell silent while it held the task 31\n3 Released pod-1  0\n" +
 		"4 Released pod-1 pod-1 was told to stop while it worked on the task 0\n"; tries != want {
 		t.Errorf("tries:\n%swant\n%s", tries, want)
 	}
