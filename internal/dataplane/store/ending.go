@@ -27,8 +27,14 @@ const reasonWithFailures = "CompletedWithFailures"
 func (e *eventTx) judge() error {
 	e.ev.reason, e.ev.message, e.ev.outputsLost = "", "", false
 	lost, err := e.countLosses()
-	if err != nil || !lost.any() {
+	if err != nil {
 		return err
+	}
+	if !lost.any() {
+		if lost.never > 0 { // a hole of the source is no failure, and must not go unsaid
+			e.ev.message = fmt.Sprintf("All work is done. %d of %d chunks have no media, as none came", lost.never, lost.never+lost.ofChunks)
+		}
+		return nil
 	}
 	first, err := e.firstFailure()
 	if err != nil {
@@ -42,6 +48,7 @@ func (e *eventTx) judge() error {
 // losses are what a Complete Event lacks.
 type losses struct {
 	chunks, ofChunks       int64 // that lack the result of a framer or a plugin
+	never                  int64 // chunks that never came
 	segmented, ofSegmented int64 // chunks whose segments may be missing
 	final                  int64
 	optimized, labelled    int64 // runs
@@ -74,6 +81,7 @@ func (l losses) inWords() string {
 	add(l.labelled, "%d %s of the labeler", l.labelled, plural(l.labelled, "run"))
 	add(l.exports, "the exports")
 	add(l.reels, "%d %s of Replays", l.reels, plural(l.reels, "output"))
+	add(l.never, "the media of %d of %d chunks, which never came", l.never, l.never+l.ofChunks)
 	return "Missing: " + strings.Join(parts, ", ")
 }
 
@@ -96,7 +104,7 @@ func (e *eventTx) countLosses() (losses, error) {
 	if err != nil {
 		return l, err
 	}
-	l.chunks, l.ofChunks, l.clips, l.ofClips = p.ChunksFailed, p.ChunksIngested-p.ChunksMissing, p.ClipsFailed, p.ClipsWanted
+	l.chunks, l.ofChunks, l.never, l.clips, l.ofClips = p.ChunksFailed, p.ChunksIngested-p.ChunksMissing, p.ChunksMissing, p.ClipsFailed, p.ClipsWanted
 	for _, c := range []struct {
 		into  *int64
 		where string

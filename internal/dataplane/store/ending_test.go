@@ -75,6 +75,19 @@ func sameLoss(want, got string) bool {
 	return got == want || isClip && strings.HasPrefix(got, before)
 }
 
+// A hole of the source is no failure, but is said.
+func TestCompletedAcrossAHole(t *testing.T) {
+	h := newHarness(t)
+	h.start()
+	h.register(0, 1, 2, 6, 7, 8)
+	h.must(h.s.EndSource(h.ctx, h.uid, api.SourceEnd{Frames: 9 * unitFrames}))
+	h.wait(61 * time.Second)
+	h.drain(match{moments: []int64{1, 14}})
+	if got, want := h.ended(), ": All work is done. 1 of 3 chunks have no media, as none came"; got != want {
+		t.Errorf("%s\nwant %s", got, want)
+	}
+}
+
 // A retry that mends everything turns the reason to that of an Event that lacks nothing; meanwhile, what was said
 // holds. Complete itself never changes.
 func TestRetryMendsTheReason(t *testing.T) {
