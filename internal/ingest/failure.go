@@ -12,6 +12,7 @@ import (
 	"github.com/mre-operator/mre-operator/internal/dataplane/client"
 	"github.com/mre-operator/mre-operator/internal/media/ffmpeg"
 	"github.com/mre-operator/mre-operator/internal/media/ingest"
+	"github.com/mre-operator/mre-operator/internal/media/probe"
 	"github.com/mre-operator/mre-operator/internal/presigned"
 )
 
@@ -39,7 +40,8 @@ var reasons = []struct {
 	{ffmpeg.ErrNoVideo, api.FailureReasonNoVideo},
 	{ffmpeg.ErrCorrupt, api.FailureReasonSourceCorrupt},
 	{ffmpeg.ErrNoDecoder, api.FailureReasonSourceCorrupt},
-	{ingest.ErrEndedEarly, api.FailureReasonSourceCorrupt},
+	{ingest.ErrBroken, api.FailureReasonSourceUnreachable},
+	{probe.ErrSelection, api.FailureReasonIngestFailed},
 	{ffmpeg.ErrNotConvertible, api.FailureReasonIngestFailed},
 }
 
@@ -53,7 +55,7 @@ func passing(err error) bool {
 	case api.ProblemCodeUnauthenticated, api.ProblemCodeForbidden: // such as of a token that is being renewed
 		return true
 	}
-	return client.Passing(err) || errors.Is(err, presigned.ErrAway) || errors.Is(err, ffmpeg.ErrUnreachable)
+	return client.Passing(err) || errors.Is(err, presigned.ErrAway) || errors.Is(err, ffmpeg.ErrUnreachable) || errors.Is(err, ingest.ErrBroken)
 }
 
 // classify makes a *SourceError of what FFmpeg says about a source. Other

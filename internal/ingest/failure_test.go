@@ -14,6 +14,7 @@ import (
 	"github.com/mre-operator/mre-operator/internal/dataplane/client"
 	"github.com/mre-operator/mre-operator/internal/media/ffmpeg"
 	"github.com/mre-operator/mre-operator/internal/media/ingest"
+	"github.com/mre-operator/mre-operator/internal/media/probe"
 )
 
 // A death by signal is no fault of the source, whatever was said before it.
@@ -32,7 +33,8 @@ func TestClassify(t *testing.T) {
 		"cannot seek":           {&ffmpeg.Error{Tool: "ffmpeg", Kind: ffmpeg.ErrNotSeekable}, api.FailureReasonSourceNotSeekable},
 		"no decoder":            {&ffmpeg.Error{Tool: "ffmpeg", Kind: ffmpeg.ErrNoDecoder, Cause: exited}, api.FailureReasonSourceCorrupt},
 		"not convertible":       {&ffmpeg.Error{Tool: "ffmpeg", Kind: ffmpeg.ErrNotConvertible, Cause: exited}, api.FailureReasonIngestFailed},
-		"ended early":           {fmt.Errorf("%w (1 s of 2 s)", ingest.ErrEndedEarly), api.FailureReasonSourceCorrupt},
+		"broken off":            {fmt.Errorf("%w: reset by peer", ingest.ErrBroken), api.FailureReasonSourceUnreachable},
+		"no such track":         {fmt.Errorf("%w: stream 7", probe.ErrSelection), api.FailureReasonIngestFailed},
 		"refused":               {&client.Error{Call: "registerUnit", Problem: api.Problem{Code: api.ProblemCodeInvalid, Status: 400}}, api.FailureReasonIngestFailed},
 		"data plane away":       {&client.Error{Call: "registerUnit", Problem: api.Problem{Code: api.ProblemCodeUnavailable, Status: 503}}, ""},
 		"ffprobe, killed":       {&ffmpeg.Error{Tool: "ffprobe", Cause: killed}, ""},

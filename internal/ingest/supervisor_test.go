@@ -15,6 +15,7 @@ import (
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
 	"github.com/mre-operator/mre-operator/internal/dataplane/client"
 	"github.com/mre-operator/mre-operator/internal/media/ffmpeg"
+	"github.com/mre-operator/mre-operator/internal/media/ingest"
 	"github.com/mre-operator/mre-operator/internal/presigned"
 )
 
@@ -96,6 +97,7 @@ func TestReporterTellsWhatPasses(t *testing.T) {
 		"it refuses the unit":            {&client.Error{Problem: api.Problem{Code: api.ProblemCodeInvalid, Status: 400}}, false},
 		"the bucket is away":             {presigned.Away(&net.OpError{Op: "dial", Err: errors.New("refused")}), true},
 		"the source is away":             {classify(&ffmpeg.Error{Kind: ffmpeg.ErrUnreachable}), true},
+		"the connection broke":           {classify(fmt.Errorf("%w: reset", ingest.ErrBroken)), true},
 		"the source is damaged":          {classify(&ffmpeg.Error{Kind: ffmpeg.ErrCorrupt}), false},
 		"FFmpeg was killed":              {&ffmpeg.Error{Cause: killed}, true},
 		"anything else":                  {errors.New("disk on fire"), false},

@@ -23,7 +23,6 @@ var (
 	// ErrNotSeekable is a server without range requests, and a file that cannot do without.
 	ErrNotSeekable = errors.New("the source's server cannot seek, as it serves no parts of a file (HTTP range requests), and this file cannot be read without: its index is at its end; " +
 		"serve it from a server that can, or move the index to its front (ffmpeg -i IN -c copy -movflags +faststart OUT)")
-	ErrNoDecoder      = errors.New("the source has a stream that no decoder here can read")
 	ErrNotConvertible = errors.New("the picture or the sound of the source has, or changes to, a form that cannot be converted: its layout is unknown, or its parameters change in mid-stream")
 )
 
