@@ -172,7 +172,7 @@ func (r *EventReconciler) run(ctx context.Context, s *eventScope) error {
 	}
 	err := r.reconcileJobs(ctx, s)
 	// Without the bucket Jobs fail as well; what they say comes second.
-	s.finding = firstOf(checkStorage(s.state, suspended(s.event)), s.finding)
+	s.finding = firstOf(checkStorage(s.state, suspended(s.event)), checkIngest(s.state), s.finding)
 	setEventReady(s)
 	return err
 }

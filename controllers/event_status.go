@@ -62,13 +62,15 @@ func setComplete(c conditions, state *api.EventState) {
 }
 
 // stillComplete tells that a Complete Event is that for the data plane, too. Then its reason is the present one:
-// exports that could not be written may have been since.
+// what was missing may have been made since.
 func stillComplete(s *eventScope) bool {
 	return s.state.State == api.EventStateStateComplete && meta.IsStatusConditionTrue(s.before.Status.Conditions, mrev1.ConditionComplete)
 }
 
 func setSourceReady(c conditions, state *api.EventState) {
 	switch {
+	case state.IngestProblem != nil:
+		c.set(mrev1.ConditionSourceReady, metav1.ConditionFalse, mrev1.ReasonIngestFailing, checkIngest(state).Message)
 	case state.Timeline != nil:
 		c.set(mrev1.ConditionSourceReady, metav1.ConditionTrue, mrev1.ReasonSourceOpened, "The source was opened ("+
 			string(state.Timeline.Ingest)+"): "+or(state.Timeline.IngestReason, "no reason given"))
@@ -80,6 +82,14 @@ func setSourceReady(c conditions, state *api.EventState) {
 	}
 }
 
+// checkIngest says that ingest is tried again, and why. It may be of no use: then the Event fails with the same words.
+func checkIngest(state *api.EventState) *Finding {
+	if state.IngestProblem == nil {
+		return nil
+	}
+	return waiting(mrev1.ReasonIngestFailing, "Ingest ended before the source did and is tried again: %s", *state.IngestProblem)
+}
+
 // setEventReady computes Ready from the terminal conditions, the findings and the state.
 func setEventReady(s *eventScope) {
 	c := s.conditions()
@@ -87,6 +97,8 @@ func setEventReady(s *eventScope) {
 	switch {
 	case s.before.Status.ObservedGeneration > 0 && endedBefore(s) && !stillComplete(s):
 		// What was said at the end still holds.
+	case s.state.State == api.EventStateStateComplete && ptr.Deref(s.state.OutputsLost, false):
+		c.notReady(Finding{Reason: reason, Message: message, Next: Stall})
 	case s.state.State == api.EventStateStateComplete:
 		c.ready(or(reason, mrev1.ReasonCompleted), or(message, "All work is done"))
 	case s.state.State == api.EventStateStateFailed:

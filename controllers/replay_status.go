@@ -5,6 +5,7 @@ package controllers
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
@@ -59,18 +60,22 @@ func setReplayStatus(r *mrev1.Replay, c conditions, s api.ReplayState) {
 func setReplayConditions(c conditions, s api.ReplayState, rendered int) {
 	selected := fmt.Sprintf("%d segments of %d.%03d s", s.Selected, s.DurationMicros/1_000_000, s.DurationMicros/1000%1000)
 	said := ptr.Deref(s.Message, "")
+	brokenOff := ""
+	if s.BrokenOff != nil {
+		brokenOff = ". The Event's source broke off, and the reel is made of what it gave before: " + *s.BrokenOff
+	}
 	switch s.State {
 	case api.ReplayStateStateRendering:
-		message := fmt.Sprintf("%d of %d outputs are rendered", rendered, len(s.Outputs))
+		message := fmt.Sprintf("%d of %d outputs are rendered", rendered, len(s.Outputs)) + brokenOff
 		c.set(mrev1.ConditionSelected, metav1.ConditionTrue, mrev1.ReasonPlanned, selected)
 		c.set(mrev1.ConditionRendered, metav1.ConditionFalse, mrev1.ReasonRendering, message)
 		c.ready(mrev1.ReasonRendering, message)
 	case api.ReplayStateStateRendered:
 		c.set(mrev1.ConditionSelected, metav1.ConditionTrue, mrev1.ReasonPlanned, selected)
-		c.set(mrev1.ConditionRendered, metav1.ConditionTrue, mrev1.ReasonRendered, "Every output is rendered")
-		c.ready(mrev1.ReasonRendered, "Every output is rendered")
+		c.set(mrev1.ConditionRendered, metav1.ConditionTrue, mrev1.ReasonRendered, "Every output is rendered"+brokenOff)
+		c.ready(mrev1.ReasonRendered, "Every output is rendered"+brokenOff)
 	case api.ReplayStateStateNoMatch:
-		unselected(c, *stalled(mrev1.ReasonNoMatch, "%s", or(said, "no segment of the Event has one of the features")))
+		unselected(c, *stalled(mrev1.ReasonNoMatch, "%s%s", or(said, "no segment of the Event has one of the features"), brokenOff))
 	case api.ReplayStateStateEventFailed:
 		unselected(c, *stalled(mrev1.ReasonEventFailed, "%s", or(said, "the Event failed; there is nothing to render")))
 	case api.ReplayStateStateFailed:
@@ -93,12 +98,16 @@ func unselected(c conditions, f Finding) {
 	c.notReady(f)
 }
 
-// renderFailure names the first output that failed.
+// renderFailure names every output that failed.
 func renderFailure(s api.ReplayState) string {
+	var lost []string
 	for _, o := range s.Outputs {
 		if o.State == api.ReelStateStateFailed {
-			return fmt.Sprintf("output %s: %s", o.Resolution, or(ptr.Deref(o.Error, ""), "no reason given"))
+			lost = append(lost, fmt.Sprintf("output %s: %s", o.Resolution, or(ptr.Deref(o.Error, ""), "no reason given")))
 		}
 	}
-	return or(ptr.Deref(s.Message, ""), "an output could not be rendered")
+	if len(lost) == 0 {
+		return or(ptr.Deref(s.Message, ""), "an output could not be rendered")
+	}
+	return fmt.Sprintf("%d of %d outputs are lost: %s", len(lost), len(s.Outputs), strings.Join(lost, "; "))
 }

@@ -68,7 +68,8 @@ func TestReasonsOfTheDataPlane(t *testing.T) {
 		{api.EventStateStateFailed, mrev1.ConditionFailed, is("True", mrev1.ReasonIngestFailed, "404"), string(api.FailureReasonIngestFailed)},
 		{api.EventStateStateFailed, mrev1.ConditionFailed, is("True", mrev1.ReasonDrainTimedOut, "404"), "DrainTimedOut"},
 		{api.EventStateStateFailed, mrev1.ConditionFailed, is("True", mrev1.ReasonPluginFailed, "404"), "PluginFailed"},
-		{api.EventStateStateComplete, mrev1.ConditionComplete, is("True", mrev1.ReasonExportFailed, "404"), "ExportFailed"},
+		{api.EventStateStateFailed, mrev1.ConditionFailed, is("True", mrev1.ReasonSourceNotSeekable, "404"), string(api.FailureReasonSourceNotSeekable)},
+		{api.EventStateStateComplete, mrev1.ConditionComplete, is("True", mrev1.ReasonCompletedWithFailures, "404"), "CompletedWithFailures"},
 	} {
 		g := NewWithT(t)
 		e := makeEvent()
@@ -245,6 +246,69 @@ var _ = Describe("Running an Event", func() {
 		annotate(ctx, e, mrev1.AnnotationRetry, strings.Repeat("x", 129))
 		Eventually(reasonsTold(ctx, e)).Should(tells(mrev1.ReasonRetryRefused))
 		Expect(eventOf(ctx, e)(Default).Retry.Message).To(ContainSubstring("129 characters"))
+	})
+
+	It("says what is missing at its end, until a retry has mended it", func(ctx context.Context) {
+		e := startEvent(ctx, ns)
+		a := newAgent(ns, string(e.UID))
+		a.open(ctx)
+		for n := range int64(8) {
+			a.store(ctx, n)
+		}
+		a.end(ctx, 8)
+		a.work(ctx, api.PoolWork)
+		for {
+			answer, err := a.data.Lease(ctx, a.uid, api.LeaseRequest{Pool: api.PoolRender, Holder: "agent"})
+			Expect(err).NotTo(HaveOccurred())
+			if answer.Outcome != api.LeaseResponseOutcomeTask {
+				break
+			}
+			Expect(a.data.Fail(ctx, a.uid, answer.Lease.TaskID, api.TaskFailure{Token: answer.Lease.Token, Message: "out of luck"})).To(Succeed())
+		}
+		Eventually(conditionOf(ctx, e, mrev1.ConditionComplete)).Should(is("True", mrev1.ReasonCompletedWithFailures, "Missing: ", " clips", "First failed clip ", "out of luck"))
+		Eventually(conditionOf(ctx, e, mrev1.ConditionReady)).Should(is("False", mrev1.ReasonCompletedWithFailures, " clips"))
+		Eventually(conditionOf(ctx, e, mrev1.ConditionStalled)).Should(is("True", mrev1.ReasonCompletedWithFailures, " clips"))
+		Eventually(reasonsTold(ctx, e)).Should(tells(mrev1.ReasonCompletedWithFailures))
+
+		annotate(ctx, e, mrev1.AnnotationRetry, "once more")
+		Eventually(eventOf(ctx, e)).Should(HaveField("DeadLetters", HaveValue(BeZero())))
+		Expect(conditionOf(ctx, e, mrev1.ConditionComplete)(Default)).To(is("True", mrev1.ReasonCompletedWithFailures), "nothing is mended yet")
+		a.work(ctx, api.PoolRender)
+		Eventually(conditionOf(ctx, e, mrev1.ConditionComplete)).Should(is("True", mrev1.ReasonCompleted, "All work is done"))
+		Eventually(conditionOf(ctx, e, mrev1.ConditionReady)).Should(is("True", mrev1.ReasonCompleted))
+		Expect(meta.FindStatusCondition(e.Status.Conditions, mrev1.ConditionStalled)).To(BeNil())
+	})
+
+	It("says why ingest is tried again, until it stores something", func(ctx context.Context) {
+		e := startEvent(ctx, ns)
+		a := newAgent(ns, string(e.UID))
+		Expect(a.data.NoteIngest(ctx, a.uid, "the filters cannot be built")).To(Succeed())
+		Eventually(conditionOf(ctx, e, mrev1.ConditionSourceReady)).Should(is("False", mrev1.ReasonIngestFailing, "tried again", "the filters cannot be built"))
+		Eventually(conditionOf(ctx, e, mrev1.ConditionReady)).Should(is("False", mrev1.ReasonIngestFailing))
+		a.open(ctx)
+		a.store(ctx, 0)
+		Eventually(conditionOf(ctx, e, mrev1.ConditionReady)).Should(is("True", mrev1.ReasonProgressing))
+		Eventually(conditionOf(ctx, e, mrev1.ConditionSourceReady)).Should(is("True", mrev1.ReasonSourceOpened))
+	})
+
+	It("makes Replays of what a source gave before it broke off", func(ctx context.Context) {
+		e := startEvent(ctx, ns)
+		a := newAgent(ns, string(e.UID))
+		a.open(ctx)
+		for n := range int64(8) {
+			a.store(ctx, n)
+		}
+		Expect(a.data.FailSource(ctx, a.uid, api.Failure{Reason: api.FailureReasonSourceUnreachable, Message: "the line is dead"})).To(Succeed())
+		a.work(ctx, api.PoolWork)
+		a.work(ctx, api.PoolRender)
+		Eventually(conditionOf(ctx, e, mrev1.ConditionFailed)).Should(is("True", mrev1.ReasonSourceUnreachable, "the line is dead"))
+		Eventually(eventOf(ctx, e)).Should(HaveField("Slots.Renderers", BeZero()))
+		replay := in(ns, makeReplay())
+		Expect(k8s.Create(ctx, replay)).To(Succeed())
+		Eventually(eventOf(ctx, e)).Should(HaveField("Slots.Renderers", BeEquivalentTo(1)), "somebody has to render it")
+		a.work(ctx, api.PoolRender)
+		Eventually(conditionOf(ctx, replay, mrev1.ConditionRendered)).Should(is("True", mrev1.ReasonRendered, "broke off", "the line is dead"))
+		Expect(conditionOf(ctx, e, mrev1.ConditionFailed)(Default)).To(is("True", mrev1.ReasonSourceUnreachable))
 	})
 
 	It("refuses to try an Event again that has failed", func(ctx context.Context) {

@@ -75,8 +75,12 @@ func (n needs) any() bool { return n.work || n.render || len(n.pools) > 0 }
 // neededRoles starts all together, as a pod takes seconds to start and the first clip is due soon after
 // the first chunk. What was asked for again after the end needs Jobs again.
 func neededRoles(s api.EventState, suspended bool, b bounds) needs {
-	if suspended || s.State == api.EventStateStateFailed {
+	if suspended {
 		return needs{}
+	}
+	if s.State == api.EventStateStateFailed {
+		// Of an Event whose source broke off, Replays are made of what there is.
+		return needs{render: open(s.Backlog.Render) > 0}
 	}
 	ended := s.State == api.EventStateStateComplete || ptr.Deref(s.SourceEnded, false)
 	busy := func(b api.PoolBacklog) bool { return !ended || open(b) > 0 || ptr.Deref(b.Coming, false) }

@@ -45,7 +45,8 @@ func TestNeededRoles(t *testing.T) {
 		"a retry after it": {state: api.EventState{State: api.EventStateStateComplete, SourceEnded: new(true), Backlog: api.Backlog{Work: busy}}, want: needs{work: true, render: true}},
 		"a pool has work left": {state: api.EventState{State: api.EventStateStateDraining, SourceEnded: new(true),
 			Backlog: api.Backlog{Pools: map[string]api.PoolBacklog{"gpu": {Blocked: 1}}}}, want: needs{render: true, pools: []string{"gpu"}}},
-		"failed":               {state: api.EventState{State: api.EventStateStateFailed, Backlog: api.Backlog{Work: busy, Render: busy}}},
+		"failed":               {state: api.EventState{State: api.EventStateStateFailed, Backlog: api.Backlog{Work: busy}}},
+		"failed, with a reel":  {state: api.EventState{State: api.EventStateStateFailed, Backlog: api.Backlog{Render: busy}}, want: needs{render: true}},
 		"complete, end unsaid": {state: api.EventState{State: api.EventStateStateComplete}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -77,6 +77,11 @@ func TestTransitions(t *testing.T) {
 			before: []metav1.Condition{condition("Complete", "True", "Completed"), condition("Ready", "False", "DataPlaneUnavailable")},
 			after:  []metav1.Condition{condition("Complete", "True", "Completed"), condition("Ready", "True", "Completed")},
 		},
+		"what is missing is a warning": {
+			before: []metav1.Condition{condition("Complete", "False", "Progressing"), condition("Ready", "True", "Progressing")},
+			after:  []metav1.Condition{condition("Complete", "True", mrev1.ReasonCompletedWithFailures), condition("Ready", "True", mrev1.ReasonCompletedWithFailures)},
+			want:   []announcement{{corev1.EventTypeWarning, mrev1.ReasonCompletedWithFailures, "m"}},
+		},
 		"a failure is a warning": {
 			after: []metav1.Condition{condition("Failed", "True", "NoVideo"), condition("Ready", "False", "NoVideo")},
 			want:  []announcement{{corev1.EventTypeWarning, "NoVideo", "m"}},
@@ -111,10 +116,25 @@ func TestEventStatus(t *testing.T) {
 			want: map[string]string{"Ready": "False:StartDeadlineExceeded", "Reconciling": "True:StartDeadlineExceeded", "SourceReady": "True:SourceOpened",
 				"ReferencesResolved": "True:Resolved", "Complete": "False:Progressing", "Failed": "False:Progressing"},
 		},
-		"complete, with work given up": {
-			state: api.EventState{State: api.EventStateStateComplete, PlanHash: "h", Timeline: timeline, Reason: new("DrainTimedOut"), Message: new("2 clips")},
-			want: map[string]string{"Ready": "True:DrainTimedOut", "SourceReady": "True:SourceOpened", "ReferencesResolved": "True:Resolved",
-				"Complete": "True:DrainTimedOut", "Failed": "False:Completed"},
+		"pending, and ingest is tried again": {
+			state: api.EventState{State: api.EventStateStatePending, PlanHash: "h", IngestProblem: new("the filters cannot be built")},
+			want: map[string]string{"Ready": "False:IngestFailing", "Reconciling": "True:IngestFailing", "SourceReady": "False:IngestFailing",
+				"ReferencesResolved": "True:Resolved", "Complete": "False:Progressing", "Failed": "False:Progressing"},
+		},
+		"active, and ingest is tried again": {
+			state: api.EventState{State: api.EventStateStateActive, PlanHash: "h", Timeline: timeline, IngestProblem: new("the line is dead")},
+			want: map[string]string{"Ready": "False:IngestFailing", "Reconciling": "True:IngestFailing", "SourceReady": "False:IngestFailing",
+				"ReferencesResolved": "True:Resolved", "Complete": "False:Progressing", "Failed": "False:Progressing"},
+		},
+		"complete, with results given up": {
+			state: api.EventState{State: api.EventStateStateComplete, PlanHash: "h", Timeline: timeline, Reason: new("CompletedWithFailures"), Message: new("2 chunks")},
+			want: map[string]string{"Ready": "True:CompletedWithFailures", "SourceReady": "True:SourceOpened", "ReferencesResolved": "True:Resolved",
+				"Complete": "True:CompletedWithFailures", "Failed": "False:Completed"},
+		},
+		"complete, with clips lost": {
+			state: api.EventState{State: api.EventStateStateComplete, PlanHash: "h", Timeline: timeline, Reason: new("CompletedWithFailures"), Message: new("2 clips"), OutputsLost: new(true)},
+			want: map[string]string{"Ready": "False:CompletedWithFailures", "Stalled": "True:CompletedWithFailures", "SourceReady": "True:SourceOpened",
+				"ReferencesResolved": "True:Resolved", "Complete": "True:CompletedWithFailures", "Failed": "False:Completed"},
 		},
 		"failed": {
 			state: api.EventState{State: api.EventStateStateFailed, PlanHash: "h", Reason: new("SourceNotFound"), Message: new("404")},
@@ -123,7 +143,7 @@ func TestEventStatus(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := &eventScope{before: makeEvent(), event: makeEvent(), now: now0, state: &tc.state, finding: tc.finding}
+			s := &eventScope{before: makeEvent(), event: makeEvent(), now: now0, state: &tc.state, finding: firstOf(checkIngest(&tc.state), tc.finding)}
 			setEventStatus(s)
 			setEventReady(s)
 			if d := cmp.Diff(tc.want, summary(s.event.Status.Conditions)); d != "" {
@@ -159,24 +179,28 @@ func TestTheEndIsFinal(t *testing.T) {
 	}
 }
 
-// Exports that could not be written may be written after all, and the other way round: the Event stays Complete.
+// What is missing may be made after all, and the other way round: the Event stays Complete.
 func TestTheReasonOfTheEndIsThePresentOne(t *testing.T) {
 	state := func(reason string) *api.EventState {
 		s := &api.EventState{State: api.EventStateStateComplete, PlanHash: "h"}
 		if reason != "" {
-			s.Reason, s.Message = &reason, new("see the export task")
+			s.Reason, s.Message, s.OutputsLost = &reason, new("2 of 6 clips"), new(true)
 		}
 		return s
 	}
 	e := makeEvent()
-	for i, said := range []string{"ExportFailed", "", "ExportFailed"} {
+	for i, said := range []string{"CompletedWithFailures", "", "CompletedWithFailures"} {
 		s := &eventScope{before: e.DeepCopy(), event: e, now: now0.Add(time.Duration(i) * time.Hour), state: state(said)}
 		setEventStatus(s)
 		setEventReady(s)
 		e.Status.ObservedGeneration = 1
 		want := or(said, mrev1.ReasonCompleted)
-		if d := cmp.Diff(map[string]string{"Ready": "True:" + want, "SourceReady": "False:SourcePending", "ReferencesResolved": "True:Resolved",
-			"Complete": "True:" + want, "Failed": "False:Completed"}, summary(e.Status.Conditions)); d != "" {
+		conditions := map[string]string{"Ready": "True:" + want, "SourceReady": "False:SourcePending", "ReferencesResolved": "True:Resolved",
+			"Complete": "True:" + want, "Failed": "False:Completed"}
+		if said != "" {
+			conditions["Ready"], conditions["Stalled"] = "False:"+want, "True:"+want
+		}
+		if d := cmp.Diff(conditions, summary(e.Status.Conditions)); d != "" {
 			t.Errorf("pass %d (-want +got):\n%s", i, d)
 		}
 		if c := ending(e); !c.LastTransitionTime.Time.Equal(now0) {
@@ -204,6 +228,12 @@ func TestReplayStatus(t *testing.T) {
 			map[string]string{"Ready": "True:Rendering", "Selected": "True:Planned", "Rendered": "False:Rendering"}, "1 of 2"},
 		"rendered": {api.ReplayState{State: api.ReplayStateStateRendered, PlanHash: new("p"), Outputs: []api.ReelState{reel("640x360", api.ReelStateStateRendered)}},
 			map[string]string{"Ready": "True:Rendered", "Selected": "True:Planned", "Rendered": "True:Rendered"}, "Every output"},
+		"rendered of a part": {api.ReplayState{State: api.ReplayStateStateRendered, PlanHash: new("p"), BrokenOff: new("the line is dead"), Outputs: []api.ReelState{reel("640x360", api.ReelStateStateRendered)}},
+			map[string]string{"Ready": "True:Rendered", "Selected": "True:Planned", "Rendered": "True:Rendered"}, "what it gave before: the line is dead"},
+		"lost in part": {api.ReplayState{State: api.ReplayStateStateFailed, PlanHash: new("p"),
+			Outputs: []api.ReelState{reel("1x1", api.ReelStateStateFailed), reel("2x2", api.ReelStateStateRendered), reel("3x3", api.ReelStateStateFailed)}},
+			map[string]string{"Ready": "False:RenderFailed", "Stalled": "True:RenderFailed", "Selected": "True:Planned", "Rendered": "False:RenderFailed"},
+			"2 of 3 outputs are lost: output 1x1: no room; output 3x3: no room"},
 		"no match": {api.ReplayState{State: api.ReplayStateStateNoMatch},
 			map[string]string{"Ready": "False:NoMatch", "Stalled": "True:NoMatch", "Selected": "False:NoMatch", "Rendered": "False:NoMatch"}, "no segment"},
 		"failed": {api.ReplayState{State: api.ReplayStateStateFailed, PlanHash: new("p"), Outputs: []api.ReelState{reel("640x360", api.ReelStateStateFailed)}},

@@ -51,7 +51,7 @@ func transitions(before, after []metav1.Condition) []announcement {
 
 // importance is Warning for what somebody should look at. Waiting for another object is normal.
 func importance(c metav1.Condition) string {
-	if c.Type == mrev1.ConditionFailed {
+	if c.Type == mrev1.ConditionFailed || c.Reason == mrev1.ReasonCompletedWithFailures {
 		return corev1.EventTypeWarning
 	}
 	if c.Status == metav1.ConditionTrue {

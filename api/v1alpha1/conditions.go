@@ -80,6 +80,8 @@ const (
 	ReasonSourceNotFound = "SourceNotFound"
 	// ReasonSourceUnreachable says the source's address does not answer.
 	ReasonSourceUnreachable = "SourceUnreachable"
+	// ReasonSourceNotSeekable says the source's server serves no parts of a file, and the file cannot be read without.
+	ReasonSourceNotSeekable = "SourceNotSeekable"
 	// ReasonSourceEmpty says the source has no bytes.
 	ReasonSourceEmpty = "SourceEmpty"
 	// ReasonSourceCorrupt says the source cannot be decoded.
@@ -88,14 +90,18 @@ const (
 	ReasonNoVideo = "NoVideo"
 	// ReasonIngestFailed says ingest stopped for a reason of its own; the message says which.
 	ReasonIngestFailed = "IngestFailed"
+	// ReasonIngestFailing says the last try of ingest ended before the source did, and another one is made; the message
+	// says why.
+	ReasonIngestFailing = "IngestFailing"
 	// ReasonCompleted says all work is done.
 	ReasonCompleted = "Completed"
+	// ReasonCompletedWithFailures says the Event was processed to its end, and something is missing; the message says
+	// what, how much of it, and what failed first.
+	ReasonCompletedWithFailures = "CompletedWithFailures"
 	// ReasonDrainTimedOut says work that was left at the end did not finish in drainTimeoutSeconds.
 	ReasonDrainTimedOut = "DrainTimedOut"
 	// ReasonPluginFailed says a plugin whose policy is FailEvent failed for good; the message names it and the chunk.
 	ReasonPluginFailed = "PluginFailed"
-	// ReasonExportFailed says all is done but the exports, which could not be written.
-	ReasonExportFailed = "ExportFailed"
 	// ReasonSuspended says the Event rests because spec.suspend is true.
 	ReasonSuspended = "Suspended"
 	// ReasonResumed says the Event goes on after it has rested.

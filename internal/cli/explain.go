@@ -20,7 +20,8 @@ func (p *program) explainCommand() *cobra.Command {
 		Short: "Explain a chunk: its units, its tasks, every try and what holds it back",
 		Long: p.text(`
 			Explain a chunk of an Event: the units that it is made of, and every task with its state, its tries, who held
-			it and the error of each try that failed, and what a blocked task waits for.`),
+			it and the error of each try that failed, what was moved, cut or left out of its results, and what a blocked
+			task waits for.`),
 		Example: p.examples(`
 			# Why is chunk 12 not processed?
 			{mre} explain final 12
@@ -119,6 +120,9 @@ func taskTable(tasks []api.TaskDetail, now time.Time) *terminal.Table {
 				tone = terminal.Faint
 			}
 			t.Note(terminal.Cell{Text: text, Tone: tone})
+		}
+		for _, n := range d.Notes {
+			t.Note(terminal.Cell{Text: "note: " + n, Tone: terminal.Plain})
 		}
 		if task.State == api.TaskStateReady && task.DueAt != nil && task.DueAt.After(now) {
 			t.Note(terminal.Cell{Text: "tried again in " + took(task.DueAt.Sub(now)), Tone: terminal.Busy})

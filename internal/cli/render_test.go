@@ -7,6 +7,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -168,8 +169,34 @@ func TestStatusOfANewEvent(t *testing.T) {
 	golden(t, "status-new", draw(t, func(g *page) { g.event(v, noon) }))
 }
 
+// lacking is an Event that is complete, without two of its clips.
+func lacking() mrev1.Event {
+	const why = "Missing: 2 of 62 clips. First failed clip 000012-0/original/m1 of track 1: ffmpeg: unit 12 ends early"
+	return event("semi", 26*time.Hour,
+		condition(mrev1.ConditionReady, metav1.ConditionFalse, mrev1.ReasonCompletedWithFailures, why, time.Hour),
+		condition(mrev1.ConditionStalled, metav1.ConditionTrue, mrev1.ReasonCompletedWithFailures, why, time.Hour),
+		condition(mrev1.ConditionComplete, metav1.ConditionTrue, mrev1.ReasonCompletedWithFailures, why, time.Hour))
+}
+
+func TestStatusOfAnEventThatLacksClips(t *testing.T) {
+	v := &eventView{Event: lacking()}
+	v.WaitsFor = waitsFor(v, noon)
+	golden(t, "status-lacking", draw(t, func(g *page) {
+		g.palette, g.width = terminal.Coloured(), 100
+		g.event(v, noon)
+	}))
+	w := &watched{event: &v.Event}
+	if problem, ended := w.outcome(); !ended || !strings.Contains(problem, "not whole. Missing: 2 of 62 clips") {
+		t.Errorf("a watcher ends %t with %q", ended, problem)
+	}
+	v.Event.Status.Conditions = v.Event.Status.Conditions[2:] // what is missing is neither clips nor segments
+	if problem, ended := w.outcome(); !ended || problem != "" {
+		t.Errorf("a watcher ends %t with %q", ended, problem)
+	}
+}
+
 func TestStatusTable(t *testing.T) {
-	complete := event("semi", 26*time.Hour, condition(mrev1.ConditionComplete, metav1.ConditionTrue, mrev1.ReasonCompleted, "all work is done", time.Hour))
+	complete := lacking()
 	complete.Status.Progress = &mrev1.EventProgress{
 		Chunks: mrev1.ChunkProgress{Ingested: 1200, Processed: 1200}, Segments: mrev1.SegmentProgress{Complete: 31},
 		Clips: mrev1.ClipProgress{Wanted: 62, Rendered: 60, Failed: 2}, Timeline: "02:00:00.000",
@@ -237,6 +264,8 @@ func TestExplainChunk(t *testing.T) {
 		Units: []api.Unit{{Epoch: 0, FirstFrame: 1438, Frames: 180, Bytes: 2_400_000, Key: "football/6f1c2a7e/units/0/0000004446000.ts"}},
 		Tasks: []api.TaskDetail{
 			{Task: api.Task{ID: 40, Kind: api.TaskKindFramer, Chunk: 9, State: api.TaskStateDone, MaxAttempts: 3, Holder: new("worker-0"), ReadyAt: ago(10 * time.Second), LeasedAt: ago(9 * time.Second), FinishedAt: ago(7500 * time.Millisecond)}},
+			{Task: api.Task{ID: 39, Kind: api.TaskKindFeaturer, Plugin: "cuts", Chunk: 9, State: api.TaskStateDone, MaxAttempts: 3, Holder: new("worker-0"), ReadyAt: ago(7 * time.Second), LeasedAt: ago(6 * time.Second), FinishedAt: ago(5 * time.Second)},
+				Notes: []string{"results[2] from 52 s to 55 s reaches over the end of the chunk and is cut there, at 54 s"}},
 			{Task: api.Task{ID: 41, Kind: api.TaskKindFeaturer, Plugin: "crowd", Track: 1, Chunk: 9, State: api.TaskStateReady, Attempts: 1, MaxAttempts: 3, Losses: 1, ReadyAt: ago(4 * time.Second), DueAt: new(noon.Add(20 * time.Second))},
 				Tries: []api.Try{
 					{Attempt: 1, Holder: "worker-0", Outcome: api.TryOutcomeLost, LeasedAt: *ago(60 * time.Second), EndedAt: *ago(40 * time.Second)},

@@ -42,7 +42,11 @@ func stateOf(e *mrev1.Event) eventState {
 	case of(mrev1.ConditionFailed).Status == metav1.ConditionTrue:
 		return s("Failed", terminal.Bad, of(mrev1.ConditionFailed))
 	case of(mrev1.ConditionComplete).Status == metav1.ConditionTrue:
-		return s("Complete", terminal.Good, of(mrev1.ConditionComplete))
+		c := of(mrev1.ConditionComplete)
+		if c.Reason == mrev1.ReasonCompletedWithFailures {
+			return s("Complete", terminal.Bad, c)
+		}
+		return s("Complete", terminal.Good, c)
 	case ready.Reason == "Suspended":
 		return s("Suspended", terminal.Busy, ready)
 	case ready.Status == metav1.ConditionTrue:
@@ -54,6 +58,15 @@ func stateOf(e *mrev1.Event) eventState {
 	default:
 		return eventState{word: "New", tone: terminal.Busy, message: "the manager has not looked at it yet"}
 	}
+}
+
+// outputsLost says what a complete Event lacks of what it is for, its clips or segments; empty when it has them.
+func outputsLost(e *mrev1.Event) string {
+	c := meta.FindStatusCondition(e.Status.Conditions, mrev1.ConditionStalled)
+	if c == nil || c.Status != metav1.ConditionTrue || c.Reason != mrev1.ReasonCompletedWithFailures {
+		return ""
+	}
+	return c.Message
 }
 
 // replayEnd tells whether a Replay of a complete Event has come to its end, and what went wrong.
@@ -73,7 +86,7 @@ func replayEnd(r *mrev1.Replay) (problem string, ended bool) {
 
 // conditionTone shows at a glance whether a condition is as it should be.
 func conditionTone(c metav1.Condition) terminal.Tone {
-	bad := c.Type == mrev1.ConditionFailed || c.Type == mrev1.ConditionStalled
+	bad := c.Type == mrev1.ConditionFailed || c.Type == mrev1.ConditionStalled || c.Reason == mrev1.ReasonCompletedWithFailures
 	switch {
 	case c.Status == metav1.ConditionTrue && bad:
 		return terminal.Bad

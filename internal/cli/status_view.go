@@ -112,9 +112,16 @@ func (g *page) fact(name string, c terminal.Cell) {
 
 func factsOf(v *eventView, now time.Time) [][2]string {
 	e := &v.Event
-	facts := [][2]string{{"program", e.Spec.Program}, {"profile", e.Spec.ProfileRef.Name}}
+	var facts [][2]string
+	if s := stateOf(e); s.word == "Complete" && s.reason == mrev1.ReasonCompletedWithFailures {
+		facts = append(facts, [2]string{"missing", strings.TrimPrefix(s.message, "Missing: ")})
+	}
+	facts = append(facts, [2]string{"program", e.Spec.Program}, [2]string{"profile", e.Spec.ProfileRef.Name})
 	if e.Spec.Source.File != nil {
-		address, _, _ := strings.Cut(e.Spec.Source.File.URL, "?") // the query of an address may hold a signature
+		address := e.Spec.Source.File.URL
+		if !strings.HasPrefix(address, "s3://") {
+			address, _, _ = strings.Cut(address, "?") // the query of an address may hold a signature
+		}
 		facts = append(facts, [2]string{"source", address})
 	}
 	if s := e.Status.Source; s != nil {

@@ -34,8 +34,8 @@ func (p *program) watchCommand() *cobra.Command {
 			Follow an Event: a bar for each stage of its pipeline, and how long after its close the last chunk was
 			segmented and its clips were rendered. Without a terminal it writes lines instead.
 
-			It ends when the Event is Complete and its Replays are rendered, with exit code 0; or when the Event or a
-			Replay of it failed, with 1.`),
+			It ends when the Event is Complete and its Replays are rendered, with exit code 0; or, with 1, when the Event or a
+			Replay of it failed, or clips or segments are missing.`),
 		Example: p.examples(`
 			# Look on
 			{mre} watch final
@@ -167,6 +167,9 @@ func (w *watched) outcome() (problem string, ended bool) {
 		return "", false
 	}
 	ended = true
+	if lost := outputsLost(w.event); lost != "" {
+		problem = fmt.Sprintf("Event %s is complete, but not whole. %s", w.event.Name, lost)
+	}
 	for i := range w.replays {
 		why, done := replayEnd(&w.replays[i])
 		ended = ended && done
@@ -191,7 +194,7 @@ func (w *watched) section(ended bool) terminal.Section {
 	for _, l := range w.latencies {
 		s.Lines = append(s.Lines, terminal.Cell{Text: l.String(), Tone: terminal.Faint})
 	}
-	if !state.ended() && state.word != "Running" {
+	if !state.ended() && state.word != "Running" || state.reason == mrev1.ReasonCompletedWithFailures {
 		s.Lines = append(s.Lines, terminal.Cell{Text: joined(state.reason, state.message), Tone: state.tone})
 	}
 	if w.state != nil && w.state.Suspended && !state.ended() {

@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"path"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/mre-operator/mre-operator/internal/media/timecode"
 	"github.com/mre-operator/mre-operator/internal/media/timeline"
@@ -120,17 +122,32 @@ func title(name string) string {
 	return name[:min(len(name), maxTitle)]
 }
 
-// clipName is the file's name. The query of an address is left out, as it may
-// hold a signature.
+// clipName is the file's name, as an editor looks for it. The query of a web
+// address is left out, as it may hold a signature; in a key of a bucket a
+// question mark is a letter like any other.
 func clipName(address string) string {
-	name, _, _ := strings.Cut(address, "?")
-	if u, err := url.Parse(address); err == nil && u.Path != "" {
-		name = u.Path
+	name, inBucket := strings.CutPrefix(address, "s3://")
+	if !inBucket {
+		name, _, _ = strings.Cut(address, "?")
+		if u, err := url.Parse(address); err == nil && u.Path != "" {
+			name = u.Path
+		}
 	}
-	return ascii(path.Base(name))
+	return oneLine(path.Base(name))
 }
 
-// ascii replaces what a line of a list cannot hold.
+// oneLine replaces what would end a line, or is no text at all. A comment of a
+// list may hold any other letter: the lists are UTF-8.
+func oneLine(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r == utf8.RuneError || !unicode.IsPrint(r) {
+			return '_'
+		}
+		return r
+	}, s)
+}
+
+// ascii replaces what the title of a list cannot hold.
 func ascii(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r > '~' {

@@ -155,11 +155,15 @@ func TestEDLLimits(t *testing.T) {
 
 func TestNames(t *testing.T) {
 	for address, want := range map[string]string{
-		"s3://bucket/a/match.mp4":                   "match.mp4",
-		"https://h/x/final.ts?X-Amz-Signature=abc":  "final.ts",
-		"https://h/x/line%0Abreak.mp4":              "line_break.mp4",
-		"https://h/x/l%C3%B6we.mp4":                 "l_we.mp4",
-		"s3://bucket/odd%zz.mp4?versionId=secret-1": "odd%zz.mp4",
+		"s3://bucket/a/match.mp4":                  "match.mp4",
+		"https://h/x/final.ts?X-Amz-Signature=abc": "final.ts",
+		"https://h/x/line%0Abreak.mp4":             "line_break.mp4",
+		"https://h/x/l%C3%B6we.mp4?sig=%C3":        "löwe.mp4",
+		"https://h/x/%E8%A9%A6%E5%90%88.mp4":       "試合.mp4",
+		"https://h/x/%ff.mp4":                      "_.mp4",
+		"s3://bucket/odd%zz.mp4":                   "odd%zz.mp4",
+		"s3://bucket/who won?.mp4":                 "who won?.mp4",
+		"s3://bucket/a/löwe#1.mp4":                 "löwe#1.mp4",
 	} {
 		if got := clipName(address); got != want {
 			t.Errorf("clip name of %s is %q, want %q", address, got, want)

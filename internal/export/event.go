@@ -28,6 +28,8 @@ type Event struct {
 	Clips []api.Clip
 	// Results are the published results of the featurers, in any order.
 	Results []api.StoredResult
+	// Feedback is what reviewers think of the segments' clips, in any order.
+	Feedback []api.Feedback
 }
 
 // segmentsByStart returns the segments by mark-in, then id.

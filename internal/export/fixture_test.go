@@ -80,6 +80,11 @@ func match() Event {
 			clip(rate, first, api.ClipVariantOriginal, 2, 2, api.ClipStateFailed),
 			clip(rate, second, api.ClipVariantOriginal, 1, 1, api.ClipStatePending),
 		},
+		Feedback: []api.Feedback{
+			{SegmentID: "000001-0", Track: 2, Reviewer: "bob", Optimized: &api.Opinion{Feedback: api.OpinionFeedbackDislike, Detail: "cut too late"}},
+			{SegmentID: "000001-0", Track: 1, Reviewer: "bob", Original: &api.Opinion{Feedback: api.OpinionFeedbackDislike}},
+			{SegmentID: "000001-0", Track: 1, Reviewer: "ann", Original: &api.Opinion{Feedback: api.OpinionFeedbackLike}, Optimized: &api.Opinion{Feedback: api.OpinionFeedbackLike}},
+		},
 		Results: []api.StoredResult{
 			// Ends where the first segment begins: outside.
 			result(rate, "detect-logo", 0, 50, 100, map[string]any{"Logo": true}),

@@ -67,16 +67,26 @@ type segmentBlock struct {
 	OriginalThumbnailLocation  string
 	OptimizedThumbnailLocation string
 	FeaturesFound              []string
-	Feedback                   []struct{}
+	Feedback                   []map[string]feedbackBlock
+}
+
+// feedbackBlock is what one reviewer thinks of a segment's clips on a track. MRE
+// has the first two members, as it keeps one opinion for each track.
+type feedbackBlock struct {
+	OptimizedFeedback       string `json:",omitempty"`
+	OriginalFeedback        string `json:",omitempty"`
+	OptimizedFeedbackDetail string `json:",omitempty"`
+	OriginalFeedbackDetail  string `json:",omitempty"`
+	Reviewer                string
 }
 
 // EventJSON writes MRE's event export.
 //
 // It keeps MRE's schema and repairs what MRE's code gets wrong: FeaturesFound
 // holds the features that featurers found inside the segment, not only what
-// stands on the segment itself. Feedback is there for readers of MRE's files
-// and is empty, as nothing collects feedback yet. Segments that are still open
-// are included with End = Start, as in MRE.
+// stands on the segment itself, and Feedback does not mix up tracks. It has an
+// entry for each track and reviewer. Segments that are still open are included
+// with End = Start, as in MRE.
 func EventJSON(e Event) ([]byte, error) {
 	attributes := outputAttributes(e.Plan)
 	doc := document{
@@ -119,7 +129,7 @@ func (e Event) segmentBlock(s api.Segment, clips []api.Clip, attributes []string
 		OptimizedClipLocation: map[string]string{},
 		OriginalClipLocation:  map[string]string{},
 		FeaturesFound:         e.featuresFound(s, attributes),
-		Feedback:              []struct{}{},
+		Feedback:              e.feedbackOn(s),
 	}
 	if s.Out != nil {
 		b.End = seconds(s.Out.Micros)
@@ -144,6 +154,24 @@ func (e Event) segmentBlock(s api.Segment, clips []api.Clip, attributes []string
 		}
 	}
 	return b
+}
+
+// feedbackOn are the opinions on a segment's clips, by track and reviewer.
+func (e Event) feedbackOn(s api.Segment) []map[string]feedbackBlock {
+	said := slices.DeleteFunc(slices.Clone(e.Feedback), func(f api.Feedback) bool { return f.SegmentID != s.ID })
+	slices.SortFunc(said, func(a, b api.Feedback) int { return cmp.Or(compare(a.Track, b.Track), compare(a.Reviewer, b.Reviewer)) })
+	out := []map[string]feedbackBlock{}
+	for _, f := range said {
+		b := feedbackBlock{Reviewer: f.Reviewer}
+		if o := f.Original; o != nil {
+			b.OriginalFeedback, b.OriginalFeedbackDetail = string(o.Feedback), o.Detail
+		}
+		if o := f.Optimized; o != nil {
+			b.OptimizedFeedback, b.OptimizedFeedbackDetail = string(o.Feedback), o.Detail
+		}
+		out = append(out, map[string]feedbackBlock{trackKey(f.Track): b})
+	}
+	return out
 }
 
 // trackKey is the key of a track in MRE's maps. Media without audio has the

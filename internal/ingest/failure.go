@@ -11,6 +11,9 @@ import (
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
 	"github.com/mre-operator/mre-operator/internal/dataplane/client"
 	"github.com/mre-operator/mre-operator/internal/media/ffmpeg"
+	"github.com/mre-operator/mre-operator/internal/media/ingest"
+	"github.com/mre-operator/mre-operator/internal/media/probe"
+	"github.com/mre-operator/mre-operator/internal/presigned"
 )
 
 // SourceError is a source that cannot be read, in the data plane's words.
@@ -31,24 +34,44 @@ var reasons = []struct {
 }{
 	{ffmpeg.ErrNotFound, api.FailureReasonSourceNotFound},
 	{ffmpeg.ErrForbidden, api.FailureReasonSourceUnreachable},
+	{ffmpeg.ErrNotSeekable, api.FailureReasonSourceNotSeekable},
 	{ffmpeg.ErrUnreachable, api.FailureReasonSourceUnreachable},
 	{ffmpeg.ErrEmpty, api.FailureReasonSourceEmpty},
 	{ffmpeg.ErrNoVideo, api.FailureReasonNoVideo},
 	{ffmpeg.ErrCorrupt, api.FailureReasonSourceCorrupt},
+	{ffmpeg.ErrNoDecoder, api.FailureReasonSourceCorrupt},
+	{ingest.ErrBroken, api.FailureReasonSourceUnreachable},
+	{probe.ErrSelection, api.FailureReasonIngestFailed},
+	{ffmpeg.ErrNotConvertible, api.FailureReasonIngestFailed},
+}
+
+// passing says whether an error passes by itself: somebody is away, and no
+// fault of the source or of ingest has shown.
+func passing(err error) bool {
+	if killed(err) {
+		return true
+	}
+	switch client.Code(err) {
+	case api.ProblemCodeUnauthenticated, api.ProblemCodeForbidden: // such as of a token that is being renewed
+		return true
+	}
+	return client.Passing(err) || errors.Is(err, presigned.ErrAway) || errors.Is(err, ffmpeg.ErrUnreachable) || errors.Is(err, ingest.ErrBroken)
 }
 
 // classify makes a *SourceError of what FFmpeg says about a source. Other
 // errors stay as they are.
 func classify(err error) error {
-	// A program that was killed says nothing about the source.
-	var exit *exec.ExitError
-	if errors.As(err, &exit) && !exit.Exited() {
+	if killed(err) {
 		return err
 	}
 	for _, r := range reasons {
 		if errors.Is(err, r.kind) {
 			return &SourceError{Reason: r.reason, Err: err}
 		}
+	}
+	// The data plane will say the same of the same call.
+	if code := client.Code(err); code == api.ProblemCodeInvalid || code == api.ProblemCodeTooLarge {
+		return &SourceError{Reason: api.FailureReasonIngestFailed, Err: err}
 	}
 	var said *ffmpeg.Error
 	if errors.As(err, &said) && said.Kind == nil && said.Tool == "ffprobe" {
@@ -57,15 +80,27 @@ func classify(err error) error {
 	return err
 }
 
+// killed says that a program was: what it said before says nothing about the source.
+func killed(err error) bool {
+	exit, ok := errors.AsType[*exec.ExitError](err)
+	return ok && !exit.Exited()
+}
+
 // maxMessage is what the API takes.
 const maxMessage = 2048
 
+// short makes a message of an error that the API takes.
+func short(text string) string {
+	text = strings.ToValidUTF8(text, "?")
+	if len(text) > maxMessage {
+		text = strings.ToValidUTF8(text[:maxMessage-4], "") + "…"
+	}
+	return text
+}
+
 // Fail tells the data plane that the source cannot be read.
 func Fail(ctx context.Context, c Config, why *SourceError) error {
-	message := strings.ToValidUTF8(why.Error(), "?")
-	if len(message) > maxMessage {
-		message = strings.ToValidUTF8(message[:maxMessage-4], "") + "…"
-	}
+	message := short(why.Error())
 	c.Log.Error("the source cannot be ingested", "reason", why.Reason, "message", message)
 	err := c.Client.FailSource(ctx, c.EventUID, api.Failure{Reason: why.Reason, Message: message})
 	if client.Is(err, api.ProblemCodeGone) {

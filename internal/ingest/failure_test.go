@@ -11,7 +11,10 @@ import (
 	"time"
 
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
+	"github.com/mre-operator/mre-operator/internal/dataplane/client"
 	"github.com/mre-operator/mre-operator/internal/media/ffmpeg"
+	"github.com/mre-operator/mre-operator/internal/media/ingest"
+	"github.com/mre-operator/mre-operator/internal/media/probe"
 )
 
 // A death by signal is no fault of the source, whatever was said before it.
@@ -27,6 +30,13 @@ func TestClassify(t *testing.T) {
 		"empty":                 {fmt.Errorf("open x: %w", ffmpeg.ErrEmpty), api.FailureReasonSourceEmpty},
 		"no video":              {ffmpeg.ErrNoVideo, api.FailureReasonNoVideo},
 		"ffprobe, unknown":      {&ffmpeg.Error{Tool: "ffprobe", Cause: exited}, api.FailureReasonSourceCorrupt},
+		"cannot seek":           {&ffmpeg.Error{Tool: "ffmpeg", Kind: ffmpeg.ErrNotSeekable}, api.FailureReasonSourceNotSeekable},
+		"no decoder":            {&ffmpeg.Error{Tool: "ffmpeg", Kind: ffmpeg.ErrNoDecoder, Cause: exited}, api.FailureReasonSourceCorrupt},
+		"not convertible":       {&ffmpeg.Error{Tool: "ffmpeg", Kind: ffmpeg.ErrNotConvertible, Cause: exited}, api.FailureReasonIngestFailed},
+		"broken off":            {fmt.Errorf("%w: reset by peer", ingest.ErrBroken), api.FailureReasonSourceUnreachable},
+		"no such track":         {fmt.Errorf("%w: stream 7", probe.ErrSelection), api.FailureReasonIngestFailed},
+		"refused":               {&client.Error{Call: "registerUnit", Problem: api.Problem{Code: api.ProblemCodeInvalid, Status: 400}}, api.FailureReasonIngestFailed},
+		"data plane away":       {&client.Error{Call: "registerUnit", Problem: api.Problem{Code: api.ProblemCodeUnavailable, Status: 503}}, ""},
 		"ffprobe, killed":       {&ffmpeg.Error{Tool: "ffprobe", Cause: killed}, ""},
 		"ffmpeg, killed in bad": {&ffmpeg.Error{Tool: "ffmpeg", Kind: ffmpeg.ErrCorrupt, Cause: killed}, ""},
 		"ffmpeg, unknown":       {&ffmpeg.Error{Tool: "ffmpeg", Cause: exited}, ""},

@@ -4,6 +4,7 @@ package ingest
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,11 +12,13 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"regexp"
 	"runtime"
 	"syscall"
 	"time"
 
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
+	"github.com/mre-operator/mre-operator/internal/media/ffmpeg"
 )
 
 const (
@@ -23,11 +26,15 @@ const (
 	restartPause = 700 * time.Millisecond
 	// maxRestarts in a row without a new unit; then the ingest has failed.
 	maxRestarts = 20
+	// maxUnreachable in a row without a new unit: the source does not answer.
+	maxUnreachable = 3
 	// maxSourceErrors in a row without a new unit: the source, not the
 	// process, is what fails.
-	maxSourceErrors = 3
+	maxSourceErrors = 2
 	// stopGrace is how long a child may take to end when it is told to.
 	stopGrace = 6 * time.Second
+	// noteTimeout bounds how long a restart waits for the data plane to hear of it.
+	noteTimeout = 3 * time.Second
 )
 
 // ErrStopped says that ingest was told to stop before the source had ended.
@@ -38,6 +45,8 @@ type report struct {
 	Registered bool              `json:"registered,omitempty"`
 	Reason     api.FailureReason `json:"reason,omitempty"`
 	Error      string            `json:"error,omitempty"`
+	// Passing says that somebody is away, so that trying again helps.
+	Passing bool `json:"passing,omitempty"`
 }
 
 // Reporter is the child's end of the pipe to its supervisor.
@@ -51,7 +60,7 @@ func (r *Reporter) Registered() { r.write(report{Registered: true}) }
 
 // Failed says why the child ends.
 func (r *Reporter) Failed(err error) {
-	out := report{Error: err.Error()}
+	out := report{Error: err.Error(), Passing: passing(err)}
 	if source, ok := errors.AsType[*SourceError](err); ok {
 		out.Reason = source.Reason
 	}
@@ -66,10 +75,11 @@ func (r *Reporter) write(line report) {
 }
 
 // Supervise runs the command until it exits with 0. A child that dies is
-// started again within a second. When that does not help any more, the
-// Event's source is declared failed, and the Job has done what it can.
+// started again within a second, and the Event says why meanwhile. When that
+// does not help any more, the Event's source is declared failed, and the Job
+// has done what it can.
 func Supervise(ctx context.Context, c Config, command []string) error {
-	restarts, sourceErrors := 0, 0
+	var t tries
 	for {
 		got, err := runChild(ctx, command)
 		switch {
@@ -78,25 +88,14 @@ func Supervise(ctx context.Context, c Config, command []string) error {
 		case err == nil:
 			return nil
 		}
-		if got.registered > 0 {
-			restarts, sourceErrors = 0, 0
+		if failure := t.after(got, err); failure != nil {
+			return Fail(ctx, c, failure)
 		}
-		restarts++
-		if got.last.Error == "" {
-			got.last.Error = err.Error()
+		c.Log.Warn("ingest died; starting it again", "error", t.why, "restarts", t.deaths, "registered", got.registered)
+		// One death without a word, such as by the kernel's hand, is nothing that anybody has to look into.
+		if got.last.Error != "" || t.deaths > 1 {
+			note(ctx, c, t.why)
 		}
-		sourceErrors++
-		if got.last.Reason == "" {
-			sourceErrors = 0
-		}
-		switch {
-		case sourceErrors >= maxSourceErrors:
-			return Fail(ctx, c, &SourceError{Reason: got.last.Reason, Err: errors.New(got.last.Error)})
-		case restarts > maxRestarts:
-			return Fail(ctx, c, &SourceError{Reason: api.FailureReasonIngestFailed,
-				Err: fmt.Errorf("ingest died %d times without storing anything new; the last time: %s", restarts, got.last.Error)})
-		}
-		c.Log.Warn("ingest died; starting it again", "error", got.last.Error, "restarts", restarts, "registered", got.registered)
 		select {
 		case <-ctx.Done():
 			return ErrStopped
@@ -104,6 +103,65 @@ func Supervise(ctx context.Context, c Config, command []string) error {
 		}
 	}
 }
+
+// note lets the Event say what ingest does.
+func note(ctx context.Context, c Config, why string) {
+	ctx, cancel := context.WithTimeout(ctx, noteTimeout)
+	defer cancel()
+	if err := c.Client.NoteIngest(ctx, c.EventUID, short(ffmpeg.Redact(why))); err != nil {
+		c.Log.Warn("the Event cannot say why ingest is started again", "error", err)
+	}
+}
+
+// tries counts what became of the children, in a row and without a new unit.
+type tries struct {
+	deaths int
+	// of the source, by whether it passes.
+	sourceErrors, unreachable int
+	// why is what the last one said, and words the part of it that does not
+	// vary; empty where it says nothing about the next try.
+	why, words string
+}
+
+// after says whether the death of a child is the last one, and why. A failure
+// that comes back with the same words is sure to come again, and so is any of
+// the source that does not pass: each try may read, and encode, hours of media.
+func (t *tries) after(got outcome, died error) *SourceError {
+	said := got.last
+	if got.registered > 0 {
+		t.deaths, t.sourceErrors, t.unreachable = 0, 0, 0
+	}
+	t.deaths++
+	switch {
+	case said.Reason == "":
+		t.sourceErrors, t.unreachable = 0, 0
+	case said.Passing:
+		t.unreachable++
+	default:
+		t.sourceErrors++
+	}
+	before := t.words
+	t.why, t.words = said.Error, ""
+	if t.why == "" {
+		t.why = died.Error()
+	} else if !said.Passing {
+		t.words = varying.ReplaceAllString(said.Error, "#")
+	}
+	reason := cmp.Or(said.Reason, api.FailureReasonIngestFailed)
+	switch {
+	case t.words != "" && t.words == before && got.registered == 0,
+		t.sourceErrors >= maxSourceErrors, t.unreachable >= maxUnreachable:
+		return &SourceError{Reason: reason, Err: errors.New(t.why)}
+	case t.deaths > maxRestarts:
+		return &SourceError{Reason: reason,
+			Err: fmt.Errorf("ingest died %d times without storing anything new; the last time: %s", t.deaths, t.why)}
+	}
+	return nil
+}
+
+// varying is what the same failure says differently each time: addresses in
+// memory, process numbers, times.
+var varying = regexp.MustCompile(`0x[0-9a-f]+|[0-9]+`)
 
 // outcome is what a child said.
 type outcome struct {

@@ -6,7 +6,7 @@
 //
 // A plugin that fails, panics or takes too long costs an attempt, not the
 // process. A lost lease ends the run, since another worker has the task. When
-// the process is told to stop, the task goes back untried.
+// the process is told to stop, the task goes back, which counts as a loss.
 package agent
 
 import (

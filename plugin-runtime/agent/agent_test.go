@@ -311,6 +311,31 @@ func TestStopGivesTheTaskBack(t *testing.T) {
 	if want := []string{"lease", "release"}; !slices.Equal(p.calls, want) {
 		t.Fatalf("calls %v, want %v", p.calls, want)
 	}
+	if p.bodies["release"]["untried"] != false {
+		t.Errorf("a task that was begun goes back as %v", p.bodies["release"])
+	}
+}
+
+// A task that came with the order to stop was not begun.
+func TestStopBetweenTasksCostsNothing(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	p := &plane{tasks: []api.Lease{task(1), task(2)}, chain: true, answer: func(call string) int {
+		if call == "complete" {
+			cancel()
+		}
+		return 0
+	}}
+	ran := 0
+	err := start(ctx, t, p, func(context.Context, api.Lease) (api.TaskOutput, error) {
+		ran++
+		return api.TaskOutput{}, nil
+	})
+	if !errors.Is(err, ErrStopped) || ran != 1 {
+		t.Fatalf("err %v after %d runs", err, ran)
+	}
+	if want := []string{"lease", "complete", "release"}; !slices.Equal(p.calls, want) || p.bodies["release"]["untried"] != true {
+		t.Errorf("calls %v, want %v; released as %v", p.calls, want, p.bodies["release"])
+	}
 }
 
 func TestStopPublishesWorkThatIsDone(t *testing.T) {

@@ -32,6 +32,9 @@ const (
 // next one, unless it is to be the last. Its error ends the agent.
 func (a *agent) work(ctx context.Context, lease api.Lease, last bool) (*api.Lease, error) {
 	log := a.Log.With("task", lease.TaskID, "kind", lease.Kind, "attempt", lease.Attempt)
+	if ctx.Err() != nil {
+		return nil, a.giveBack(ctx, lease, true)
+	}
 	runCtx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	if lease.TimeoutSeconds > 0 && !a.keepsTime(lease) {
@@ -66,11 +69,8 @@ func (a *agent) work(ctx context.Context, lease api.Lease, last bool) (*api.Leas
 		}
 		return a.complete(ctx, say, lease, out)
 	case ctx.Err() != nil && !errors.Is(cause, errTimeout):
-		log.Info("given back: told to stop")
-		if err := a.Client.Release(say, a.EventUID, lease.TaskID, lease.Token); err != nil {
-			log.Warn("release", "error", err)
-		}
-		return nil, ErrStopped
+		log.Info("given back: told to stop", "took", took)
+		return nil, a.giveBack(ctx, lease, false)
 	case errors.Is(cause, errTimeout):
 		err = fmt.Errorf("timed out after %d s: %w", lease.TimeoutSeconds, err)
 	}
@@ -79,6 +79,18 @@ func (a *agent) work(ctx context.Context, lease api.Lease, last bool) (*api.Leas
 		return nil, reported
 	}
 	return nil, stuck(err)
+}
+
+// giveBack gives a task back after the order to stop. One that was begun counts as lost: if its pods are evicted for
+// what it does, such as for a disk that it fills, it must not go round for ever. What is not begun costs nothing, so
+// that whoever is told to leave between two tasks harms none.
+func (a *agent) giveBack(ctx context.Context, lease api.Lease, untried bool) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWords)
+	defer cancel()
+	if err := a.Client.Release(ctx, a.EventUID, lease.TaskID, lease.Token, untried); err != nil {
+		a.Log.Warn("release", "task", lease.TaskID, "error", err)
+	}
+	return ErrStopped
 }
 
 // keepsTime says that the runner ends the task in time itself.

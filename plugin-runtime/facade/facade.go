@@ -68,9 +68,7 @@ func (f *Facade) Output(run *invocation.Run, answer []byte) (api.TaskOutput, err
 	if err != nil {
 		return api.TaskOutput{}, err
 	}
-	for _, n := range got.Notes {
-		f.Log.Warn("the plugin's output was adjusted", "plugin", f.Plugin.Name, "task", run.Lease.TaskID, "chunk", run.Chunk().Number, "note", n)
-	}
+	got.Output.Notes = run.Told(got.Notes)
 	return got.Output, nil
 }
 

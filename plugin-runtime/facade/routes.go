@@ -13,12 +13,12 @@ func (f *Facade) mreRoutes() []route {
 	return []route{
 		// What a run reads and writes.
 		{method: get, pattern: "media/{bucket}/{key...}", handle: (*call).media},
-		{method: post, pattern: "plugin/result", handle: (*call).saveResults},
+		{method: post, pattern: "plugin/result", reports: true, handle: (*call).saveResults},
 		{method: post, pattern: "workflow/segment/state", handle: (*call).segmentState},
 		{method: post, pattern: "workflow/labeling/segment/state", handle: (*call).labelingState},
 		{method: post, pattern: "workflow/optimization/segment/state", handle: (*call).optimizationState},
 		{method: post, pattern: "plugin/dependentplugins/output", handle: (*call).dependantsOutput},
-		{method: put, pattern: "event/{event}/program/{program}/classifier/{classifier}/start/{start}/attrName/{name}/attrVal/{value...}", handle: (*call).annotate},
+		{method: put, pattern: "event/{event}/program/{program}/classifier/{classifier}/start/{start}/attrName/{name}/attrVal/{value...}", reports: true, handle: (*call).annotate},
 		// Chunks and frames.
 		{method: post, pattern: "metadata/frame", handle: (*call).storeFrames},
 		{method: post, pattern: "metadata/chunk", handle: (*call).storeChunk},
@@ -40,7 +40,7 @@ func (f *Facade) mreRoutes() []route {
 		// Feedback.
 		{method: get, pattern: "clip/preview/program/{program}/event/{event}/classifier/{classifier}/start/{start}/track/{track}/feedback", handle: (*call).feedbackOf},
 		{method: get, pattern: "clip/preview/program/{program}/event/{event}/track/{track}/feedback", handle: (*call).feedbackOfTrack},
-		{method: post, pattern: "clip/preview/feedback", handle: (*call).giveFeedback},
+		{method: post, pattern: "clip/preview/feedback", reports: true, handle: (*call).giveFeedback},
 		// The control plane.
 		{method: get, pattern: "event/{event}/program/{program}/context-variables", idle: true, handle: (*call).variables},
 		{method: patch, pattern: "event/{event}/program/{program}/context-variables", freeBody: true, handle: (*call).setVariables},

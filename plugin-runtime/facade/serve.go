@@ -22,7 +22,9 @@ type route struct {
 	idle bool
 	// freeBody: the body's members are a plugin's own, and say nothing of Program and Event.
 	freeBody bool
-	handle   func(*call) (any, error)
+	// reports: what is refused of it is missing from the plugin's results, whether or not the plugin says so.
+	reports bool
+	handle  func(*call) (any, error)
 }
 
 // text is an answer that goes out as it is. All others are written as JSON.
@@ -83,7 +85,13 @@ func (f *Facade) callMRE(run *invocation.Run, r *http.Request) (any, error) {
 		if err := c.checkScope(!rt.freeBody); err != nil {
 			return nil, err
 		}
-		return rt.handle(c)
+		answer, err := rt.handle(c)
+		if err != nil && rt.reports {
+			if r := refused(err); r.status != http.StatusServiceUnavailable { // which is repeated
+				run.Note("the call %s %s was refused: %s", rt.method, rt.pattern, r.message)
+			}
+		}
+		return answer, err
 	}
 	return nil, elsewhere(r.Method, parts)
 }

@@ -29,6 +29,9 @@ type staged struct {
 	attributes map[string]map[string]any
 	// bytes is what was written, in the plugin's own JSON.
 	bytes int
+	// notes are what became of it, and dropped counts those that were too many.
+	notes   []string
+	dropped int
 }
 
 // maxBytes of what one run writes: less than the data plane takes with a task.
@@ -76,6 +79,10 @@ func (r *Run) Save(results []Reported) error {
 		r.staged.results = map[int64]Reported{}
 	}
 	for _, one := range results {
+		// A segmenter reports an open segment again when it goes on.
+		if _, there := r.staged.results[one.StartMillis]; there && r.Plugin.Class == api.PlanPluginClassFeaturer {
+			r.staged.note(fmt.Sprintf("a second result starts at %s s; it takes the place of the first, as in MRE", secondsText(one.StartMillis)))
+		}
 		r.staged.results[one.StartMillis] = one
 	}
 	return nil

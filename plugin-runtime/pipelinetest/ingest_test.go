@@ -297,6 +297,50 @@ func TestSupervisorGivesUp(t *testing.T) {
 	}
 }
 
+// A failure that is sure to come again is tried twice, and the Event says what it is meanwhile.
+func TestSureFailureIsTriedTwice(t *testing.T) {
+	p := start(t)
+	if _, err := p.manager.PutPlan(t.Context(), "sure", plan(t, "sure", "http://127.0.0.1:1/x", 6)); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	ended := make(chan error, 1)
+	go func() {
+		ended <- ingest.Supervise(t.Context(), ingest.Config{Client: p.agent("sure"), EventUID: "sure", Log: discard()}, []string{"/bin/sh", "-c",
+			`echo run >>"$1/runs"; [ $(wc -l <"$1/runs") -lt 2 ] || until [ -e "$1/go" ]; do sleep 0.05; done
+			echo "{\"error\":\"[fc @ 0x$$] the filters cannot be built\"}"; exit 1`, "sh", dir})
+	}()
+	deadline := time.Now().Add(time.Minute)
+	for {
+		e, err := p.manager.Event(t.Context(), "sure")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(deref(e.IngestProblem), "the filters cannot be built") {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the Event says %q of its ingest", deref(e.IngestProblem))
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "go"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	runs, err := os.ReadFile(filepath.Join(dir, "runs"))
+	if err != nil || strings.Count(string(runs), "run") != 2 {
+		t.Errorf("runs %q, %v", runs, err)
+	}
+	e, err := p.manager.Event(t.Context(), "sure")
+	if err != nil || e.State != api.EventStateStateFailed || deref(e.Reason) != string(api.FailureReasonIngestFailed) ||
+		!strings.Contains(deref(e.Message), "the filters cannot be built") || e.IngestProblem != nil {
+		t.Errorf("the Event is %+v, %v", e, err)
+	}
+}
+
 func TestSupervisorStops(t *testing.T) {
 	p := start(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)

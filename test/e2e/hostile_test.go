@@ -75,11 +75,12 @@ func TestHostilePlugin(t *testing.T) {
 	a.checkMoments(got.segments, m.Truth)
 }
 
-// TestPluginThatFillsTheDisk lets a plugin write until its pod is gone, again and again. Its own task ends as a failure,
-// and the Event goes on.
+// TestPluginThatFillsTheDisk lets a plugin fill its disk, and then wait until its time is up or its pod is evicted. Each of
+// its tasks ends as a failure, an eviction counts as a loss, and the Event goes on and says what is missing.
 func TestPluginThatFillsTheDisk(t *testing.T) {
 	a := newArea(t)
-	m := a.theMatch(30)
+	// Kubernetes looks at the size of volumes once a minute: the plugin's time must be up less often than that takes.
+	m := a.theMatch(60)
 	filler := a.python("fill.py")
 	filler.Temporary = new(resource.MustParse("32Mi"))
 	filler.Pool = "filler"
@@ -91,6 +92,37 @@ func TestPluginThatFillsTheDisk(t *testing.T) {
 	a.Expect(found(got, "fill")).To(BeEmpty())
 	a.checkMoments(got.segments, m.Truth)
 	a.Expect(found(got, "detect-audio-peaks")).NotTo(BeEmpty())
+
+	var failed int64
+	var evictions []string
+	for _, task := range got.tasks {
+		if task.Plugin != "fill" {
+			a.Expect(task.State).To(Equal(api.TaskStateDone), "task %d, a %s of plugin %q: %s", task.ID, task.Kind, task.Plugin, ptr.Deref(task.Error, ""))
+			continue
+		}
+		failed++
+		var lost int32
+		a.Expect(task.State).To(Equal(api.TaskStateFailed), "task %d of chunk %d", task.ID, task.Chunk)
+		detail, err := dataPlane.ExplainChunk(a.ctx, got.uid, task.Chunk)
+		a.Expect(err).NotTo(HaveOccurred())
+		for _, d := range detail.Tasks {
+			for _, try := range d.Tries {
+				// What goes back without a word was not begun.
+				if d.Task.ID == task.ID && try.Outcome != api.TryOutcomeFailed && try.Error != nil {
+					lost++
+					evictions = append(evictions, fmt.Sprintf("chunk %d, try %d: %s: %s", task.Chunk, try.Attempt, try.Outcome, *try.Error))
+				}
+			}
+		}
+		a.Expect(task.Attempts).To(BeEquivalentTo(1), "time-outs of chunk %d", task.Chunk)
+		a.Expect(task.Losses).To(Equal(lost), "evictions of chunk %d", task.Chunk)
+	}
+	a.Expect(failed).To(Equal(got.state.Progress.ChunksIngested), "tasks of the plugin")
+	a.Expect(got.state.DeadLetters).To(Equal(failed))
+	a.Expect(evictions).NotTo(BeEmpty(), "no pod was evicted in the middle of a task")
+	t.Log(strings.Join(evictions, "\n"))
+	a.Expect(ptr.Deref(got.state.Reason, "")).To(Equal(mrev1alpha1.ReasonCompletedWithFailures))
+	a.Expect(a.condition(e, mrev1alpha1.ConditionReady)()).To(HavePrefix("true"), "the plugin's onFailure is Skip")
 }
 
 // hostilePlugin is a container with a configuration.

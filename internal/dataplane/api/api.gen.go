@@ -196,6 +196,7 @@ const (
 	FailureReasonSourceCorrupt     FailureReason = "SourceCorrupt"
 	FailureReasonSourceEmpty       FailureReason = "SourceEmpty"
 	FailureReasonSourceNotFound    FailureReason = "SourceNotFound"
+	FailureReasonSourceNotSeekable FailureReason = "SourceNotSeekable"
 	FailureReasonSourceUnreachable FailureReason = "SourceUnreachable"
 )
 
@@ -211,6 +212,8 @@ func (e FailureReason) Valid() bool {
 	case FailureReasonSourceEmpty:
 		return true
 	case FailureReasonSourceNotFound:
+		return true
+	case FailureReasonSourceNotSeekable:
 		return true
 	case FailureReasonSourceUnreachable:
 		return true
@@ -948,16 +951,22 @@ type EventState struct {
 	DeadLetters    int64    `json:"deadLetters"`
 	EdlLocations   []string `json:"edlLocations,omitempty"`
 	ExportLocation *string  `json:"exportLocation,omitempty"`
-	Message        *string  `json:"message,omitempty"`
-	Name           string   `json:"name"`
-	Namespace      string   `json:"namespace"`
-	PlanHash       string   `json:"planHash"`
+
+	// IngestProblem Why the last try of ingest ended, while another one is made and has stored nothing new.
+	IngestProblem *string `json:"ingestProblem,omitempty"`
+	Message       *string `json:"message,omitempty"`
+	Name          string  `json:"name"`
+	Namespace     string  `json:"namespace"`
+
+	// OutputsLost Of a Complete Event: clips are missing, or segments may be.
+	OutputsLost *bool  `json:"outputsLost,omitempty"`
+	PlanHash    string `json:"planHash"`
 
 	// Plugins Plugins whose process does not work as it should, by name.
 	Plugins  []PluginHealth `json:"plugins,omitempty"`
 	Progress Progress       `json:"progress"`
 
-	// Reason A condition reason for a state that is not healthy.
+	// Reason A condition reason: why the Event failed or its source broke off, or CompletedWithFailures.
 	Reason      *string `json:"reason,omitempty"`
 	SourceEnded *bool   `json:"sourceEnded,omitempty"`
 
@@ -1043,6 +1052,11 @@ type IngestPartIngest string
 type IngestPosition struct {
 	Frame  int64 `json:"frame"`
 	Micros int64 `json:"micros"`
+}
+
+// IngestProblem defines model for IngestProblem.
+type IngestProblem struct {
+	Message string `json:"message"`
 }
 
 // IngestSpec defines model for IngestSpec.
@@ -1514,6 +1528,9 @@ type ReplayRules struct {
 
 // ReplayState defines model for ReplayState.
 type ReplayState struct {
+	// BrokenOff Why the Event's source ended early; the reel is made of what it gave before.
+	BrokenOff *string `json:"brokenOff,omitempty"`
+
 	// Decisions Why each segment was taken or left out.
 	Decisions      []Decision  `json:"decisions"`
 	DurationMicros int64       `json:"durationMicros"`
@@ -1727,7 +1744,7 @@ type Task struct {
 	Kind       TaskKind   `json:"kind"`
 	LeasedAt   *time.Time `json:"leasedAt,omitempty"`
 
-	// Losses How often a holder fell silent.
+	// Losses How often a holder ended before the task was done.
 	Losses      int32      `json:"losses"`
 	MaxAttempts int32      `json:"maxAttempts"`
 	Plugin      string     `json:"plugin"`
@@ -1741,8 +1758,10 @@ type Task struct {
 
 // TaskDetail defines model for TaskDetail.
 type TaskDetail struct {
-	Task  Task  `json:"task"`
-	Tries []Try `json:"tries"`
+	// Notes What was moved, cut, merged or left out of the results of the run, and why.
+	Notes []string `json:"notes"`
+	Task  Task     `json:"task"`
+	Tries []Try    `json:"tries"`
 
 	// WaitsFor What a blocked task waits for, in words.
 	WaitsFor []string `json:"waitsFor"`
@@ -1789,6 +1808,9 @@ type TaskOutput struct {
 	Media *MediaProof   `json:"media,omitempty"`
 	Next  *LeaseRequest `json:"next,omitempty"`
 
+	// Notes What was moved, cut, merged or left out of the plugin's results, and why. The first 100 are kept.
+	Notes []string `json:"notes,omitempty"`
+
 	// Optimized Of an optimizer.
 	Optimized []OptimizedMarks `json:"optimized,omitempty"`
 
@@ -1807,6 +1829,14 @@ type TaskOutput struct {
 
 	// Variables Context variables that the run set: text, numbers and booleans. They are published with the task.
 	Variables map[string]interface{} `json:"variables,omitempty"`
+}
+
+// TaskRelease defines model for TaskRelease.
+type TaskRelease struct {
+	Token string `json:"token"`
+
+	// Untried The holder had not begun the task.
+	Untried *bool `json:"untried,omitempty"`
 }
 
 // TaskState defines model for TaskState.
@@ -2060,6 +2090,9 @@ type PutFeedbackJSONRequestBody = Feedback
 // AddIngestPartJSONRequestBody defines body for AddIngestPart for application/json ContentType.
 type AddIngestPartJSONRequestBody = IngestPart
 
+// PutIngestProblemJSONRequestBody defines body for PutIngestProblem for application/json ContentType.
+type PutIngestProblemJSONRequestBody = IngestProblem
+
 // LeaseTaskJSONRequestBody defines body for LeaseTask for application/json ContentType.
 type LeaseTaskJSONRequestBody = LeaseRequest
 
@@ -2091,7 +2124,7 @@ type FailTaskJSONRequestBody = TaskFailure
 type HeartbeatTaskJSONRequestBody = LeaseToken
 
 // ReleaseTaskJSONRequestBody defines body for ReleaseTask for application/json ContentType.
-type ReleaseTaskJSONRequestBody = LeaseToken
+type ReleaseTaskJSONRequestBody = TaskRelease
 
 // SwapVariableJSONRequestBody defines body for SwapVariable for application/json ContentType.
 type SwapVariableJSONRequestBody = VariableSwap
@@ -2286,6 +2319,22 @@ type ClientInterface interface {
 	// Corresponds with POST /v1/events/{eventUID}/ingest-parts (the `AddIngestPart` operationId).
 	AddIngestPart(ctx context.Context, eventUID EventUID, body AddIngestPartJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// PutIngestProblemWithBody Why a try of ingest ended, while another one is made. Idempotent; forgotten with the next new unit, and ignored
+	// after the source's end or failure.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /v1/events/{eventUID}/ingest-problem (the `PutIngestProblem` operationId).
+	PutIngestProblemWithBody(ctx context.Context, eventUID EventUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutIngestProblem Why a try of ingest ended, while another one is made. Idempotent; forgotten with the next new unit, and ignored
+	// after the source's end or failure.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /v1/events/{eventUID}/ingest-problem (the `PutIngestProblem` operationId).
+	PutIngestProblem(ctx context.Context, eventUID EventUID, body PutIngestProblemJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// LeaseTaskWithBody Takes the next ready task of the Event, or waits for one.
 	//
 	// Takes any type of body and a specified content type.
@@ -2446,14 +2495,16 @@ type ClientInterface interface {
 	// Corresponds with POST /v1/events/{eventUID}/tasks/{taskID}/heartbeat (the `HeartbeatTask` operationId).
 	HeartbeatTask(ctx context.Context, eventUID EventUID, taskID TaskID, body HeartbeatTaskJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ReleaseTaskWithBody Gives a task back untried, when the holder is told to stop.
+	// ReleaseTaskWithBody Gives a task back, when the holder is told to stop. It is no attempt, but counts as a loss, as if the holder had
+	// fallen silent, unless the holder says that it had not begun.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /v1/events/{eventUID}/tasks/{taskID}/release (the `ReleaseTask` operationId).
 	ReleaseTaskWithBody(ctx context.Context, eventUID EventUID, taskID TaskID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ReleaseTask Gives a task back untried, when the holder is told to stop.
+	// ReleaseTask Gives a task back, when the holder is told to stop. It is no attempt, but counts as a loss, as if the holder had
+	// fallen silent, unless the holder says that it had not begun.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -2839,6 +2890,42 @@ func (c *Client) AddIngestPartWithBody(ctx context.Context, eventUID EventUID, c
 // Corresponds with POST /v1/events/{eventUID}/ingest-parts (the `AddIngestPart` operationId).
 func (c *Client) AddIngestPart(ctx context.Context, eventUID EventUID, body AddIngestPartJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewAddIngestPartRequest(c.Server, eventUID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutIngestProblemWithBody Why a try of ingest ended, while another one is made. Idempotent; forgotten with the next new unit, and ignored
+// after the source's end or failure.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /v1/events/{eventUID}/ingest-problem (the `PutIngestProblem` operationId).
+func (c *Client) PutIngestProblemWithBody(ctx context.Context, eventUID EventUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutIngestProblemRequestWithBody(c.Server, eventUID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutIngestProblem Why a try of ingest ended, while another one is made. Idempotent; forgotten with the next new unit, and ignored
+// after the source's end or failure.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /v1/events/{eventUID}/ingest-problem (the `PutIngestProblem` operationId).
+func (c *Client) PutIngestProblem(ctx context.Context, eventUID EventUID, body PutIngestProblemJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutIngestProblemRequest(c.Server, eventUID, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3249,7 +3336,8 @@ func (c *Client) HeartbeatTask(ctx context.Context, eventUID EventUID, taskID Ta
 	return c.Client.Do(req)
 }
 
-// ReleaseTaskWithBody Gives a task back untried, when the holder is told to stop.
+// ReleaseTaskWithBody Gives a task back, when the holder is told to stop. It is no attempt, but counts as a loss, as if the holder had
+// fallen silent, unless the holder says that it had not begun.
 //
 // Takes any type of body and a specified content type.
 //
@@ -3266,7 +3354,8 @@ func (c *Client) ReleaseTaskWithBody(ctx context.Context, eventUID EventUID, tas
 	return c.Client.Do(req)
 }
 
-// ReleaseTask Gives a task back untried, when the holder is told to stop.
+// ReleaseTask Gives a task back, when the holder is told to stop. It is no attempt, but counts as a loss, as if the holder had
+// fallen silent, unless the holder says that it had not begun.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -4248,6 +4337,53 @@ func NewAddIngestPartRequestWithBody(server string, eventUID EventUID, contentTy
 	}
 
 	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewPutIngestProblemRequest calls the generic PutIngestProblem builder with application/json body
+func NewPutIngestProblemRequest(server string, eventUID EventUID, body PutIngestProblemJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPutIngestProblemRequestWithBody(server, eventUID, "application/json", bodyReader)
+}
+
+// NewPutIngestProblemRequestWithBody constructs an http.Request for the PutIngestProblem method, with any body, and a specified content type
+func NewPutIngestProblemRequestWithBody(server string, eventUID EventUID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "eventUID", eventUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/events/%s/ingest-problem", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
 	if err != nil {
 		return nil, err
 	}
@@ -5736,6 +5872,22 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /v1/events/{eventUID}/ingest-parts (the `AddIngestPart` operationId).
 	AddIngestPartWithResponse(ctx context.Context, eventUID EventUID, body AddIngestPartJSONRequestBody, reqEditors ...RequestEditorFn) (*AddIngestPartResponse, error)
 
+	// PutIngestProblemWithBodyWithResponse Why a try of ingest ended, while another one is made. Idempotent; forgotten with the next new unit, and ignored
+	// after the source's end or failure.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/events/{eventUID}/ingest-problem (the `PutIngestProblem` operationId).
+	PutIngestProblemWithBodyWithResponse(ctx context.Context, eventUID EventUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutIngestProblemResponse, error)
+
+	// PutIngestProblemWithResponse Why a try of ingest ended, while another one is made. Idempotent; forgotten with the next new unit, and ignored
+	// after the source's end or failure.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/events/{eventUID}/ingest-problem (the `PutIngestProblem` operationId).
+	PutIngestProblemWithResponse(ctx context.Context, eventUID EventUID, body PutIngestProblemJSONRequestBody, reqEditors ...RequestEditorFn) (*PutIngestProblemResponse, error)
+
 	// LeaseTaskWithBodyWithResponse Takes the next ready task of the Event, or waits for one.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -5904,14 +6056,16 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /v1/events/{eventUID}/tasks/{taskID}/heartbeat (the `HeartbeatTask` operationId).
 	HeartbeatTaskWithResponse(ctx context.Context, eventUID EventUID, taskID TaskID, body HeartbeatTaskJSONRequestBody, reqEditors ...RequestEditorFn) (*HeartbeatTaskResponse, error)
 
-	// ReleaseTaskWithBodyWithResponse Gives a task back untried, when the holder is told to stop.
+	// ReleaseTaskWithBodyWithResponse Gives a task back, when the holder is told to stop. It is no attempt, but counts as a loss, as if the holder had
+	// fallen silent, unless the holder says that it had not begun.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/events/{eventUID}/tasks/{taskID}/release (the `ReleaseTask` operationId).
 	ReleaseTaskWithBodyWithResponse(ctx context.Context, eventUID EventUID, taskID TaskID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ReleaseTaskResponse, error)
 
-	// ReleaseTaskWithResponse Gives a task back untried, when the holder is told to stop.
+	// ReleaseTaskWithResponse Gives a task back, when the holder is told to stop. It is no attempt, but counts as a loss, as if the holder had
+	// fallen silent, unless the holder says that it had not begun.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -6741,6 +6895,47 @@ func (r AddIngestPartResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r AddIngestPartResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type PutIngestProblemResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r PutIngestProblemResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r PutIngestProblemResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PutIngestProblemResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PutIngestProblemResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PutIngestProblemResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -8080,6 +8275,34 @@ func (c *ClientWithResponses) AddIngestPartWithResponse(ctx context.Context, eve
 	return ParseAddIngestPartResponse(rsp)
 }
 
+// PutIngestProblemWithBodyWithResponse Why a try of ingest ended, while another one is made. Idempotent; forgotten with the next new unit, and ignored
+// after the source's end or failure.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/events/{eventUID}/ingest-problem (the `PutIngestProblem` operationId).
+func (c *ClientWithResponses) PutIngestProblemWithBodyWithResponse(ctx context.Context, eventUID EventUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutIngestProblemResponse, error) {
+	rsp, err := c.PutIngestProblemWithBody(ctx, eventUID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutIngestProblemResponse(rsp)
+}
+
+// PutIngestProblemWithResponse Why a try of ingest ended, while another one is made. Idempotent; forgotten with the next new unit, and ignored
+// after the source's end or failure.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/events/{eventUID}/ingest-problem (the `PutIngestProblem` operationId).
+func (c *ClientWithResponses) PutIngestProblemWithResponse(ctx context.Context, eventUID EventUID, body PutIngestProblemJSONRequestBody, reqEditors ...RequestEditorFn) (*PutIngestProblemResponse, error) {
+	rsp, err := c.PutIngestProblem(ctx, eventUID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutIngestProblemResponse(rsp)
+}
+
 // LeaseTaskWithBodyWithResponse Takes the next ready task of the Event, or waits for one.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -8392,7 +8615,8 @@ func (c *ClientWithResponses) HeartbeatTaskWithResponse(ctx context.Context, eve
 	return ParseHeartbeatTaskResponse(rsp)
 }
 
-// ReleaseTaskWithBodyWithResponse Gives a task back untried, when the holder is told to stop.
+// ReleaseTaskWithBodyWithResponse Gives a task back, when the holder is told to stop. It is no attempt, but counts as a loss, as if the holder had
+// fallen silent, unless the holder says that it had not begun.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -8405,7 +8629,8 @@ func (c *ClientWithResponses) ReleaseTaskWithBodyWithResponse(ctx context.Contex
 	return ParseReleaseTaskResponse(rsp)
 }
 
-// ReleaseTaskWithResponse Gives a task back untried, when the holder is told to stop.
+// ReleaseTaskWithResponse Gives a task back, when the holder is told to stop. It is no attempt, but counts as a loss, as if the holder had
+// fallen silent, unless the holder says that it had not begun.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9085,6 +9310,35 @@ func ParseAddIngestPartResponse(rsp *http.Response) (*AddIngestPartResponse, err
 	}
 
 	response := &AddIngestPartResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParsePutIngestProblemResponse parses an HTTP response from a PutIngestProblemWithResponse call
+func ParsePutIngestProblemResponse(rsp *http.Response) (*PutIngestProblemResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PutIngestProblemResponse{
 		Body:         bodyBytes,
 		HTTPResponse: rsp,
 	}
@@ -9915,6 +10169,10 @@ type ServerInterface interface {
 	// AddIngestPart Says that the source is ingested in another way from a frame on. Idempotent.
 	// (POST /v1/events/{eventUID}/ingest-parts)
 	AddIngestPart(w http.ResponseWriter, r *http.Request, eventUID EventUID)
+	// PutIngestProblem Why a try of ingest ended, while another one is made. Idempotent; forgotten with the next new unit, and ignored
+	// after the source's end or failure.
+	// (PUT /v1/events/{eventUID}/ingest-problem)
+	PutIngestProblem(w http.ResponseWriter, r *http.Request, eventUID EventUID)
 	// LeaseTask Takes the next ready task of the Event, or waits for one.
 	// (POST /v1/events/{eventUID}/lease)
 	LeaseTask(w http.ResponseWriter, r *http.Request, eventUID EventUID)
@@ -9960,7 +10218,8 @@ type ServerInterface interface {
 	// HeartbeatTask Extends a lease. 409 when it is lost.
 	// (POST /v1/events/{eventUID}/tasks/{taskID}/heartbeat)
 	HeartbeatTask(w http.ResponseWriter, r *http.Request, eventUID EventUID, taskID TaskID)
-	// ReleaseTask Gives a task back untried, when the holder is told to stop.
+	// ReleaseTask Gives a task back, when the holder is told to stop. It is no attempt, but counts as a loss, as if the holder had
+	// fallen silent, unless the holder says that it had not begun.
 	// (POST /v1/events/{eventUID}/tasks/{taskID}/release)
 	ReleaseTask(w http.ResponseWriter, r *http.Request, eventUID EventUID, taskID TaskID)
 	// SwapVariable Sets a context variable if it has the expected value, at once and whatever becomes of the task. Only the
@@ -10519,6 +10778,32 @@ func (siw *ServerInterfaceWrapper) AddIngestPart(w http.ResponseWriter, r *http.
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.AddIngestPart(w, r, eventUID)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// PutIngestProblem operation middleware
+func (siw *ServerInterfaceWrapper) PutIngestProblem(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "eventUID" -------------
+	var eventUID EventUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "eventUID", r.PathValue("eventUID"), &eventUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "eventUID", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.PutIngestProblem(w, r, eventUID)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -11543,6 +11828,7 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/events/{eventUID}/ingest-parts", wrapper.AddIngestPart)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/events/{eventUID}/source-end", wrapper.EndSource)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/events/{eventUID}/source-failure", wrapper.FailSource)
+	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/v1/events/{eventUID}/ingest-problem", wrapper.PutIngestProblem)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/events/{eventUID}/lease", wrapper.LeaseTask)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/events/{eventUID}/tasks/{taskID}/heartbeat", wrapper.HeartbeatTask)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/events/{eventUID}/tasks/{taskID}/complete", wrapper.CompleteTask)
@@ -12155,6 +12441,40 @@ type AddIngestPartdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response AddIngestPartdefaultApplicationProblemPlusJSONResponse) VisitAddIngestPartResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutIngestProblemRequestObject struct {
+	EventUID EventUID `json:"eventUID"`
+	Body     *PutIngestProblemJSONRequestBody
+}
+
+type PutIngestProblemResponseObject interface {
+	VisitPutIngestProblemResponse(w http.ResponseWriter) error
+}
+
+type PutIngestProblem204Response struct {
+}
+
+func (response PutIngestProblem204Response) VisitPutIngestProblemResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type PutIngestProblemdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response PutIngestProblemdefaultApplicationProblemPlusJSONResponse) VisitPutIngestProblemResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -13134,6 +13454,10 @@ type StrictServerInterface interface {
 	// AddIngestPart Says that the source is ingested in another way from a frame on. Idempotent.
 	// (POST /v1/events/{eventUID}/ingest-parts)
 	AddIngestPart(ctx context.Context, request AddIngestPartRequestObject) (AddIngestPartResponseObject, error)
+	// PutIngestProblem Why a try of ingest ended, while another one is made. Idempotent; forgotten with the next new unit, and ignored
+	// after the source's end or failure.
+	// (PUT /v1/events/{eventUID}/ingest-problem)
+	PutIngestProblem(ctx context.Context, request PutIngestProblemRequestObject) (PutIngestProblemResponseObject, error)
 	// LeaseTask Takes the next ready task of the Event, or waits for one.
 	// (POST /v1/events/{eventUID}/lease)
 	LeaseTask(ctx context.Context, request LeaseTaskRequestObject) (LeaseTaskResponseObject, error)
@@ -13179,7 +13503,8 @@ type StrictServerInterface interface {
 	// HeartbeatTask Extends a lease. 409 when it is lost.
 	// (POST /v1/events/{eventUID}/tasks/{taskID}/heartbeat)
 	HeartbeatTask(ctx context.Context, request HeartbeatTaskRequestObject) (HeartbeatTaskResponseObject, error)
-	// ReleaseTask Gives a task back untried, when the holder is told to stop.
+	// ReleaseTask Gives a task back, when the holder is told to stop. It is no attempt, but counts as a loss, as if the holder had
+	// fallen silent, unless the holder says that it had not begun.
 	// (POST /v1/events/{eventUID}/tasks/{taskID}/release)
 	ReleaseTask(ctx context.Context, request ReleaseTaskRequestObject) (ReleaseTaskResponseObject, error)
 	// SwapVariable Sets a context variable if it has the expected value, at once and whatever becomes of the task. Only the
@@ -13684,6 +14009,39 @@ func (sh *strictHandler) AddIngestPart(w http.ResponseWriter, r *http.Request, e
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(AddIngestPartResponseObject); ok {
 		if err := validResponse.VisitAddIngestPartResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// PutIngestProblem operation middleware
+func (sh *strictHandler) PutIngestProblem(w http.ResponseWriter, r *http.Request, eventUID EventUID) {
+	var request PutIngestProblemRequestObject
+
+	request.EventUID = eventUID
+
+	var body PutIngestProblemJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.PutIngestProblem(ctx, request.(PutIngestProblemRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PutIngestProblem")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(PutIngestProblemResponseObject); ok {
+		if err := validResponse.VisitPutIngestProblemResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
@@ -14444,205 +14802,211 @@ func (sh *strictHandler) PutReplay(w http.ResponseWriter, r *http.Request, repla
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
 	"5L1tc9w2tif+VVD9v1VO6tKSnHhyb6QXtxRbjj3jB5UkT/61sXeDJk93Y8QGGABUu5N11X6a/WD7SbZw",
-	"8ECwG2STUreT1M6bcdQkCBwcHJzH3/l9kotlJThwrSanv08qKukSNEj8r2eLmt++rZdTkOY/GZ+cTiqq",
+	"8ECwG2STrZaT1M6bcdQkCBwcHJzH3/l9kotlJThwrSanv08qKukSNEj8r2eLmt++rZdTkOY/GZ+cTiqq",
 	"F5NswukSJqeT3DwxySYSfq2ZhGJyqmUN2UTlC1hS89JMyCXVk9MJ4/q7p5NssmScLevl5PQkm+h1BfYn",
 	"mIOcfP6cTZ4JrhmvwbxbgMolqzQT5ss3CyC/5O7nX4iYEb0AUtE5kCnMhISjSWbn+GsNch1N0g8Zz2tJ",
 	"P70GPteLyek3f/suTEVpyfgcZ3JxB1y/f/W8Y+ngf+5bffSV757i2v1/PsnMeBqkGfm//3z++L/Rx7+d",
 	"PP7+8cd//7dJajqv2ZLpMJeNJZb4Y/zlAma0LvXk9G8nJ1lrF779xuwC/WR34cmJ+T1sypPkplyW9Zzx",
-	"t/itJDEqfGAwKb7dJMX2cq+gKum6m/wy/P6F6H9D1W3nbLT98X4HIUXzz2YoVQmuAI/ipRTTEpbmn4ad",
-	"gSMr0KoqWU7NATmu7BP//i9lTsvv0Zf/TcJscjr5/46bs35sf1XHflz8Yvu8/bSgmqyAa7KSgs8J5QVZ",
-	"mb9pQQpBvrp68Yx8//Rv//H1EdLHjWg+eM7zhZDbJ/ilWJEZlXhu81Lkt/4QK1HLHAhTZCbFEv/ExZJx",
-	"WpK5ZAWhmlAyM6LJnPFKigqkZpYy+OckgTeJmk3Ugs30Dctv1aAXPsf7+bP7UmuUj+ElMf0X5Np85Lwu",
-	"mHi2oJxDqbaJgGSdQi6WoPz6c/e0+W8lal4Qxkleskoh1SVAqU7Jkn2CwlBfr0RGhCS3UOkjcj5VZpOY",
-	"ItcaJAhDIuCGsX6e2L9Mssk1Ujiar+dsN98bSfNbvAFaxM2jZWzJkG365qKA3Dy79ZGS8nlN55D8UdFl",
-	"VcIV1TDwO0pLoMtXvIBP6XvCnBHKOMhHijDzmCHKgIG1J0N7yCePp1RBQcQdWO6lhmbETkMNGnuDl+yH",
-	"2ivx9GsRJGv2IMVsP9D8thTzBBWoulVEG2aj0hwnTTRIPFMZma5JJUR5RAytlpTTOUii2G+gcHV/F1N3",
-	"EpnePnDmTfwHLQpmvkbLy9YDvfJGiNLPeVviCHkLEqfmpr6gd0Ao4e7kby1fAi+scjLioyshb0e9srF3",
-	"+H74dnJX1s9rSe2qNo9UwQzjT2v/qz+qP6yvcyHNhl/8WtMyeVQLN+o15IIX6VPZd61kEy1KkJTnMGiI",
-	"k518vDmjxBey9pJT9DLS0sqGNq1uGS9iGqFKNvHKQZJE3N0GyR9URfMOEQS/DrxDalYkRtggixkus9O3",
-	"b8Tfd5PsJsRrpnRaFs/tP5mG5c6j5oj6OXyGSknXSAr4pFMXE0gw18tcEME3hdqQC9LP0H0hvUBjMGyv",
-	"rRQKinPd2oOCanisGd65WxsGn7wS1E+Dmt9e2Ec/Z5MZZSUUKBoH7nbpLqU2qV5pktMlEDrTIAkzcqog",
-	"UwBOCshLKqEgS6YU4/NIak2FKIFyM2olRQ5KQcxJ0c9Ku6/uXNo1Pmm4kjN9L6XG0dF/1K3YDxhPtU2+",
-	"zs19DpqyMsW+bud3LgpZ1u/RIFY3U3LfTbB7oM2gsd5zprdH2eJ0a/d6Kul+mlwEZm3TBHjxhuVSDOXG",
-	"GZNKvxih8KLKOnR0Hiz9Iaq0plKPmPwGAd232uNkEUFaiw0L6aRwh8iMnAlbEiRww0Bp6jmzjy/sUJ2z",
-	"fAMFox0aq/nd6WtE1txYALTRY0kpxK0itNH3Z0KSac1K/ZhxlZHVguULIoEWRLE5p6Xa1tyGH8FGZBr5",
-	"WzK+Uxzd+OfiA7cpNRXBn4z+acY9I7Cs9Jqs8ObhgiwNfVC0oi9n6HG9gtngExvW46fZuVnXlowPkWQN",
-	"GVUzWMIcNEo3crhsLELDDlWtiahRB//0eC4eu4kaE//oiq7egFLGpupaq/9o9xL9ReMVLFEBNyYHXsfm",
-	"PJr9QY0Qb7OkxvWsZFVCtElpXQDb547vot0bKvGolSIPSnSbaurb0+NjT6s3l0+PUirCksrbf4JUboQB",
-	"5p+o9dC5VVKI2c6HDT9f4pPBWBmn5iiYL4Fr63ja/nVz/y6BF+Y3oyLbj02yyQu8tpN7pxf1csrdfd1D",
-	"4r9fXvyYpHEwmAdQ945KRgfobCWr/uke3darPTma4bJgTMcb3ig06Jc0O5s8BiWrXvGqTlwedNOP0zfp",
-	"ttNnFJf/q5rvFHJVKWhxP55eVk+HDz/iAPRzZouxtjXc+9wqHb6ZE3N9cORSNA/Jgipzl+D2DXT7jNcQ",
-	"k1fOF2fxwNqJey3eA8sFXfx/eN3J3BAPUJ0iasV3lWRzxqlZnag0W7LfOoTcc8iZSvpihh/SEQdDAnUu",
-	"+G15jR6egQp2//mit8BTZ6uHm+w7fhZhoimSP4cSzPm6FCXL1zHVr4yZxd/VuqqRyfBJwAvH/NCxAXa0",
-	"oG5seMQEh7SYkLCkjJtR0noTU6SEmcaTQFZCFupocsrrskzdpFpIOocokNK3mdftp7fcXoJbCvr5pYiI",
-	"4qhjzdPGb9s3jZarlBavQfvYbKe31xrpaB7MhSgwgJBTTqZAtGRQEDqnbJh7J5tAUb52Slj7uG8z5IYk",
-	"hE+VkPp1pMFt62dOfe3y1t3DjVeVlL+katHxYz1nPEE9G95UZLUQCojzeJBCgEK/+UrIW0IVYZqohajL",
-	"Ah3ofIyVYr/wEmipFylqVVLMJSg1IFxnn2vJmfZqzo3VaD3zxD6DzEAJKkSWSZhd2QIntE5qdjYmd8GL",
-	"nV6qDWJaFfTU3MHmJiJrMEZrrtkdnMbRPllzdUSeS3uCTq0bTRGjtxaZJbo730fkmVhWRs4gN1t9FsMa",
-	"PqQRx7waHdh+1Agp95FJNvEj9evFDxMW2UTVqgJPujZ93gqiqcK1Lah5xFt4+9GS0u7pbHLXKI3t+Vwx",
-	"BYqsmF4QuAO5JtaLex//b4eju1HFw/GMOD4LsrAt42IiNtNPyVmzj7VMCNlIwMTpHidP/zOx5c1xCsFT",
-	"5NO3Qr8QNTry7R/ecwk0X9BpCeFvF85Otv/1TEhZV+Zaeiv+yQoMwL7ic1C6k+U2KOkm08jI5LqB6lrC",
-	"VV0m1k61DblAjyhM/rQCNl/odFwoShrZmTMSLyekhzSzCh/qWZnssMzu44ApAHmJ52xECMWK7StQdalV",
-	"Um4HOvYPQ7kdqtcV9MPauX2sczRDYSlr/kgRseLut5IqfUao+y97YznXkbv5ndD0YmW4d9M7vBLrfJC9",
-	"NjY2HrjFGz0J350n4sbGppkJimkyu6ExG3Ys613FuNkjYwh4q2P4KxLuGKysZ72VdrYrDWqnEXBfCres",
-	"AkfkMMs+GqZNxXHWYNiP+1uEGBXYp3SozOpFrTD4M8L8f4hz/I9zb9u76JJKnc7RaqdkMXzamBRSLH0e",
-	"losQb6Ri9Yen+tIKjAVnPhPfv89EZe7UN/Dbb5SbNX3svbajo/Xk5Junu67YVnjJfbzXJnZUE4qlfdIu",
-	"fr4AF+QIuTdGmYQCVSxRa0LJnFZGzX1YLtvy3rE3n8fmRuhe63Vls7kS56svfSRhRqZV4ZvAZ49Q7yfC",
-	"XmK1BGehQHFmKBr+e8H43OYfpjVmn9nQd6Q29jGYOkNucZdG94CjPyreO15W/APWyRC4LLsY9sWLZQVz",
-	"jByq6OSfkUqCuWWdL8GGA+xv6miy63SZD7YWnLX5xvNEn5h6TadQdor5P5FCZ2/T4bO4ti/sR9HqVJ4i",
-	"ZclPcIC29BqoSpsTsKz00DxQfwX3xrmZda0oIrg5+SuqSE5rBQWZrs/ICbIdFxwG+qqY55NdmSKWoT5n",
-	"Ib1s1wv/MM99zialoc04ybf0Ef+dyojNDXCpL1bhG7Bos8ui1uMmpUXbedxxhkNSu8tjCzqGsH5kzxMb",
-	"hNmalN+aTna7gl9rUH2q3JaHK7J+/G0LJKdlCZIsRFmoM4J/Rb+ouYQrCTOQEoqB3GQGAZkSmoJoegvo",
-	"DvwKK1BE8UihO/DrM6IWxlTTglQgqhJZd6TKL3i5RoZIunlvwa3JBmaVO1DmDJXrMxsKM2fG/b5E128u",
-	"lkAoX5OlkJARCZrJtu9yiL5BP72yj9uSkU3JJWTh7aLEqcedeaSIKoU+Itel0IrQqbizCtOKcqNgWrvX",
-	"OvZEianuzVxHZalmmKU8JMkXXR6U9Z6g4Pf49mRUcizOIbBS+zs9h8GWfWyfhtKL5r41WfltI1Zm37f3",
-	"47nggN5ZdEMinzCFSddkxcqyzS1n8cECXqgjcoVbcrr5Q0aMejtfEGEUNtVkkXp13kjSSTZ5VaDf7LmN",
-	"oNjBdjvE/Go6yXbjZVqbZkNFHT6WHDyKYGxsR2d2yjl36pJ/xKdRYERoUyak3JEb0wufSs0Q445p3VpT",
-	"qc23ndGWEUVZQfRCgjlza/XFLBBzJ+QpifaeryStKijI9yfk9uVv5PLm+j6uZ2/T2M/02jZRUk46qmgU",
-	"EZ+rkxGjlYga5ROzaQYzVibqkDDf4BoLN4bSZLrWg5/1ifbj8kXHpH8uuh2/2w/fwrojpqcXomgHjIHn",
-	"okhb7/bxq+6Iechh+EfHB1es0Iv7+MDMCgKF/DiBCn5ztggflrgx+RSnvYWVNTV63PM9lTS2gnBr1FbS",
-	"cJt9Lz7lZa3YHZwR+LWmJRaLBUFgo4CVYFwjK7PlUNX6gcm+3Tm+ERlSBPRO1ITx55PMI0n69OT77xI8",
-	"Nov8v54pX7NbvISYKu2/Hu++gsI4mf98esrOp2zEskqmfD8zp2GAwyobnR++M1tQ6uEff+imRz7mbgZo",
-	"5pQF0vSR9ct6A7gRBlNRp1IunBGvXPE5RqZtPYgtb6VsCQURHJwnEEu0ycKVwC4Nd5AlNVrW3fA8gh7P",
-	"wV/Pc7HPEFHa2xHt3wDXh6FNVznpssLY2qUU5vZHnYo7dY680k2uiA2ek9XCPNXkJGKuQ1pluHeG6U4/",
-	"bH8lIJYXD2GXZ/igUUEkZfxmt8Oh/7uImzDku7bY73M2mdNq+6vbUYsSi9SN9Q9eU7P1BEwRY3k5R6Y7",
-	"rgyTYFLlWiPXs3DpRr1QA4l6aPRtJtJDMLjisC2Qy534MC+ojjz3T+5c3n9XfCh0xIz8K+lJdSZbXWCS",
-	"STyQORwZiY8nweDMiOyqWKhFjopv/jOZapUDbjYGf64GlNpdUaucRSLz3R3IklZJp7qxf4mXQngvhEBz",
-	"JPeFHcGZy2hnvLm6eIQ/HpGfXLCIYXHI2vpEJFsurQMr2NSSLSfZ5LwsxSqdyGSnMWZf/cx7ssLGh0qM",
-	"BXAd3m1PxC57JaQ9oLYayLxEzFvEIiXMpFhmRNX5wlDq7bub/3Hx5oeL588vnifn2Q61bEt0hJUQ3JVN",
-	"WReioXFe6zND9ILdscKVw6OgTWrK/WcKs7enJfQWy2/XeLfm+kxwDZ80CWPZPWpuFlSgbP5WokJ+49pc",
-	"2NwrcGXUbjO3QjOtsM22dElJ5PTt4G+ZmA8b0dB1B+NN149FsbmhQkETb8U858yGq5/4GjPrs6Vl2en3",
-	"7PLgB3GSECYWvmE3BoV9bgQUxZYFhd/ZAQbR3Nb9qS7bcdM4qyWRh+iNcDUg4zyZlt8ao3PqnmApj//m",
-	"hbFZHylm6PAXK56RKShWWPWLzp3HbRvDIiG7Lf4Ewl94vyg3UhLrMbVnJSOkdMNy5kfMnLTRaSgVZEQL",
-	"seHn+/ab1C0phRa5nUuwTelyWtCrmruasItPkHckqVKpB2tG1nMllZ2wuYGMUuQW09wAglB1a+WwkLf3",
-	"0IdWVC7TtZ+5WC7NbcgUueW4UUr4ildVVyDvmBLSSzSmbaY6ijbcbIVrTAX+0373QNw0qbrY8OIuWat9",
-	"34x0azF0/TaXVnykN3d4neAgVIrO/Fw/kWa6fgJdRLoM1uZGXQNq19fdWgf6pf3P1jftgnnUnF/DeGbn",
-	"SxdMYJFthcXN5iFpLfZ0CgjWRLMOQ84XTDdyJD7U1J+CtmxJKhh5SZWKj63PWZ1kk+vosguOi0lIaEge",
-	"5lzwGZtHqDF9PsHthdn9eGQsGsR9cxnd5mQ7m/WRQpVTGrUmiaWTx+J3p1EYHg65teodH1ciMgcOsiOE",
-	"8mP4zauol9EFgKkCziYf6MIshbid0vy2K7Rq5OSS8jUBKksG0sVVH/lqeleVzwEKNbCqcEk/ndsQ+ahs",
-	"gRv8c8NYPoPcqkVJL7ooIHGdnReFBBWBjAkFnLwxD6ftSPOLB/nrthWGjXMZ3WzpDMN4HHMnqErcgrmB",
-	"WsUcJUU/z7sK+Cs+Awm8A8ZsKSE9d4zpvLm6wGCluVcyb2KYHwo2m4FUp874cropUQDR/c84qUqaBxKg",
-	"zbZxvz/520m/1e9q+B1i4JurC5xuX62T4FFpQ2JRM2HsPmWj/pY/F1RtVoAdketbVp1GsAJzI1EFDxmJ",
-	"TB9hUQ2ejVML8ufOtHnMyGNeNO8bfTZIcExwvGVVBYUdBK/P08hCMdNRLVC6W1a58ptnLqUkvJjcWoHV",
-	"hs8bAjzEokLK2REVWQLlDTsEIaPoWhElkmLSvTpO1FVSeDEw3KOB72x4NL7bHlvCHUuX9sSn1ghsKcoS",
-	"5JV7Pi1Kt5cyPsNoE+vFKhn2xoyFXHNZb95/8Z3SkDyRWRTL2PjAZFuayNYV0LqAOvUcuwkpgwR/Iebb",
-	"JdVwSqih8YzN39DKZSbdwlqRuycZufsmI//nf/1vPCxGgXHVTCojSxda3m2y5H7wVBlBZ/3kBupqv37o",
-	"Nyp8qYsqjScn4dBOa17oqFdnxgK3jOdqUgt0DRXuDFLEthnl+LPXYuuURKZWOCVGBXp/9Tp5WheF3I3T",
-	"+fL5FalYbnQ8dUZuBAe70e1pB8ec/X2STf4BUCWlWpPwvuEO8/nuRoJPWWHOZ7VmfH5GzmstOj9pftyZ",
-	"Lu80/dQ9+c7o4lpSriohtXdZoBqpjH1Ly1NkXpuldUZOnE+lMSwFB/v8nVFZ7uPn8LuUZryohrav1m94",
-	"MbFiPIcRYCybcCvXxkZyNX3Z5JmkaoH/MpZm8a7Wu4PKGwWSfhV+arvocAVmr7ap0Ze96C43e0VXorhH",
-	"jmJE7O2TXnlTRKxCUX42oABzi7o/CXlrFaeH0znk4G1SupvCPi68Rdye4knZvDNIgLn0kFQ4tQvtxKh1",
-	"9z5fW3FTP+EkGZJOMpsZdYbuoTPi/ETHb8/fXASvkfehBfdY42AK1gjmG+JbtHQ53hEe91f2K//TjPbV",
-	"8c8WmvvjVz8/dv/6/ST79uSz//vX//X1f339b6kTG8O4bvsqSpHfWo/oAAMyF8skEMV5iPnHpSynLk13",
-	"SddEaZ9WmZnVu4TdKSwYL3zAUqAvJASNWri9Fo0L6+iTHg/MCx26DAm0WN8nn8NTyw8RvptknaZwflOL",
-	"KSClTSlNpyU0QSB3T7Xshlf8jpbownrPaa0XwDXLqbYYV3hVFpiXHlVsG42sZLmeuCzR1wKrvH60yac3",
-	"QrymEsXte07vKCtdUfcrozHyLhDekHuUFGH14Cx8ppN+wc3UVHwsjG1BoruIHkAkEnn0ygnQgeyOr7xy",
-	"tX+jXnqdxIWwWrfX/QJ4KkY3O+FTT0nAH0W2mFknm8rwYGBdUhStHDzDNw7ObsyqLmPM1iFvlawaSXLz",
-	"RsBtG/HOT5g+P1gAQDn2K/jOqK/4bQlwG+Nee1cBH/1KFOEaWDlTMg73z3DbOCLbjJK1D94m97XOy8ba",
-	"ExRMLbXNAJss1GbCrSW393WTM1ISJiRCJPLv+OgmF4g4O741xhaQLHoL0ib8FUB5EHi/UcnS4xD+RuL1",
-	"ucVt6+ESlCgRcz0jP716fvPy08uLVz++vEmn61A5Sm2FEsvHk3mIPRBMMu7qknQ1HS6F8AG54nGzmQjD",
-	"xlE/kTyeSEu0FLb7a1mii2F9Yf4XwKrrTxg+DFRBnBgcARh21wEbmnTAqHWjzJZ9yGP3Am/1p+kLILHu",
-	"AgcKU/EfTpPNMO1V7RKQEtLvZsTZmbZaWvRi1jVP+nTPrgPv1bkR2CEN5FHL5ffd013xxSEA6PcL8Tf7",
-	"sSMq0Ez3+x1nJGoulgjXRwvL4p2MCNrasPYUu3mlC5/R4Wcm0avXBGi+8Go4hhMw/8pYtKNhiAJSZ+Je",
-	"uVcBVC/3jeaPPh9jKiy06woN3RtG3aEKSshHaOJpmL6fKNNoYMWphKwsHSzfW/GG6nxxGoNuWJ/MkX3a",
-	"ijJE7eNwB9LWjk4hNtjdN4IM3JKH7iuNZHSgmT1yckSiS3SIWifGuwADIRNFXk3IqeH+9MHx9V0b1SFi",
-	"CZZwIalkJmpeZEREWMWPFPEaQqI64EElYoM1AJ9ntPvhVFWXLdvZXcll6XRwpOFrhNrp8qoOxpe6Ai3X",
-	"Y1EJ3vFybXMGfJQcXYBD0SuKlFsM/WE+78LV0NuSbEWXzl1ms+Qc6jXMZpDrDAP2c3C4CJSrVdNawMZq",
-	"fPVfnMHwzX/u9Pw3vu+uxQf3f1h9ArzYI1x0DWKeuE8ZMCv69jNdiokIwp34wtg4rcHNzVwbxHXrTtsZ",
-	"/5eAY9zHy+BfzexEk8urE5l4O9u0DVD6kumxCsEbIjf+dq+2M8LFVBRrQ8A2koPN+EPnfwxEy7hrNdfR",
-	"4c2BHo/EgHAAoumkZhuoUJ1ZwLjMM0J9RAMnvmDzhfm3xbrYXt5ooIpNmepm3EwvpkBq731F3j4rjDHg",
-	"0FOUbQMSoZXXsOAJOrFG9b5IicR3FXBzq9pEJqytsXvR1IacmP/9x+OTpOgZ0XyETqHs6GU5hdLX0e6j",
-	"60gFfBw5W9n8Ywo3G89hQkiNwrivhNRQXLdrhHtSfV08GJWGLCrCMwaD4ggBgTl4IU6IiXchIDZdOwEx",
-	"RuP1eqjzqAZP6s5oMaqPrf4hqQW3d66lArVrHywrxYzTZpOec33eOsX3PeFb+7Im6NLKwRUy+D68huZo",
-	"cCZlcZ+3qMfJs0M1dCt97c/b/sTY4FL3cNZ3ownckwa53XXPCQNJcnB1uauce7CmvCVX+gAPHiCNx/g0",
-	"Y5iDbszcRBcZlwQaamGx6Rpg++l7Z1x4T3Dk6RyKeeBo+74qkm6Z/V3wXk4+B+0N4jeh6s+dh4B0jrCN",
-	"H3eBVXTikti8tahA3nuOmCJGnGI5/ZKuScmATGEtXOaxBWqxhUNECTKj8gGW1Q1uM/DwdVdVaYw3QxsV",
-	"JmrrQjis/KNHkwNgZbRulWHCoRMKg5ZK+PhpB2RFSC9BGtjcU2sqltTm8WGLC5yWB2C12SgcSM1LUMrl",
-	"9FBOqE1Cd/XMah9YFvsAeN/ocmDznEhdWUwcb6W7kmezUHvQzXaHjJ6YRbCKk0pNcPVPyJLxWkPWfgHJ",
-	"17wAvGg/PrJhSA80yawbbM9BN4dmGqgmc4F4br52qoF6O2utUjn0PTIFl3eUzjlqqoJH+WOF48uBfHEf",
-	"TBMP5T3mM+6Vix4JxoMfBvfYGzSebmek6UPm0YoHI5fuD/Q1AQO+tVOed1LrHoCSco2YwC6Vui15HMrw",
-	"bmTg5Lj+etket4Exa2/KC3snuH1ZYSKdZf7BkLF5lJ/S0ZjTHaeS5reqsTKZxtMVXWgQUEVwJpvOtSGQ",
-	"5N1Nbq+3GtJsB2I0Fjjmt4DJ9Vxoc4hrhSB26LQyCxKkEBnx7bKs+LM1Tk1rWXs5Mxwmed213Kzd/tEB",
-	"O7Azl3ZEBu3e+024GaT2A8Esu1CSO8oLxUxDnAvrCrUGVhOOoWougY50thQ1nCfcoD9YQx0vTNb0jQqN",
-	"ixLdxPrbtncG7GeMM7UYN+kmzb3DeTSAVvcCgR41y1IoBb08gUnABUgyg7IkipVOzzxIkWnvkaPFelR7",
-	"2iGd6g31QqhT1fYM9XmLUFy53peoYGEjHAxRZ07n5IWr4XtgV9qU48fBXXv/j5cGW2LCLyVrzv1mQZrb",
-	"+i4J0tUrXzvpsouqdq1jIO9uZLI/ABbfvxBdZVCUuOxvixkcSvWbi2RMOCQBMz7x64im0kW0ke2+Ovw4",
-	"ErRcY7p3R3M7IeF8RdcdtiPOyHb2QBcmXdG1q5w1zIpksi0VclGXBXG38Qx0vjAXMuIcWQz8JUWQo+gp",
-	"2zDk6AO/CSES4ljstBmeqTgwRUqqQWbOXv21NgaNdDh1C1FLqwPgr8pBpVkbrqCafuDmVAGZMe6bQODK",
-	"zKoslskHnu5QNwZeOS5vasjftc3But10JdBcl2sH74Z44U7/M0R5pIg5vVhODpp8hZouWkJNxbIC/XWi",
-	"vNJ1Md/VxzY0D5h5vIdhKUuyeRGbF+18LWpx1MaL60X/jltmbMK69berauFrupzvIUks4YUW1NgAyyt8",
-	"63MHB/zD3czePeUIF5G+jSslIqgNT6/G2MENdsvy7UmTfizz6YN7XoP0vp/b1bz+LuT+bsSzESmwo77T",
-	"0WWsk8Y657e6ACTaAAxqeNFOrRzStKfVJ2IzAra9Tt44cQcvdQO5d8hio3K/BK09mw6eQYMXPeTjKhUh",
-	"2kggCb81sHGy5qSqNRGRz0fMAuyJRyodwx3RFAY0iohBZxNUi8CBpMtXMTK8omr0vJznfBAxu5oyvgvo",
-	"+biPCOHhXv6XEvzoiq7euFut5z4cBAaYitX14P+ZjVRgNAL4pDNXlm3xJt0NrY7IjQePrOppifZVAwzk",
-	"k2z6MQO7WyM0en0kpDvLBDPfNNuhhRjR3J3mdxO5xDZsbJ4vhFQ7uonlZhohpsOaPDujGtQKijNUEKbr",
-	"oAOhYTHcQXuO00jp0k1C7vDr4LxJ4k2lvko208NW7DOWFkC4wNbICHXZs9ptpa6jW5uLwDBlT+SoIXd4",
-	"8FyHPBvW6Rl4310M9uH/20WFFODDqA6H9rWedJyS2maOofPiNpfYnD/XuTFyY1cY4HkIvUuY6XcpRf0a",
-	"8SM2Spl9L8l0Gl0LheC7rC+BPgXxYZEnb3Y1Grm8uW6nQjruQ+oMXHUol0qALRo7DAlrYyl+yQ8VOFHT",
-	"zlTGuPnejdC07IE2s5MK4bwz9wfsl9WG8VBH5HoIU3S5mBxOynMpUNRvN4l3D/jMQUyhUwtDL3fbPowr",
-	"5UhUZwzvPxOF7Xe5vyYjMUu6WSWqxUL30dZRb98kyQtYrpPNh5yvwAOcWb+C9a+GrmjJfPMRLf7wkhjj",
-	"Kuz2/PZ4ccc7W6O2VwGZ0dcWuOr/K9hCLujwWzQd7gJ+iB8/mltDjNQm+ZbCG9gTY1r/MOUsT6bXw7dn",
-	"XKFMJfLFPVJsd7T87XghyOiH9TDqLy5mhXwR3h3T6W5Ttnb1OqrouhS0uH55/s3fvutvAfBdKutsuJT0",
-	"6XlWE+mUmf0Y5ScH6Oxj2aa1q5nrrNTd86XVeTk0YGq2a5PjNyntezN1nTbXKmojDe0hDD6cX3fTp2vW",
-	"B3c5oSC6v8vJl/duR+f/SBEwvDNZsgXyZehx/OPFze6uxpazbW/jFsunWDpJRFu5v82dn5jSSXgh9D/U",
-	"nOnTqCHzjxc3RiZgBGFJ103MgNS8cKlIt8bwL9EIz4ykMBxhZMVGp4DoGgZauIKIe0JrvrQjRJ3P7XSN",
-	"rr+slY1ttFPoGtLs2LfhG+PXkaL/P50b5XplcRQ3d6EKlZXbNtQdLWsInYtxPVjywsUqzgLh4VejdeHG",
-	"DnAcJfAah5Rj9fmbyrrDGOSwsovZOa+OMI4rQ7af2EXmziyRWkpXuLKL1ra2bZvKARl8KJXVivqbdgeE",
-	"vH+yb3WJlPx7evluOj14xgLi7mrv99M1n/6YelRBXkum19fmNrDzUyDvWA7nOfa3xL/gj4YsQG18xQ20",
-	"0LqafP6M3oiZSFnXTKvMQZtltvQv82kuzkueBX9zRhCXBheKoDNGmGFBrMK8U1uO/P7V86MP/Lws0XeH",
-	"SMS+51ZUN+tsbBT/xHb9tOCwtv8HBqq3rPwzgn1CzbsfeJ1qQUrOsVUPYcorVz7/84xQ/OkxIicrAj63",
-	"+egDf4YlmsoIuYJQct0iMMHj07hfjXUHPAfyy1LCEcZNjo2hi3buLzbiWrIcXC9ghxt9XtF8AY+/OTpx",
-	"As9ujjo9Pl6tVkcUfz4Scn7s3lXHr189u3h7fYHvNLhjkzdXF+RdBZJqISML2xxsX740uXviszZpxSan",
-	"k2+PTo6+tVB9C+Sh4wXiUP5m/j0HbVuNuFLrVwUCuWsH2YnhEmxtjG9+c3KSahOBh/rI3i2IZN+l1oTB",
-	"jn1SXMzmk9OfP2YTVS+X1BjJoS1TFNvGolhb6ELnypZa0mLy0QxzjPdm76qugBaMg1KDFvaDMLfuF1tV",
-	"AOx2+YBYZQXACcKKNj1Bz8jfTr4lNdesNH/kHdS4e3JsG9upTooY9fWZewbdUXQJGtWJny12zeTXGuTa",
-	"3x6nE0yansQyzEpGq67223vJQsr0Z+Ke2/HgYR9Osoc0/P6Y3nyjtrvLjVZVySwWzfG/nAu3mUZ/grsh",
-	"J9oFKHoTLYYcwe/NVxEnUd+80LexpETBrzVKKHszHZGfMPFnM88ZcQ6MxFwwrs88c2n8FeNMsnYqp+Ms",
-	"WiwZb1gLcRrU8e8er+Gz3R/vlm/z2XP8+4XrYDWAzypRsnzdy2j9kCQlmI9f2mE6+ayqpUts6frKlsZx",
-	"SN7x03Z5d9vs89I1IkX3qnsYFS30bj2coew+qXBlE6WhskUlULW6ykuogDqkAvMnJ45+KYS5BkkTvsAf",
-	"S6B3ZliixXKqtOCQfeC+j1BpuM62eYg7rj9SFo92Dpo8fXJiu+uRX3DLfiFfmefwd6NKzAWHr4kUK9e5",
-	"DzUo7GbfpEFtsHHWeUd4Nj3YNuMHOvf4xp/EPeyn55ewn55X4oON3qgCSbJxMlOfbB6x63j/6vnk88cu",
-	"oXCch84tPReQQ/Yf9/XXbImukZ0PPvPemAPL/Zrfdol9B6NqzAIUyvfe2i+4Z8e/4/9/7ty7i09VSRl/",
-	"1uTdH5CyLum280o1c3j4eTn3ba2MqDG3pusxyQvbLM7mcGLXusxCaIUnMRO2KdnAInmXcJvQz+6/bQP4",
-	"3SzhreOznl32PQe7D6ZrA/nXPpclqzqPJRq05nqzNm7m89etJu4zO/68J7UQK14KWjyupU2Duvcnskkl",
-	"VIIP3jCun7uvvL967XQlUPoHYRHJ97JJrz3u4+e2g8RoY58PyBxNWVyHYMGf9iBW2l5gTOjmPh89Vnq6",
-	"TbntzYei7JPNQuqL56+HqduhOGLb0noyspfkgMOs4ZM+xrujvVOb3uLkjpRM6T1syU2kZjZVtEZFffbm",
-	"/yfffndyQqBgmnggOfzuXgV596l2ac479nYfWmrb47jLr5zcDzfZPe4IYdz1dbNjEzvfL0T8GUAxdYVI",
-	"nTfjC//QAWWT/0bX5fVDuLb25UmQcMdgZWNBjKOeg0pChj2CpLElhGwhh2b2knQ+Yfv2vk2LbOIS5tvb",
-	"cFm3d2H/l1IYftCl9DSVTIcVQXvYHhxJWc2SBkrbbVIW5KzBL7BuesFtY6j8Ft3itujGo7e5kMwtQOVG",
-	"RV8jZYUDeTojvzz+xbWKYpoYMsT7iqGCvrvJ5i0dRCN5gUN3iL/ELrwVej+bcBHKrGxGR4gJuBzbJoCK",
-	"+26zJbHBuoouePKqgGUlNMIP+F6OFgAygqSIu9KMccIdN+mqXe6NVz5v7WCSy37huoK869JYCXm7L6ll",
-	"V4yeDVcn3xhhIUnZxdRjUjpKHeYWsYM/Dhmnez8F50UR5ZYeRgDGyav3FIF7O3zXdB1VUbgTyFRI1MXu",
-	"zxxbvJIVXds4IvXJ0zw+dkkm6NxJTBg8yBZiddSNraM9iFHVqr76soaV+7YdPSUFztGVgiW1r4rSIvI8",
-	"F3wfTs+b0OCQwyfbgLxx3ARBbKt5Q/tyh/sy+IKrSsr7pOyl+f2ABMbxO6Qrzm0/CrlvMuv7kTdH0Krq",
-	"suaqSU76IlpfoOz+T0xD1C93UvqDAVaF3J8GqVN7auvNE+qJ0SpzwQsL34D6jpexC6oWRv5KmNXK16c9",
-	"Pfl+lLLiUEOPf7f/+OzyEh4ibXe7HS3olG3j3ctmUePSQ7HbVk/QP/yedcgRDj75liNI3Czg4T9Svreb",
-	"jfFxWBnlyyOeo23oUFEwfUa5uCDTtoMpMs+KKeyd6HFpgNq3jRz+1mGuqVHSOCrp7bTZPSzbsPizhw1p",
-	"dnJXU+YkLjreOMbgqgsmrDl2Rk7MygM25TB/3Eh86uRkVgE1T22A5rlSy67pGGUqJIL3pHrcex7TCLCo",
-	"byJa7Hsaxu7FHg9GgXRNPiO4QacWpOZSUhe6HD+Zv1YEJeoCkbihLkOJcjtxEKvA2AOyEr5IAAURTQ6i",
-	"3WP3ghsUXIe5PVrtLr6w0hK3ZkjwhG/DECHd7EMfxQirTX2hBSlBa0yaM8P7zr2ontoKdbxO5kLEQHro",
-	"5bKV7GQKOa0DivYy1nw+cFfC6PbtkSKsOCIBAgXBAhUQVefmKhRS2aRyWXN0AJUw0xmhqo3PiZBBjBMh",
-	"C5DppJRuPnXNIvavTl/Vh9Kmzch/vOs01NG65tYhyIDuIrNtnj9sViYzFqPS6ojYlhKRX08LYYey/9Fq",
-	"IdHhX9i5sTGuRqfq4iGA/+qx+BghPWXsRH0DbJ+iP/XdYZ1Qj12vkr1fIBe8sOiqBzqeDXTrH250pPCP",
-	"zyLYXszJsRDfIUfanmLrXr+/d8/t4SxCp9t7vIKy8qAb6aH1/kzb2EDZSqBuL+2OGVKrtpuBzbl10qM1",
-	"0hyrcVtpjcQ+Meq1sb+0DA1AZynnH+pA0zVhxYNF5wFD7LhTx7/bhmKfj2M0l8O5fW5s+7Luc+obzRzQ",
-	"Ix8BwP3Z/PHBjIthp5t0b1u0B5/wSk5KkTDAPiSJHwxTxi1CpDcrcXYuLq0iDRxRTQUHoiXliuZmWkfk",
-	"3CWqN8Fa7JaDRV0fOL4NhdqIw54FL6ct/tILahGgMRb0SCX9ni493dDol/ChDzyajX1dtdoC2hCFWeIZ",
-	"BvZxru45xKJvmQk7/WAbJ2vmcWr/uFNlLqcDn6g/zf1nfbjeYGgQXRxiODpMUyCwoZKrcbJGgMRHD2CA",
-	"BVCpp0D1H8wFL/08Dh3uvMFi5/tyAvYlKfaULYJjGQGGx/nICIlQA80UKUU7n3Ds1kp4cGR6DxvrUHn+",
-	"3Nv6I7sD7nKYHr6xZjR/L+Gg5vya05yFGjsfAok6TSotqodsd6tG/Q/c8OsVrXwp/YF2vAX38IX1pAQG",
-	"QtK/GXxFtkZ3HymY12C0G5JvYIcSNvNoCtqm2yLahQVbyDB+wnMISht29Z5CLqIeK4gcRlyfXvjAHXe2",
-	"EbjxHJMlXUdKkwcddGqP7ZO0opXrv2S1Jyj8v1RGaKlEOAYfeFgE1p25QlWsZh6r2MTIovt3gt40nXcO",
-	"oqU0LYAe4g512LoSmnS2fZR85iX1qQGhrzl5IcVvwG0alTb7KXijFluAPDMd6SqG+9IAdpvuNWf6sCUs",
-	"7znThytf8fhVX1hYOVyijiyg2v26z+qVjNgmNY+FESaX72987hQWyo3fdHWg0NucKQ0SsbMOt+P3Ps1+",
-	"fgc60X54c5sEgCnWSu3JbLrk2sWi0DJBwxihz2zTCazevry5buX9fOAO1S1tA7s6182+jFjDrRfApAvT",
-	"MR7Z4pG93roUBrLQccl6Ep5fM4WH/y/v9wtoc4njjgsk03Vq+/7MjsCWUtuVSdkAN30BvU8lc1XL0keJ",
-	"91x5tqnsqSNyVXOvKuEXg+eKSdL4DzF7dbr2+HCPKS8eK9AHKuu3XZzU8e/2H8PQPq7w2T8G7uP/DZAO",
-	"Ykn8SBFZl6Bsl60IoOuIvNIqgGEoTY28J3PhAZot1XeFrrMeMCW3wwfMMzFf+CJQGT5x2mY72g+3E0ck",
-	"8MJe2jPC9lELeuVPU3+CRkPlQyQRmcGv6iD5vmQOUe/eHiLzGY9JvMGb6c4LNjf2zRy42wTfcR/9eGIF",
-	"W4UCIcGjDfi1jdP380ezye61FHriknI6t+WTHmwLx97OXjRPu6qnv4tpK327edlpT9tv27QWJyUQePTv",
-	"YqqiN60xvv3ixR3I9VQUa7JaCNvtW4jb6EU8BkPfs3EmTMoxNoQFEnTXLJNErLjrzOaSxAlVtx5Mw33P",
-	"3XCfP37+vwEAAP//",
+	"t/itJDEqfGAwKb7dJMX2cq+gKum6m/wy/P6F6H9D1W3nbLT9cb+DkKL5ZzOUqgRXgEfxUoppCUvzT8PO",
+	"wJEVaFWVLKfmgBxX9ol//5cyp+X36Mv/JmE2OZ38f8fNWT+2v6pjPy5+sX3eflpQTVbANVlJweeE8oKs",
+	"zN+0IIUgX129eEa+f/q3//j6COnjRjQfPOf5QsjtE/xSrMiMSjy3eSnyW3+IlahlDoQpMpNiiX/iYsk4",
+	"LclcsoJQTSiZGdFkznglRQVSM0sZ/HOSwJtEzSZqwWb6huW3atALn+P9/Nl9qTXKx/CSmP4Lcm0+cl4X",
+	"TDxbUM6hVNtEQLJOIRdLUH79uXva/LcSNS8I4yQvWaWQ6hKgVKdkyT5BYaivVyIjQpJbqPQROZ8qs0lM",
+	"kWsNEoQhEXDDWD9P7F8m2eQaKRzN13O2m++NpPkt3gAt4ubRMrZkyDZ9c1FAbp7d+khJ+bymc0j+qOiy",
+	"KuGKahj4HaUl0OUrXsCn9D1hzghlHOQjRZh5zBBlwMDak6E95JPHU6qgIOIOLPdSQzNip6EGjb3BS/ZD",
+	"7ZV4+rUIkjV7kGK2H2h+W4p5ggpU3SqiDbNRaY6TJhoknqmMTNekEqI8IoZWS8rpHCRR7DdQuLq/i6k7",
+	"iUxvHzjzJv6DFgUzX6PlZeuBXnkjROnnvC1xhLwFiVNzU1/QOyCUcHfyt5YvgRdWORnx0ZWQt6Ne2dg7",
+	"fD98O7kr6+e1pHZVm0eqYIbxp7X/1R/VH9bXuZBmwy9+rWmZPKqFG/UacsGL9Knsu1ayiRYlSMpzGDTE",
+	"yU4+3pxR4gtZe8kpehlpaWVDm1a3jBcxjVAlm3jlIEki7m6D5A+qonmHCIJfB94hNSsSI2yQxQyX2enb",
+	"N+Lvu0l2E+I1Uzoti+f2n0zDcudRc0T9HD5DpaRrJAV80qmLCSSY62UuiOCbQm3IBeln6L6QXqAxGLbX",
+	"VgoFxblu7UFBNTzWDO/crQ2DT14J6qdBzW8v7KOfs8mMshIKFI0Dd7t0l1KbVK80yekSCJ1pkIQZOVWQ",
+	"KQAnBeQllVCQJVOK8XkktaZClEC5GbWSIgelIOak6Gel3Vd3Lu0anzRcyZneS6lxdPQfdSv2A8ZTbZOv",
+	"c3Ofg6asTLGv2/mdi0KW9Xs0iNXNlNx3E+weaDNorPec6e1Rtjjd2r2eSrqfJheBWds0AV68YbkUQ7lx",
+	"xqTSL0YovKiyDh2dB0t/iCqtqdQjJr9BQPet9jhZRJDWYsNCOincITIjZ8KWBAncMFCaes7s4ws7VOcs",
+	"30DBaIfGan53+hqRNTcWAG30WFIKcasIbfT9mZBkWrNSP2ZcZWS1YPmCSKAFUWzOaam2NbfhR7ARmUb+",
+	"lozvFEc3/rn4wG1KTUXwJ6N/mnHPCCwrvSYrvHm4IEtDHxSt6MsZelyvYDb4xIb1+Gl2bta1JeN9JFlD",
+	"RtUMljAHjdKNHC4bi9CwQ1VrImrUwT89novHbqLGxD+6oqs3oJSxqbrW6j/avUR/0XgFS1TAjcmB17E5",
+	"j2Z/UCPE2yypcT0rWZUQbVJaF8D2ueO7aPeGSjxqpciDEt2mmvr29PjY0+rN5dOjlIqwpPL2nyCVG2GA",
+	"+SdqPXRulRRitvNhw8+X+GQwVsapOQrmS+DaOp62f93cv0vghfnNqMj2Y5Ns8gKv7eTe6UW9nHJ3X/eQ",
+	"+O+XFz8maRwM5gHUvaOS0QE6W8mqf7pHt/VqT45muCwY0/GGNwoN+iXNziaPQcmqV7yqE5cH3fTj9E26",
+	"7fQZxeX/quY7hVxVClrsx9PL6unw4UccgH7ObDHWtoa7z63S4Zs5MdcHRy5F85AsqDJ3CW7fQLfPeA0x",
+	"eeV8cRYPrJ241+I9sFzQxf8PrzuZG+IeqlNErfiukmzOODWrE5VmS/Zbh5B7DjlTSV/M8EM64mBIoM4F",
+	"vy2v0cMzUMHuP1/0FnjqbPVwk33HzyJMNEXy51CCOV+XomT5Oqb6lTGz+LtaVzUyGT4JeOGYHzo2wI4W",
+	"1I0Nj5jgkBYTEpaUcTNKWm9iipQw03gSyErIQh1NTnldlqmbVAtJ5xAFUvo287r99JbbS3BLQT+/FBFR",
+	"HHWsedr4bfum0XKV0uI1aB+b7fT2WiMdzYO5EAUGEHLKyRSIlgwKQueUDXPvZBMoytdOCWsf922G3JCE",
+	"8KkSUr+ONLiEIjgHpaMN2dzhNUr1kipNtFwbXcS+QoxuU6DNUwKhXOiF0Zw5RpCWtABctLkHzKZDQcwT",
+	"jM8Jh1VaU3SKdJffcA+HorAn5LVQCVfbuxmh5JlYVubs2Gvr1Md7JHjfEcZ43AE261qTKXT4k0rKX1K1",
+	"SM7ExmYTTGOjuoqsFkIBcY4eUghQGC5YCXlLqCJME7UQdVlg3ICPMc7sF14CLfUixSSVFHMJSg2IUtrn",
+	"WuK1vZpzYyzbgASxz5ySlWMhqxi4kyEkMTaoizlOpbgFImYzpLbfk+InphdGb64lqCTL2NcvDCPucOJt",
+	"EN1q6KdGRTEXNVmDselzze7gNA6GypqrI/JcWgFzar2MKrC+2Rwn/o4aVjJ8b9V9ZCQf8YlDgo2JYD9q",
+	"ZLj7yCSb+JH6zYb7ydJsompVgSddmz5vBdFU4doW1DziDeDDKJFp7302uWt06vZ8rpgCRVZMLwjcgVwT",
+	"6+Texz3eEQdoLJVwjKOTkYWron0FxERspp+6hhwbb99BkdSLs2FOnv5nYsubYxdiy8inb4V+IWqMc9g/",
+	"vOcSaL6g0xLC394KfQ1w2/rbhXMt2P96JqSsK3OTvxX/ZAXGrF+hsO9kww3qugk2wjxJC6C6lnBVlwl6",
+	"UG2jVNAjRpM/rYDNFzodSovybHam2cTLCRk1zazCh3pWJjuM2X18VgUgf/GcjYg6WZF/BaoutUrK/EDH",
+	"/mEot0P1es9+WDtPmfUnZyhAZc0fKSJW3P1mFIgzQt1/2dvOedvcleAEqRc1wx3C3keYWOe9TNyx6QSB",
+	"W7ydmHB3eiJubGyamaCYJhNCGktrx7LeVYybPTKqkDfUhr8i4Y7BygYjWpl6uzLHdtpN+1K4ZUg5IodZ",
+	"9tEwbV2PM6DDfuxvRGMg5ZDSoTKrF7XCeNkIj8l94gl/XETA3kWXVOp0Wls7i82aKcYKk2LpU9dcUH0j",
+	"e60/oteXieENqPhOfiYqc6e+gd9+o9ys6WPvVR4drScn3zzddcW2InLu471uBEc1oVjaje9SDhbg4kIh",
+	"XcnZbUbtErUmlMxpZVTf+6X/LfcOV/rUPzdCz1oblXi4srUrFzaeSZ92Y6dwXdkcvMQR70v6SRj/aQ39",
+	"JrD6IzRHjN00szqm4X0uNBRnZlPDf6PtjVmjaUXe56P0neoNVgoW2BBFwiU/3kP6jIrSjxdX/4B1MnFB",
+	"ll1n5sWLZQVzjPeqSPickUqCueidB8gGcexvKTt200KR5aS14KzNN54n+iTlazqFsvOm+RPplM6xMngW",
+	"1/aFw+h6nfpbpK/5CQ5Q2F4DVWmLBpaVHpq967WA3uwEZj1DighuTv6KKpLTWkFBpuszcoJsxwWHgR5G",
+	"5vlkV36PZajPWUgK3PXCP8xzn7NJaWgzTvItfZ7GTn3IZnS4hCWrcw5YtNllUetxk9Ki7fLvOMOhFMFl",
+	"HwY1R1jvv+eJDcJsTcpvTSe7XcGvNag+bXLLQRcZYP7CB5LTsgRJFqIs1Bm65jCbCvWASsIMpIRiIDeZ",
+	"QUCmhKYgmt4CejO/wrohUTxS6M38+oyohbEWtSAViKpE1h1pdQherpEhks75W3BrsuF05Q6UOUPl+swG",
+	"MM2Zcb8v0WGfiyUQytdkKSRkRIJmsu16HaLy0E+v7OO20GdTcglZeNMscepxZx4pokqhj8h1KbQidCru",
+	"rM62otzouNb0tv5GUWKBQjPXUbnFGeaWD0nNRq8LZb0nKLhevj0ZldKMcwis1P5Oz2GwxTrbp6H0orlv",
+	"TVZ+27CB2fft/XguOKDTGL2jyCdMYao8WbGybHPLWXywgBfqiFzhlpxu/pARo2HPFwRjKKrJ/fUWhZGk",
+	"k2zyqkDX3XMb97KD7fbJ+dV0ku3Gy7Q2zYaKOnwsOXgUd9rYjs6conPu1CX/iE9+wejBpkxIeUk3phc+",
+	"lZohRovTurWmUptvO7sxI4qyguiFBHPm1uqLGUHmTshTEu09X0laVVCQ70/I7cvfyOXN9T4ecW9W2c/0",
+	"mldRKlU6FmwUEZ9hlRGjlYga5ROzySEzViaqxzBL5BrLbYbSZLrWg5/15RHjsnzHJO0uun3P2w/fwjrp",
+	"FVuCXoiiHeYHnosi7UCwj1915zmEzJN/dHxwxQq92McNZ1YQKOTHCVTwm7NF+LDEjcmnOO0trKyp0RMh",
+	"6Kl/snWfW6O2Ur3b7HvxKS9rxe7gjMCvNS2xxC8IAqNPU1IJxjWyMlsOVa3vmaLdnZkdkSFFQO/HTRh/",
+	"vjQgkqRPT77/LsFjs8gF7ZnyNbvFS4ip0v7r8e4rKIyT+c+np+zc2kYsq2Si/jNzGgb4zLLRWf07czyl",
+	"Hv7x+2565ObuZoBmTlkgTR9Zv6w3gBthMBV1KlHm2qdTWMgADJjbKh5blEzZEgoiODhnJBbWk4UrXF4a",
+	"7sBMjKW4G54G0eM5+Ot5Lg4ZpUp7O6L9G+D6MLTpKgJeVhjeu5TC3P6oU3GnzpFXukl1sTF9l0/UJIxg",
+	"CkZaZdg7L3inH7a/fhOThIawyzN80KggkjJ+s9vh0P9dRLsY8l1bovk5m8xptf3V7cBJidACxvoHr6nZ",
+	"KhCmiLG8nCPTHVeGOX+pIruR61m4bKlegIhEFTv6NhNZKxjfcYgkyOVOfJgXVEd1wid3LvffFR+NHTEj",
+	"/0p6Up25YheY+xIPZA5HRuLjSTA+NCI5LBZqkaPim/9MZorlgJuN8aerAQWSV9QqZ5HIfHcHsqRV0qmO",
+	"OYQh287cCyHWHcl9YUdw5jLaGW+uLh7hj0fkJxevYljSs7Y+EcmWS+vACja1ZMtJNjkvS7FK51fZaYzZ",
+	"Vz/znmS18aESYwFch3fbE7HLXglpD6it4TIvEfMWsfgWMymWGVF1vjCUevvu5n9cvPnh4vnzi+fJebZD",
+	"LdsSHcFABHfFbtaFaGic1/rMEL1gd6xwIAYoaJOacv+Zwpz7aQm9EAfblfmtuT4TXMMnTcJYdo+amwUV",
+	"KJtWlsA12Lg2FzYlDFzxu9vMrdBMK2yzLV1SEjl9O/hbJubDRjR03cF40/UjiGxuqFDQhHwxOz2zEfMn",
+	"vjLQ+mxpWXb6Pbs8+EGcJISJBd3YjRxinxsBILJlQeF3dkB4NLd1f7bNdtw0TqxJpEd6I1wNqBNIFlO0",
+	"xuicuidYyuO/eWFsVrWKGTr8xYpnZAqKFVb9onPncdtGHknIbosagqAl3i/KjZTEKlrtWckIKd2wnPkR",
+	"EzptdBpKBRnRQmz4+b79JnVLSqFFbucSbFO6nBb0quauku/iE+QdubNU6sGakfVcSWUnbG4goxS5xTQ3",
+	"gCBU3Vo5LOTtHvrQisplumI3F8uluQ2ZIrccN0oJX6es6grkHVNCeonGtK0vQNGGm61wjanAf9rvHoib",
+	"JlUXG17cJSvs98zer6zF0PXbXFrxkd7c4dWdg7BEOtOG/USa6foJdBHpMlibG9UoqF1fd2sd6Jf2P1vf",
+	"tAvmUXN+Z5hTT2jpggkssq2wJN08JK3Fnk4BwUp21mHI+TL3Ro7Eh5r6U9CWLUkFIy+pUvGx9Wmzk2xy",
+	"HV12wXExCQkNycOcCz5j8wjrp88nuL0wux+PjEWDaH0u0dycbGezPlKockqj1iQRkPJY/O40CsPDIb1X",
+	"vePjCnvmwEF2hFB+DL95FfUyugAwVcDZ5ANdmKUQt1Oa33aFVo2cXFK+JkBlyUC6uOojj4HgsBQ4QKEG",
+	"1oIu6adzGyIflS1wg39uGMsnsVu1KOlFFwUkrrPzopCgImg4oYCTN+bhtB1pfvHQjN22wrBxLqObLZ3k",
+	"GI9j7gRViVswN1CrxqSk6Od5VwF/xWcggXeAzy0lpOeOMZ03VxcYrDT3SuZNDPNDwWYzkOrUGV9ONyUK",
+	"ILr/GSdVSfNAArTZNu73J3876bf6HfKCw3l8c3WB0+2rCxM8qrhILGomjN2nbNTf8ueCqs26vSNyfcuq",
+	"0wgMYm4kquAhKZLpI6z1wbNxaqEZ3Zk2jxl5zIvmfaPPBgmOOZa3rKqgsIO4GrR2sZRqQQnesspVBT1z",
+	"KSXhxeTW2gq45w0B7mNRIeVcTR1ZAuUNOwQho+haESWSYtK9Ok7UVVJ4MTDco4HvbHg0vtseW8IdS1cc",
+	"xafWCGwpyhLklXs+LUq3lzI+w2gToccqGfbGjIVcc1lv3n/xndKQPJFZFMvY+MBkW5rI1hXQuoA69Ry7",
+	"CSmDBH8h5tsl1XCKdZhmDW9o5TKTbmGtyN2TjNx9k5H/87/+Nx4Wo8C4IiuVkaULLe82WXI/eKqSobPW",
+	"dAMrt18/9BsVvtRFlcaTk3BopzUvdNSrM2OBW8ZzlcQFuoYKdwYpIhKNcvzZa7F1SiJTK5wSowK9v3qd",
+	"PK2LQu5GV335/IpULDc6njojN4KD3ej2tINjzv4+ySb/AKiSUq3Jud9wh/mUeyPBp6ww57NaMz4/I+e1",
+	"Fp2fND/uzNh3mn7qnsRSYi0pV5WQ2rssUI1Uxr6l5Skyr83SOiMnzqfSGJaCg33+zqgs+/g5/C6lGS8q",
+	"Ae7Lih9eeK0Yz2EEhM4mSM61sZFcWWE2eSapWuC/jKVZvKv17qDyRt2mX4Wf2i46XIHZq21q9GUvusvN",
+	"XtGVKPbIUYyIvX3SK2+KiFWAUsgG1IVuUfcnIW+t4nR/OoccvE1Kd1PYx4W3iNtTvymbdwYJMJcekgqn",
+	"dmHUGLVu7/O1FTf1E06SIekks5lRZ+geOiPOT3T89vzNRfAaeR9acI81DqZgjWC+Ib5FS5fjHaGof2W/",
+	"8j/NaF8d/2wB1T9+9fNj96/fT7JvTz77v3/9X1//19f/ljqxMfjutq+iFPmt9YgOMCBzsUzCh5yHmH9c",
+	"ynLq0nSXdE2U9mmVmVm9S9idwoLxwgcsBfpCQtCohbZsMdSwvD/p8cC80KHLkECL9T75HJ5afojw3STr",
+	"dBUv5S79ZFObUppOS2iCQO6eatkNr/gdLdGF9Z7TWi+Aa5ZTbZHJ8KosMC89KiQ3GlnJcj1xWaIIopFN",
+	"frTJpzdCvKYSxe17Tu8oK11d+SujMfIu6OSQe5QUYfXgLHymk37BzdRUfCyMbaG9u4geMDASefTKCdCB",
+	"7I6vvHLlh6Neep2Eq7Bat9f9AuQtRjc7QW9PSUCNRbaYWSebyvBgzCJUk4FuIDvDNw6EcMyqLmOk3SFv",
+	"lawaSXLzRkDbG/HOT5g+P1gAQDn2K/jOqK/4bQkoIONee1cBH/1KFOEaWDlTMg77Z7htHJFtRsnaB2+T",
+	"+1rnZWPtCQqmltpmgE0WajPh1pLb+7rJGSkJExIhEvl3fHRrEsQJHt/QZAv+F70FaRP+CqB8EFDGUcnS",
+	"43AZR6IsusVt6+ESlCgRKT8jP716fvPy08uLVz++vEmn61A5Sm2FEivYk3mIPQhSMu7Fk3Q1PVwK4T1y",
+	"xeMWQRG0jqN+Ink8kZZoKWz317JEF8N6bIAvgDDYnzD8MGgJcWJwBDvZXQdsaNIBfteNDVz24cXtBbnr",
+	"T9MXwM/dhU8UpuI/nCabYdqr2iUgJaTfzYizM201IulFGmye9OmeXQfeq3Mj4Esa1KWWy++7p7vii0Ng",
+	"6/cL8Tf7sSMq0Ez3+x1nJGoJlwjXRwvL4p2MCNrasPYUu3mlC2FSilvg72azbmRFjN08ClB4WNuPkdS1",
+	"LSA0qkWAVBQzG2JimszpXdxzL2FrWcBVlf400HzhLQCMZGDqlzGmR4MwBWjXxJW2V+1VL+OPZs0+92Yq",
+	"IrXr9g7tPkZd3wpKyEcYAWngwp8o02jbxVmMrCwdUOFb8YbqfHEa431Yd9CRfdpKUcQx5HAH0patWkTL",
+	"4Du03wjid0sUu680QtmhrPaI6BE5NtH5bR1W730MhEzUlzXRrob702fWl5ZtFKaIJVjChXyWmah5kRHB",
+	"W4fVKyeJwoR7VacNVj58itPuh1MFZbZiaHcRmaXTg0NTXyPQUJdDdzC61hVouR4LiPCOl2ubruAD9Oh9",
+	"HAqcUaQ8cuiK8ykfrnzfCnNFl85TZxP0HEw6zGaQ6wxzBebgIBkoV6umF4UNE/nCwzh54pv/3Bl0aNzu",
+	"XYsPkYew+gTatQfX6BrEPLFPBTIr+vYzXQWKkNOdgNTYaa8BWs5c38x1607bmXogAcfYx8HhX83sRJPL",
+	"qxNJgDv7+g3QN5OZuQpxI6IIwnZzvzPCxVQUa0PANoiETTbEuIOOKMy4603Y0RLQoWSPhJ9wkKrpfGob",
+	"I1GdCci4zDNCfTAFJ75gc8SmtjAb28sbjZGxKVPdjJvpxRRI7b0vBjxkcTPGOnrqwW0sJPR+Gxa3sUDM",
+	"Y5qlpETiuwq4uVVtDhWW9di9aMpSTsz//uPxSVL0jOhWQ6dQdjQ/nULpS3gP0aamAj6OnK1CgjE1o43T",
+	"MiGkRjVFqITUUFy3y5N7soxdKBqVhiyq/zMGg+KIPoHpfyFEiTl/IRY3XTsBMUbj9Xqoc+YGJ+7OQDWq",
+	"j62GM6kFt3eupQK1yy4sK8WM02aTnnN93jrF+57wrX1ZE/Sm5eBqKHzjZkNztHWTsrjPUdXjX9qhGrqV",
+	"vvbn7XBibHCVfTjru4EM9qRBbnfdc8JAkjy4utxVST5YU96SK31YC/eQxmPcqTHCQjdicKLtkMs/DWW4",
+	"2KUPsF/53ske3gkdOVmHwi042r6viqRH6HAXvJeTz0F7g/hNKDh05yHgvCNi5MddOBmdkCg2ZS6qzfee",
+	"I6aIEadYyb+ka1IyIFNYC5f0bDFibM0SUYLMqLyHZXWD2ww8fN0VdBrjzdBGhYnakhQOK//o0eQBYDpa",
+	"t8ow4dCJwkFLJXzotgMtI2S2IA1s2qtqurMIDtgcBKflsV9tIgwHUvMSlHLpRJQTavPfXSm1OgSMxiHg",
+	"7Tf6PtgUK1JXFo7HW+mu2tos1B50s90hmShmESwgpVITXP0TsmS81pC1X0DyNS8AL9qPj2y10oOKMuvG",
+	"+XP+39BeBNVkLhBKzpdtNShzZ61VKgf8R6bgUp7S6U5NQfIof6xwfDmQL/aBU/FA5mM+41656JFgPPhh",
+	"cI+9QePpdkaaxnUeKHkwaOrh8GYTIOhbO+V5J7XuAQAt1whH7LK425LHARzvBiVOjuuvl+1xGwS19qa8",
+	"sHeC25cV5vBZ5h+MVptHqTEdnVzdcSppfqsaK5NpPF3RhQYB0ARnsulcGwLI3t0V+XqrRU86BjSt81vA",
+	"vH4utDnEtUL8PHRamQUJUoiM+P5qVvzZ8qqmF7G9nBkOk7zuWm7Wbv/ogB3YmcY7Inn34N023AxS+4E4",
+	"ml0AzR2VjWKmIU7DdTViAwsZx1A1l0BHOluKGs4TbtAfrKGOFyYL7rqmlVOi/Vx/n//OXIEZ40wtxk26",
+	"ybDvcB4NoNVe+NOjZlkKpaCXJzD/uLAYrliH5IhucYbRR1IkrpODlbz2nkJarEe1ONYDwHwMQUP0U9X2",
+	"WPU5kFCCuf6pqHPZgHZV0nXm1FBeuIrCe3Y2TvmCHPi2dwl5AbElOfxSskYUbJbHOW7oEirPQ2LzBvKB",
+	"0KB6sFKX4s4I+rzWGVmCnNvOeD4C7+9Ir/35/6z3DWhoJ/92bbIl/Rg8wBuZbJ6AyAQvRFeNGCUuNd6f",
+	"GIdj0Fx1Y9aXwGCf+HVkbiuiKXXt5chWbR0eJwlarjEnvqMxoZBwvqLrDisXZ2Q7sCCj0BVdu/LiIGBs",
+	"34lc1CU21zR6wwx0vjAchWBQNlEEE0daT9nGLkcf+E0I5hDH+afN8EzFITRSUg0yc5b1r7UxvaQD81uI",
+	"WlqOxF+Vw5Oz1mZBNf3AzWEHMmPcd8rAlZlVWcCXDzzdXXAMBnVcA9aQv2ubgx2+6fSguS7XDgMPQdXd",
+	"sTNEeaSIESpYcw+afIU6uW1yGsq6FeivEzWorkH/rhbNocPCzINiDMvrks2L2GRq52tRK6o2qF4vRHrc",
+	"V2QT+66/rVgLhNQlxg9JtwkvtPDYBtiI4VufOzjgH06H8I40R7iI9G3wLRHhkXh6NWYZbrBblu+8m/S4",
+	"mU8/uI84SPH9HMTm9XchQXoj8o5wih1FsI4uY91JNoyw1Soh0SthUFeQdv7pkM5GrWYan7MDXdwhq8Ld",
+	"4M21TW5CTseTkxN039xC1c652x0B2dlYInbwb+8Wb5zmgzdsA6R5yJZFlZ0JjvGHbfAMGmjwIR9XqYjc",
+	"RsJO+K1BCJQ1J5XZyMjHJmYB4caD0o7h8WgKA7YuxhdOUC3CgZIuP8jcRBVVo+flIhWDiNnVAvRdaJSA",
+	"+4hoLe7lfynBj67o6o27m3tu9UG4j6nYaA/Uo9lIBUavgU86cxX4FlrU6RkKD6PFCa3qaYn2bIMB5ZOa",
+	"+uEhu7tgGFF6BWW6N1Q3JWoeco+21UNndy6oV+nmrlJ4Y7JdKG/9s73ejMR31q9mvge/g7Ex12F3EuhN",
+	"5DDd8MDwfCGk2tHmLjfTCBE/1mRhGnWsVlCcoVI2XQe9E23M4e77c5xGyo5pMsWHX8HnTXZ5KjFaspke",
+	"tmKfz7YAwgW2EkcM1p7VbivSHW0EXXyOKSs/Rg25w7/rukfaoF/PwIdur3EI7/AuKqSQSEZ1/7Sv9SRr",
+	"ldQ2Og1dSbe5xGoPrqtpFOSoMPx3H3obNeZdyji6RmCTjRp732c17ZNowWN816vDpLBnLCTqza4OOJc3",
+	"1+1EWcd9SJ2Bqw51fAkUUGP7ImFtpM0v+b4CJ2pom6onMN+7EZqWPZh7dlIh2Hvm/oCN3Nr4MuqIXA9h",
+	"ii5vowPweS4FivqtKV26B3xeKSZYqoWhl9MN7seVciTcOCZ/PBOFbcR6uO43MUu6WSXKGENn3tZRb98k",
+	"yQtYrpNdsZx/xiPv2Yvfet9Du75kNcKI3pN4SYzxGnfHBXp8/ONd8VE/tgAZ6itPHCyF07CK3VmCTevF",
+	"AGzjx4/m1hAjtUm+3fZGsdeYnlRMOWuf6fXw7RlXRlWJfLFHAvaOdtgdLwQZfb/mWv1V76yQL8K7Y1ow",
+	"bsrWriZcFV2XghbXL8+/+dt3/b0pvktZ5MOlpE/etJpIp8zsB88/eYCWU5ZtWruauZZf3c2IWl3JQ2ew",
+	"Zrs2OX6T0r5pWNdpcz3MNpIU78Pgw/l1N326Zv3gbj4URPu7+Xzd+Xbuxh8pAoa3zEv25r4Mzbd/vLjZ",
+	"3W7bcrZtut1i+RRLJ4loISW2ufMTUzqJe4XekpozfRp1Cv/x4iaU9y7puonTkJoXLlHtFtaElmiEZ0ZS",
+	"GI4wsmKjhUV0DQMtXLnMnpivL+0Ijcrvpmt0/WWtbDypnWDZkGbHvg3fGL+OFP3/6Zw+1ysL8Lm5C1Wo",
+	"u922oe5oWUNoqY3rwYIoLlZxjhAPvxqtCzd2gJsrASQ6pFivzztW1h3GIIeVXczOeXWEzlx9vP3ELjJ3",
+	"5hDVUrqypl20tpWP21QOkPVDqaxW1N+0O7xe/sm+1SUKNvb0Sd50+huNBcTd1d7vVWw+/TH1qIK8lkyv",
+	"r81tYOenQN6xHM5zbLyKf8EfDVmA2piWG2ihdTX5/Bm9ETORsq6ZVpnD3MtsYWjmk6BCQMP7qTOCgEm4",
+	"UERDMsIMy6UVZiXbYvX3r54ffeDnZYm+O4TI9s3goqpqZ2Oj+Ce2Ha1FLbaNaTBJYMvKPyPYwNa8+4HX",
+	"qd645Bx7SBGmvHLls4PPCMWfHiOktyLgM9+PPvBnWMCrjJArCCXXLQITPD6Ns9hYd8BzIL8sJRxhrOrY",
+	"GLpo5/5io9wly8E1qXaA5ucVzRfw+JujEyfw7Oao0+Pj1Wp1RPHnIyHnx+5ddfz61bOLt9cX+E4DiDd5",
+	"c3VB3lUgqRYysrDNwfbFbZO7Jz6nl1Zscjr59ujk6FuLIblAHjpeIEDqb+bfc9C2B44rxH9VYIcB7bBk",
+	"MbiDPbfxzW9OTlL9S/BQH9m7BVssdKk1YbBjnzIZs/nk9OeP2UTVyyU1RnLoFxblE2DJtC2DonNlC3Fp",
+	"MflohjnGe7N3VVdAC8ZBqUEL+0GYW/eLrSogybtsUazBA+AE8W6bZrVn5G8n35Kaa1aaP/IOatw9ObYd",
+	"F1UnRYz6+sw9g+4ougSN6sTPFlRp8msNcu1vj9MJptRPYhlmJaNVV/vtvWSZbfozcTP4ePCwDyfZfTrR",
+	"f0xvvlHb3eVGq6pkFiTp+F/OhdtMo7/8wZAT7QIUvYneV47ge/NVxEnUd9X0/VUpUfBrjRLK3kxH5CdM",
+	"utrMgkcUDCMxF4zrM89cGn/FQJOsncrpOIsWS8Yb1kIUD3X8u0fz+Gz3x7vl23z2HP9+4VqrDeCzSpQs",
+	"X/cyWj9gTQnm45d2mE4+q2rpkom6vrKlcTwk7/hpuxTMbfZ56TrkonvVPYyKFnq37s9Qdp9UuLKJ0lDZ",
+	"kiOoziK4CyKhAupwLMyfnDj6pRDmGoySH/DHEuidGZZosZwqLThkH7hvcFUarrP9R5zLxKsLCJQ8B02e",
+	"PjmxbR/JL7hlv5CvzHP4u1El5oLD10SKlWspiRqUInMRpZ5tsHHWeUd4Nn2wbcYPdO7xjT+JB9hPzy9h",
+	"Pz2vxAcbvVEFkmTjZKY+2Txi1/H+1fPJ549dQuE4Dy2Fei4g13Ji3NdfsyW6RnY++Mx7Yx5Y7tf8tkvs",
+	"O3xfYxagUN57a7/gnh3/jv//uXPvLj5VJWX8WVOV8YCUdfnXnVeqmcP9z8u577dmRI25NV3zU17YLoY2",
+	"bxbbKWYWYC08iVnITUEPQii4ZOeEfrb/tg3gd7OEt47PenbZN8PsPpiuP+lf+1yWrOo8lmjQmuvN2riZ",
+	"L2WwmrjP7PjzntRCrHgpaPG4ljZpa+9PZJNKqAQfvGFcP3dfeX/12ulKoPQPwkLlH2STXntA0s9tB4nR",
+	"xj4/IHM0RZMdggV/OoBYaXuBMYme+xqAWOnpNuW2Nx+Ksk82C6kvnr8epm6HOpltS+vJyCanAw6zhk/6",
+	"GO+O9k5teouTO1IypQ+wJTcxMGeosTYq6rM3/z/59ruTEwIF08TDDOJ3DyrIu0+1Sy3fsbeH0FLbHsdd",
+	"fuXkfrjJHnBHCOOu4aAdm9j5fiHizwCKqatJ67wZX/iHHlA2+W90XV4/hGvrUJ4ECXcMVjYWxDjqOagk",
+	"ZNi8ShpbQsgWrmxmL0nnE7ZvH9q0yCauSKG9DZd1excOfymF4QddSk9TyXRYhXWA7cGRlNUsaaC03SZl",
+	"IfAadAvrphfcdizLb9EtbgudPLafC8ncAlRuVPQ1UuaLXM/IL49/cT3MmCaGDPG+Yqig726yeUsPopG8",
+	"wKE7xF9iF94KfZhNuAilbTajI8QEXI5tE0DFfbfZktj5X0UXPHlVwLISGsEpfJNRCw8aAZbE7ZLGOOGO",
+	"m3TVLvfGK5+39mCSy37huoK869JYCXl7KKllV4yeDYei0BhhIUnZxdRjUjpKPcwtYgd/HDJOD34Kzosi",
+	"yi19GAEYJ6/uKQIPdviu6Tqq+XAnkKmQqIttyTn2HiYrurZxROqTp3l87JJMsHMno6Zdh7/JHKXdNx50",
+	"NwN1/+AN/Wmxxgtqje4Ue4YxIzNzOCd+N4Ut/1jSAtrCcybkXGgdR2c5fNKYKVFz5tCW2ZwbCfCBp4Ur",
+	"ERLxPmoJbT/xbs5oKn4OfbixVvHGVrc/iLndqoX8sia3+7YdPXU/nKOTDQvcXxWlRfJ6Lvgh3OE3oScr",
+	"MgpeCcGlF65oW1vvnXfEAXwMVn2qkvK++/fS/P6ABMbxO+5dnNthTDXfF5tcSjGzoIFOOFsjTtZcNWlr",
+	"X8QeCJQ9/IlpiPrlTkp/mMgaF4ezLXRqTy36Q0JxNfZGLnhhMV5Q/np5vaBqYQS2hFmtfJ3l05PvR6mx",
+	"Dm34+Hf7j88uY+U+0na3Q9qC1b2lS9jBZlGv5Ydit602xn+CCxuNTwe7fssRXHIW+mg8Ur4dpY3+cliZ",
+	"K913SkCvgatqxcQq5SLGTNumy8g8K6aw3avHswJq3zZy+FuH1ahGSeOoNL3Tm+PhHIdlJnhsoWYnd/WR",
+	"T/ZTwBvHmOJ1wYQ11M/IiVl5wLQd5qkdiWufnMwqoG2qDbBNV4TbNR2jZocSgZ4koL3nMY2AzvomosWh",
+	"p7GiyvaGMaaF60scwZQ6tSA1l5K6oPb4yfy1YmtR95jEDXUZSu3bKaVYH8juka/yRUJriC/0INo9dj25",
+	"QcH1MLdHq03OF1Za4pYuCZ7w7Vsi3KlD6KMYe7dJUbQgJWiN6ZRmeN9sHNVTi12A18lciBiAE/2fFuOA",
+	"TCGndUDfX8aazwfuilvdvj1ShBVHJAASIcioAqLq3FyFQipbbiBrjq7BEmbGLlVtXF8E8GKcCFmATKcr",
+	"dfOpazJzeHX6qn4obdqM/Mc71UOFtevHH8JP6Eg02+b5w+brMmMxKq2OiG1FE3l8tRB2KPsfrdYzHZ6n",
+	"nRsb48N0qi4eOvyvnqURd1ZIGTtRvxHb3+xPfXdYB9Nj1+Po4BfIBS8sKvMDHc8G8vkPNzpSuOlnEdw3",
+	"ZmvZ1gAhe96eYht42d/v6/ZwFmFFHjySRVn5oBvpgS7/TNvYQGBLoG4v7Y4ZUqu2m8E5b5010hyrcVtp",
+	"jcQ+Meq1sb+0DA2wgynnH+pA0zVhxb1F5wMmX+BOHf9uGxF+Po5xfh7O7XNj2x52n1PfoOoBPfIRHOOf",
+	"zR8fzLgYrr4pBLDlnPAJr+SkFAkDHEKS+MGwmMDitXqzEmfnMhZUpIEj1rDgQLSkXNHcTOuInLsShiZ4",
+	"hF22sNzvA8e3oVAbEfqz4OW0ZYF6QS0sG8aCHqmk39MVLhga/RI+9IFHs7Gvq1Y7URuiMEs8w5QPnKt7",
+	"DntYtMyEnX6wjZM182DWf9ypMpfTA5+oP839Z3243mBosH5cpwF0mKYgmUONX+NkjVDLj+7BAAugUk+B",
+	"6j+YC176eTx0uPMGy+D35QTsZ1QcKI8IxzICDI/zkRESoTqeKVKKdqbp2K2VcO/I9AE21uE1PfAJ97ib",
+	"++7rj+wOuEtvu//OmtH8xYSDZqHs0sc+ota0SosK26q18NkzMq21D5FgQnIplEKfEZvFIy1o8YHPzG3B",
+	"iWIlBq6jHmDuKRXyZphuw4ne7wJpYSb8gWx2vaKVh3Z4ID5rwY98Ye0sgcmR9KoGD5WtGT9ESvA1GAYk",
+	"+QbyruFCh+6hbfo3oq9Y8I8MozY8h6Aqwh1IMoVcRB2hEMmOuK7i8IE7Vm2j8OO5Jku6jlQ1D4LplC3b",
+	"1W1FK9ctzupsUPh/mVNTKhHO4AceFoF1kK5wGqvrx56GGOn28K7Xm6ZP2INIzqZh2X2csA6ZWkKTXnmI",
+	"EuS8pD4hwZP5iLyQ4jfgNq1Pm/0UvFHGLWCjmY50Fex9yQe7HQY1Z/phS6rec6YfrpzK46l9YWHlcLI6",
+	"co9q9+shq6kyYltqPRZGmFy+v/EZW5gAOH7T1QMF/OZMaZCI5fZwO773afbze6AT7Yc3t0kAPGOthKLM",
+	"pu+uXQQM7SE0xxGKzzaeQTSBy5vrVrbRB+5QBtOWt6u73uwii5gCegFMuuAg45EHIPISjMwIRRY6LllP",
+	"Av5rpvDw/+W9jQH9MHHccYFkuk5t35/Z/dhSarvyNxsgsS+g96lkhmxZ+tj0gSshN5U9dUSuau5VJfxi",
+	"8JcxSRqvJebMTtcer/Ax5cVjBfqBYCZsgzl1/Lv9xzD0mSt89o+Bn/l/AzSGWBI/UkTWJSjbADACjDPG",
+	"rgrgLEpTI+/JXHjAcEv1XQHzrAfcy+3wA2a3mC98EegWn65tcyzth9vpKhJ4YS9tY5EdoDz2yp+m/rSQ",
+	"hsoPkbpkBr+qg+T7kplLvXv7EPnWeEziDd5Msl6wubFv5sDdJtjemjlYv9AKtsoTQlpJG4BuGzfy549m",
+	"k91rKTTPJeV0bst5Pfgbjr2dM2medhU8fxfTVtJ487LTnrbftsk0TkogEO7fxVRFb1pjfPvFizuQ66ko",
+	"1mS1EIioWwpxG72Ix2Doeza6halAxoawwJbummWSiBV33Rldajqh6taDu7jvuRvu88fP/zcAAP//",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -15,6 +15,9 @@ const (
 	MaxResults = 10_000
 	// MaxAnnotations are the segments of earlier runs that one run may put attributes on.
 	MaxAnnotations = 1000
+	// MaxNotes of one run, on what became of its results, and MaxNote, the bytes of one.
+	MaxNotes = 1000
+	MaxNote  = 1024
 	// MaxAstrayMicros is how far from what a run looked at its times may lie, in microseconds.
 	MaxAstrayMicros = 600_000_000
 	// MaxAttributesBytes of one result, segment or label, as bytes of JSON.

@@ -56,9 +56,10 @@ var required = map[string]Role{
 	"FailTask":      Agent,
 	"ReleaseTask":   Agent,
 
-	"PutPluginHealth": Agent,
-	"SwapVariable":    Agent,
-	"PutFeedback":     Agent,
+	"PutIngestProblem": Agent,
+	"PutPluginHealth":  Agent,
+	"SwapVariable":     Agent,
+	"PutFeedback":      Agent,
 
 	"GetEvent":     Reader,
 	"GetPlan":      Reader,

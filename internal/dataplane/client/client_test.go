@@ -151,7 +151,7 @@ func TestTokenIsReadAgain(t *testing.T) {
 		if err := os.WriteFile(file, []byte(token+"\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if err := c.Release(t.Context(), "u", 1, "x"); err != nil {
+		if err := c.Release(t.Context(), "u", 1, "x", false); err != nil {
 			t.Fatal(err)
 		}
 		if got.Load() != "Bearer "+token {

@@ -53,6 +53,20 @@ func Temporary(err error) bool {
 	return e.Problem.Status >= 500 || e.Problem.Status == http.StatusTooManyRequests
 }
 
+// Passing says whether an error is the data plane's, and one that passes by itself: there was no answer, or one of a
+// moment. An error of anything else is not.
+func Passing(err error) bool {
+	if _, missed := errors.AsType[*unanswered](err); missed {
+		return true
+	}
+	return Code(err) != "" && Temporary(err)
+}
+
+// unanswered is a call that got no answer.
+type unanswered struct{ error }
+
+func (u *unanswered) Unwrap() error { return u.error }
+
 // codes stand in for a Problem where something before the data plane
 // answered.
 var codes = map[int]api.ProblemCode{
@@ -87,7 +101,7 @@ func failed(call string, err error) error {
 		e.Call = call
 		return e
 	}
-	return fmt.Errorf("data plane: %s: %w", call, err)
+	return &unanswered{fmt.Errorf("data plane: %s: %w", call, err)}
 }
 
 // done is the end of a call that answers with JSON.

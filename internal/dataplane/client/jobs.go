@@ -59,6 +59,14 @@ func (c *Client) EndSource(ctx context.Context, uid string, end api.SourceEnd) e
 	return nil
 }
 
+// NoteIngest says why a try of ingest ended, while another one is made.
+func (c *Client) NoteIngest(ctx context.Context, uid, message string) error {
+	if _, err := c.raw.PutIngestProblemWithResponse(ctx, uid, api.IngestProblem{Message: message}); err != nil {
+		return failed("putIngestProblem", err)
+	}
+	return nil
+}
+
 // FailSource says that the source cannot be read.
 func (c *Client) FailSource(ctx context.Context, uid string, why api.Failure) error {
 	if _, err := c.raw.FailSourceWithResponse(ctx, uid, why); err != nil {
@@ -94,9 +102,9 @@ func (c *Client) Fail(ctx context.Context, uid string, task int64, why api.TaskF
 	return nil
 }
 
-// Release gives a task back untried.
-func (c *Client) Release(ctx context.Context, uid string, task int64, token string) error {
-	if _, err := c.raw.ReleaseTaskWithResponse(ctx, uid, task, api.LeaseToken{Token: token}); err != nil {
+// Release gives a task back. That counts as a loss, unless the task was not begun.
+func (c *Client) Release(ctx context.Context, uid string, task int64, token string, untried bool) error {
+	if _, err := c.raw.ReleaseTaskWithResponse(ctx, uid, task, api.TaskRelease{Token: token, Untried: &untried}); err != nil {
 		return failed("releaseTask", err)
 	}
 	return nil

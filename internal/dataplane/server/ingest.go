@@ -110,6 +110,11 @@ func (s *Server) FailSource(ctx context.Context, r api.FailSourceRequestObject) 
 	return api.FailSource204Response{}, s.store.FailSource(ctx, r.EventUID, *r.Body)
 }
 
+// PutIngestProblem notes why a try of ingest ended.
+func (s *Server) PutIngestProblem(ctx context.Context, r api.PutIngestProblemRequestObject) (api.PutIngestProblemResponseObject, error) {
+	return api.PutIngestProblem204Response{}, s.store.NoteIngest(ctx, r.EventUID, r.Body.Message)
+}
+
 // mustOwn refuses keys outside the Event's own prefix, whatever they look like.
 func (s *Server) mustOwn(ctx context.Context, uid, key string) error {
 	namespace, err := s.store.EventNamespace(ctx, uid)

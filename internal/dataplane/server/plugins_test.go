@@ -5,6 +5,7 @@ package server_test
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -55,12 +56,23 @@ func TestAPluginInAContainer(t *testing.T) {
 	if r := swap(`7`, `8`); r.Swapped || string(*r.Current) != "1" {
 		t.Errorf("%+v", r)
 	}
+	// A task that was not begun goes back for nothing, any other counts as a loss.
+	for _, untried := range []bool{true, false} {
+		must[*api.ReleaseTaskResponse](t, 204)(worker.ReleaseTaskWithResponse(ctx, matchUID, lease.TaskID, api.TaskRelease{Token: lease.Token, Untried: &untried}))
+		lease = must[*api.LeaseTaskResponse](t, 200)(worker.LeaseTaskWithResponse(ctx, matchUID, api.LeaseRequest{Pool: api.WorkerPool("gpu"), Holder: "test"})).JSON200.Lease
+	}
 	output := p.do(*lease)
-	output.Token, output.Variables = lease.Token, map[string]any{"seen": true}
+	output.Token, output.Variables, output.Notes = lease.Token, map[string]any{"seen": true}, []string{"the result at 5 s ends before it starts"}
 	must[*api.CompleteTaskResponse](t, 204)(worker.CompleteTaskWithResponse(ctx, matchUID, lease.TaskID, output))
 	variables := must[*api.GetVariablesResponse](t, 200)(worker.GetVariablesWithResponse(ctx, matchUID)).JSON200.Variables
 	if diff := cmp.Diff(map[string]any{"score": 1.0, "seen": true}, variables); diff != "" {
 		t.Errorf("variables (-want +got):\n%s", diff)
+	}
+
+	for _, d := range must[*api.ExplainChunkResponse](t, 200)(p.as(viewer).ExplainChunkWithResponse(ctx, matchUID, lease.Chunk)).JSON200.Tasks {
+		if d.Task.ID == lease.TaskID && (d.Task.Losses != 1 || len(d.Tries) != 2 || !slices.Equal(d.Notes, output.Notes)) {
+			t.Errorf("%d losses, tries %+v, notes %q", d.Task.Losses, d.Tries, d.Notes)
+		}
 	}
 
 	report := api.PluginHealthReport{Holder: "test", State: api.PluginHealthReportStateStartFailed, Message: "no module named torch"}
@@ -85,6 +97,32 @@ func TestAPluginInAContainer(t *testing.T) {
 	}
 	p.work(api.PoolRender)
 	p.waitState(api.EventStateStateComplete)
+	if document := must[*api.ExportEventResponse](t, 200)(p.as(viewer).ExportEventWithResponse(ctx, matchUID)).Body; !strings.Contains(string(document), `"Reviewer": "ann"`) {
+		t.Errorf("the export has no feedback: %s", document)
+	}
+}
+
+// TestIngestSaysWhyItIsTriedAgain is what its supervisor does.
+func TestIngestSaysWhyItIsTriedAgain(t *testing.T) {
+	p := start(t)
+	p.startContainers()
+	problem := func() string {
+		state := must[*api.GetEventResponse](t, 200)(p.as(viewer).GetEventWithResponse(t.Context(), matchUID)).JSON200
+		if state.IngestProblem == nil {
+			return ""
+		}
+		return *state.IngestProblem
+	}
+	must[*api.PutIngestProblemResponse](t, 204)(p.as(agent).PutIngestProblemWithResponse(t.Context(), matchUID, api.IngestProblem{Message: "the filters cannot be built"}))
+	must[*api.PutIngestProblemResponse](t, 400)(p.as(agent).PutIngestProblemWithResponse(t.Context(), matchUID, api.IngestProblem{}))
+	must[*api.PutIngestProblemResponse](t, 403)(p.as(viewer).PutIngestProblemWithResponse(t.Context(), matchUID, api.IngestProblem{Message: "x"}))
+	if got := problem(); got != "the filters cannot be built" {
+		t.Errorf("it says %q", got)
+	}
+	p.ingestMatch()
+	if got := problem(); got != "" {
+		t.Errorf("after new units it says %q", got)
+	}
 }
 
 // TestOutputsThatAreTooMuch are refused by name, before or behind the gate, and

@@ -50,9 +50,13 @@ func (s *Server) FailTask(ctx context.Context, r api.FailTaskRequestObject) (api
 	return api.FailTask204Response{}, s.store.Fail(ctx, r.EventUID, r.TaskID, *r.Body)
 }
 
-// ReleaseTask takes a task back untried.
+// ReleaseTask takes a task back. Only its holder knows whether it had begun; one that does not say so had.
 func (s *Server) ReleaseTask(ctx context.Context, r api.ReleaseTaskRequestObject) (api.ReleaseTaskResponseObject, error) {
-	return api.ReleaseTask204Response{}, s.store.Release(ctx, r.EventUID, r.TaskID, r.Body.Token)
+	release := s.store.GiveBack
+	if r.Body.Untried != nil && *r.Body.Untried {
+		release = s.store.Release
+	}
+	return api.ReleaseTask204Response{}, release(ctx, r.EventUID, r.TaskID, r.Body.Token)
 }
 
 // mediaStored refuses media whose objects are not there.

@@ -199,6 +199,7 @@ type purgeTable struct{ name, key, where string }
 var purgeOrder = []purgeTable{
 	{"doomed", "event_uid, object_key", "event_uid = $1"},
 	{"tries", "event_uid, task_id, attempt", "event_uid = $1"},
+	{"notes", "event_uid, task_id, ordinal", "event_uid = $1"},
 	{"retries", "event_uid, id", "event_uid = $1"},
 	{"gaps", "event_uid, first_frame", "event_uid = $1"},
 	{"variables", "event_uid, name", "event_uid = $1"},
@@ -256,44 +257,40 @@ func (s *Store) DeleteReplay(ctx context.Context, uid string, policy api.Deletio
 		if err != nil {
 			return err
 		}
-		// The Event's row comes first, as everywhere.
-		if err := t.changedEvent(r.eventUID); err != nil {
+		// The Event's row comes first, as everywhere. Without the Replay less may be missing from the Event.
+		e, err := t.lockEvent(r.eventUID)
+		switch {
+		case errors.Is(err, ErrGone):
+			return t.dropReplay(r, policy)
+		case err != nil:
 			return err
 		}
-		kept := []string{}
-		if policy != api.DeletionPolicyDelete {
-			if kept, err = keyList(ctx, t, reelKeys, uid); err != nil {
-				return err
-			}
-		}
-		body, err := toJSON(kept)
-		if err != nil {
-			return err
-		}
-		for _, statement := range []string{
-			`DELETE FROM reels WHERE replay_uid = $1`, `DELETE FROM replay_plans WHERE replay_uid = $1`,
-			`DELETE FROM tasks WHERE replay_uid = $1`, `DELETE FROM changes WHERE kind = 'Replay' AND uid = $1`, `DELETE FROM changed WHERE kind = 'Replay' AND uid = $1`,
-			`DELETE FROM replays WHERE uid = $1`,
-		} {
-			if _, err := t.exec(statement, uid); err != nil {
-				return err
-			}
-		}
-		_, err = t.exec(`INSERT INTO tombstones (uid, kind, event_uid, namespace, name, policy, phase, kept, created_at) VALUES ($1, 'Replay', $2, $3, $4, $5, 'Objects', $6, $7)`,
-			uid, r.eventUID, r.namespace, r.name, string(policy), body, t.now)
-		return err
+		return e.run(func(*eventTx) error { return t.dropReplay(r, policy) })
 	})
 }
 
-// changedEvent tells the feed that an Event's counters changed.
-func (t *txn) changedEvent(uid string) error {
-	var namespace, name string
-	err := t.QueryRowContext(t.ctx, `UPDATE events SET version = version + 1 WHERE uid = $1 AND deleted = 0 RETURNING namespace, name`, uid).Scan(&namespace, &name)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil
+// dropReplay deletes a Replay's rows and leaves a tombstone that says which objects stay.
+func (t *txn) dropReplay(r *replayRow, policy api.DeletionPolicy) error {
+	kept, err := []string{}, error(nil)
+	if policy != api.DeletionPolicyDelete {
+		if kept, err = keyList(t.ctx, t, reelKeys, r.uid); err != nil {
+			return err
+		}
 	}
+	body, err := toJSON(kept)
 	if err != nil {
 		return err
 	}
-	return t.changed(api.ChangeKindEvent, uid, namespace, name)
+	for _, statement := range []string{
+		`DELETE FROM reels WHERE replay_uid = $1`, `DELETE FROM replay_plans WHERE replay_uid = $1`,
+		`DELETE FROM tasks WHERE replay_uid = $1`, `DELETE FROM changes WHERE kind = 'Replay' AND uid = $1`, `DELETE FROM changed WHERE kind = 'Replay' AND uid = $1`,
+		`DELETE FROM replays WHERE uid = $1`,
+	} {
+		if _, err := t.exec(statement, r.uid); err != nil {
+			return err
+		}
+	}
+	_, err = t.exec(`INSERT INTO tombstones (uid, kind, event_uid, namespace, name, policy, phase, kept, created_at) VALUES ($1, 'Replay', $2, $3, $4, $5, 'Objects', $6, $7)`,
+		r.uid, r.eventUID, r.namespace, r.name, string(policy), body, t.now)
+	return err
 }

@@ -33,6 +33,9 @@ type eventRow struct {
 	exports                        exports
 	deleted                        bool
 	finishedAt                     sql.NullInt64
+	outputsLost                    bool   // a Complete Event lacks clips or segments
+	processed                      bool   // all that was stored has been through the pipeline
+	ingestProblem                  string // why the last try of ingest ended, until there is a new unit
 }
 
 // exports are the keys of what the export task wrote.
@@ -43,13 +46,14 @@ type exports struct {
 
 const eventColumns = `uid, namespace, name, plan_hash, state, reason, message, version, timeline, frames,
 	source_ended, source_frames, first_chunk, watermark, drain_due_at, gap_due_at, suspended_at, workers, renderers, pools, ailing, revised,
-	exports, deleted, finished_at`
+	exports, deleted, finished_at, outputs_lost, processed, ingest_problem`
 
 func scanEvent(row interface{ Scan(...any) error }) (*eventRow, error) {
 	var e eventRow
 	var tl, pools, ex string
 	err := row.Scan(&e.uid, &e.namespace, &e.name, &e.planHash, &e.state, &e.reason, &e.message, &e.version, &tl, &e.frames,
-		&e.sourceEnded, &e.sourceFrames, &e.firstChunk, &e.watermark, &e.drainDue, &e.gapDue, &e.suspendedAt, &e.workers, &e.renderers, &pools, &e.ailing, &e.revised, &ex, &e.deleted, &e.finishedAt)
+		&e.sourceEnded, &e.sourceFrames, &e.firstChunk, &e.watermark, &e.drainDue, &e.gapDue, &e.suspendedAt, &e.workers, &e.renderers, &pools, &e.ailing, &e.revised, &ex, &e.deleted, &e.finishedAt,
+		&e.outputsLost, &e.processed, &e.ingestProblem)
 	if err != nil {
 		return nil, err
 	}
@@ -68,6 +72,12 @@ func scanEvent(row interface{ Scan(...any) error }) (*eventRow, error) {
 // terminal says that the Event's state will never change again.
 func (e *eventRow) terminal() bool {
 	return e.state == api.EventStateStateComplete || e.state == api.EventStateStateFailed
+}
+
+// replayable says that Replays are made of the Event: all that its source gave has been through the pipeline, be
+// that the whole source or what came before it broke off.
+func (e *eventRow) replayable() bool {
+	return e.state == api.EventStateStateComplete || e.state == api.EventStateStateFailed && e.processed
 }
 
 // suspended says that nothing is handed out. An Event that has ended has nothing to rest from.
@@ -174,6 +184,8 @@ type eventTx struct {
 	completed []*segmentRow
 	// claimsMoved says that what optimizers and labelers wait for has moved.
 	claimsMoved bool
+	// notes are what became of the results that are being published.
+	notes []string
 	// stored is what the Event's row holds, without its version.
 	stored []any
 	// clockErr is what went wrong when times were converted.
@@ -238,7 +250,8 @@ func (e *eventTx) save() error {
 	if !slices.Equal(now, e.stored) {
 		if _, err := e.exec(`UPDATE events SET state = $2, reason = $3, message = $4, timeline = $5, frames = $6, source_ended = $7,
 			source_frames = $8, watermark = $9, drain_due_at = $10, exports = $11, finished_at = $12, gap_due_at = $13, suspended_at = $14,
-			workers = $15, renderers = $16, revised = $17, pools = $18, ailing = $19 WHERE uid = $1`, append([]any{e.ev.uid}, now...)...); err != nil {
+			workers = $15, renderers = $16, revised = $17, pools = $18, ailing = $19,
+			outputs_lost = $20, processed = $21, ingest_problem = $22 WHERE uid = $1`, append([]any{e.ev.uid}, now...)...); err != nil {
 			return err
 		}
 		e.stored = now
@@ -262,5 +275,6 @@ func (e *eventRow) columns() ([]any, error) {
 	}
 	ex, err := toJSON(e.exports)
 	return []any{string(e.state), e.reason, e.message, tl, e.frames, flag(e.sourceEnded), e.sourceFrames, e.watermark, e.drainDue, ex, e.finishedAt,
-		e.gapDue, e.suspendedAt, e.workers, e.renderers, flag(e.revised), pools, flag(e.ailing)}, err
+		e.gapDue, e.suspendedAt, e.workers, e.renderers, flag(e.revised), pools, flag(e.ailing),
+		flag(e.outputsLost), flag(e.processed), e.ingestProblem}, err
 }

@@ -21,7 +21,10 @@ func (s *Store) Event(ctx context.Context, uid string) (api.EventState, error) {
 		state = api.EventState{
 			UID: uid, Namespace: ev.namespace, Name: ev.name, State: ev.state, Reason: text(ev.reason), Message: text(ev.message),
 			PlanHash: ev.planHash, Suspended: ev.suspended(), Version: ev.version, Timeline: ev.wireTimeline(), SourceEnded: &ev.sourceEnded,
-			ExportLocation: s.locate(ev.exports.JSON),
+			ExportLocation: s.locate(ev.exports.JSON), IngestProblem: text(ev.ingestProblem),
+		}
+		if ev.outputsLost {
+			state.OutputsLost = &ev.outputsLost
 		}
 		for _, k := range ev.exports.EDLs {
 			state.EdlLocations = append(state.EdlLocations, s.location(k))

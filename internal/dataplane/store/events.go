@@ -6,6 +6,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"strings"
 
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
 	"github.com/mre-operator/mre-operator/internal/media/timeline"
@@ -258,6 +259,31 @@ func (s *Store) FailSource(ctx context.Context, uid string, f api.Failure) error
 		e.ev.reason, e.ev.message = string(f.Reason), f.Message
 		return e.endSource(stored)
 	})
+}
+
+// maxIngestProblem bounds what is kept of it.
+const maxIngestProblem = 2048
+
+// NoteIngest keeps why a try of ingest ended, while another one is made. It is
+// forgotten with the next unit that is new, and when the source ends.
+func (s *Store) NoteIngest(ctx context.Context, uid, message string) error {
+	return s.onEvent(ctx, uid, func(e *eventTx) error {
+		message = clip(message, maxIngestProblem)
+		if e.ev.sourceEnded || e.ev.terminal() || e.ev.ingestProblem == message {
+			return errUnchanged
+		}
+		e.ev.ingestProblem = message
+		return nil
+	})
+}
+
+// clip cuts a text that is too long, at the border of a character.
+func clip(text string, limit int) string {
+	if len(text) <= limit {
+		return text
+	}
+	const dots = "…"
+	return strings.ToValidUTF8(text[:limit-len(dots)], "") + dots
 }
 
 // storedFrames is where the last stored unit ends.

@@ -51,6 +51,9 @@ func (s *Store) ExplainChunk(ctx context.Context, uid string, number int64) (api
 			if d.Tries, err = triesOf(ctx, q, uid, t.ID); err != nil {
 				return err
 			}
+			if d.Notes, err = notesOf(ctx, q, uid, t.ID); err != nil {
+				return err
+			}
 			if t.State == api.TaskStateBlocked {
 				if d.WaitsFor, err = heldBackBy(ctx, q, ev, p, t); err != nil {
 					return err

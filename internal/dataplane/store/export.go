@@ -118,6 +118,9 @@ func (s *Store) ExportData(ctx context.Context, uid string) (export.Event, error
 		if out.Clips, err = collect(ctx, q, s.scanClip, `SELECT `+clipColumns+` FROM clips WHERE event_uid = $1 ORDER BY segment_id, variant, track, mark_version`, uid); err != nil {
 			return err
 		}
+		if out.Feedback, err = feedbackOf(ctx, q, uid); err != nil {
+			return err
+		}
 		out.Results, err = collect(ctx, q, scanStoredResult, `SELECT `+storedResultColumns+` FROM results WHERE event_uid = $1 AND state = 'published'
 			ORDER BY start_us, plugin, track, chunk, ordinal`, uid)
 		return err

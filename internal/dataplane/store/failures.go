@@ -10,7 +10,8 @@ import (
 )
 
 const (
-	// maxLosses bounds how often a task may take its holder down with it.
+	// maxLosses bounds how often a task may take its holder down with it, be that without a word or with time to
+	// give it back.
 	maxLosses = 20
 	// backoffBase and backoffMax bound the wait before a failed task is tried
 	// again, in microseconds.
@@ -76,29 +77,30 @@ func backoff(attempts int32) int64 {
 }
 
 // expireLeases takes back the tasks whose holders fell silent. That is no
-// failure of the plugin and does not count as an attempt, unless it happens
-// again and again.
+// failure of the plugin and does not count as an attempt.
 func (e *eventTx) expireLeases() (int, error) {
 	silent, err := collect(e.ctx, e, scanTasks, `SELECT `+taskColumns+` FROM tasks WHERE event_uid = $1 AND state = 'leased' AND lease_expires_at <= $2 ORDER BY lease_expires_at, id`, e.ev.uid, e.now)
 	if err != nil {
 		return 0, err
 	}
 	for _, t := range silent {
-		t.losses++
-		t.awaySince = 0
-		reason := fmt.Sprintf("%s fell silent while it held the task", t.holder)
-		if t.losses < maxLosses {
-			if err := e.giveBack(t, 0, api.TryOutcomeLost, reason); err != nil {
-				return 0, err
-			}
-			continue
-		}
-		if err := e.noteTry(t, api.TryOutcomeLost, reason); err != nil {
-			return 0, err
-		}
-		if err := e.finish(t, api.TaskStateFailed, fmt.Sprintf("lost %d times: whoever took it fell silent, at last %s", t.losses, t.holder)); err != nil {
+		if err := e.lose(t, api.TryOutcomeLost, t.holder+" fell silent while it held the task"); err != nil {
 			return 0, err
 		}
 	}
 	return len(silent), nil
+}
+
+// lose takes a task from a holder that ended while it had it. The task is
+// tried again, until so many holders have ended that it must be its doing.
+func (e *eventTx) lose(t *taskRow, outcome api.TryOutcome, reason string) error {
+	t.losses++
+	t.awaySince = 0
+	if t.losses < maxLosses {
+		return e.giveBack(t, 0, outcome, reason)
+	}
+	if err := e.noteTry(t, outcome, reason); err != nil {
+		return err
+	}
+	return e.finish(t, api.TaskStateFailed, fmt.Sprintf("lost %d times: whoever took it ended before it was done; at last %s", t.losses, reason))
 }

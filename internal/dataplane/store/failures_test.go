@@ -225,11 +225,11 @@ func TestRetryOfExports(t *testing.T) {
 		}
 	}
 	failExport()
-	want("ExportFailed", 1, false)
+	want(reasonWithFailures, 1, false)
 	retry("first")
-	want("ExportFailed", 0, false)
+	want(reasonWithFailures, 0, false)
 	failExport()
-	want("ExportFailed", 1, false)
+	want(reasonWithFailures, 1, false)
 	retry("second")
 	if !h.exports() {
 		t.Fatal("there is no export to write")
@@ -306,13 +306,16 @@ func TestExplainChunk(t *testing.T) {
 	h.clock.Step(31 * time.Second)
 	l = h.lease(api.PoolWork)
 	h.must(h.s.Release(h.ctx, h.uid, l.TaskID, l.Token))
+	l = h.lease(api.PoolWork)
+	h.must(h.s.GiveBack(h.ctx, h.uid, l.TaskID, l.Token))
 	d, err := h.s.ExplainChunk(h.ctx, h.uid, 1)
 	h.must(err)
 	tries := ""
 	for _, try := range d.Tasks[0].Tries {
 		tries += fmt.Sprintf("%d %s %s %s %d\n", try.Attempt, try.Outcome, try.Holder, optionalName(try.Error), try.EndedAt.Sub(try.LeasedAt)/1e9)
 	}
-	if want := "1 Failed pod-1 once 0\n2 Lost pod-1 pod-1 fell silent while it held the task 31\n3 Released pod-1  0\n"; tries != want {
+	if want := "1 Failed pod-1 once 0\n2 Lost pod-1 pod-1 fell silent while it held the task 31\n3 Released pod-1  0\n" +
+		"4 Released pod-1 pod-1 was told to stop while it worked on the task 0\n"; tries != want {
 		t.Errorf("tries:\n%swant\n%s", tries, want)
 	}
 	waits := map[string]string{}

@@ -15,21 +15,20 @@ import (
 const maxFeedback = 10_000
 
 // PutFeedback stores what a reviewer thinks of a segment's clips on a track. A
-// member that is absent keeps what was said before, and `-` takes it back. No
-// task waits for it, so the feed is not told.
+// member that is absent keeps what was said before, and `-` takes it back. The
+// exports of an Event that is Complete are written again.
 func (s *Store) PutFeedback(ctx context.Context, uid string, f api.Feedback) error {
-	return s.writeQuietly(ctx, func(t *txn) error {
-		e, err := t.lockEvent(uid)
-		if err != nil {
-			return err
-		}
+	return s.onEvent(ctx, uid, func(e *eventTx) error {
+		t := e.txn
 		if err := e.checkFeedback(f); err != nil {
 			return err
 		}
-		var known api.Feedback
+		if e.ev.state == api.EventStateStateComplete {
+			e.ev.revised = true
+		}
 		row := t.QueryRowContext(ctx, `SELECT `+feedbackColumns+` FROM feedback WHERE event_uid = $1 AND segment_id = $2 AND track = $3 AND reviewer = $4`,
 			uid, f.SegmentID, f.Track, f.Reviewer)
-		known, err = scanFeedback(row)
+		known, err := scanFeedback(row)
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return fmt.Errorf("read feedback: %w", err)
 		}
@@ -118,9 +117,13 @@ func (s *Store) Feedback(ctx context.Context, uid string) ([]api.Feedback, error
 			return err
 		}
 		var err error
-		list, err = collect(ctx, q, func(r *sql.Rows) (api.Feedback, error) { return scanFeedback(r) },
-			`SELECT `+feedbackColumns+` FROM feedback WHERE event_uid = $1 ORDER BY segment_id, track, reviewer`, uid)
+		list, err = feedbackOf(ctx, q, uid)
 		return err
 	})
 	return list, err
+}
+
+func feedbackOf(ctx context.Context, q querier, uid string) ([]api.Feedback, error) {
+	return collect(ctx, q, func(r *sql.Rows) (api.Feedback, error) { return scanFeedback(r) },
+		`SELECT `+feedbackColumns+` FROM feedback WHERE event_uid = $1 ORDER BY segment_id, track, reviewer`, uid)
 }

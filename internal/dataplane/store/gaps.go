@@ -141,7 +141,7 @@ func (e *eventTx) chunkOfFrame(frame int64) int64 {
 
 // endSource notes how long the source is. From now on the Event drains.
 func (e *eventTx) endSource(frames int64) error {
-	e.ev.sourceEnded, e.ev.sourceFrames = true, frames
+	e.ev.sourceEnded, e.ev.sourceFrames, e.ev.ingestProblem = true, frames, ""
 	e.ev.state = api.EventStateStateDraining
 	e.ev.drainDue = sql.NullInt64{Int64: e.now + int64(e.plan.DrainTimeoutSeconds)*microsPerSecond, Valid: true}
 	if err := e.watchGap(false); err != nil {

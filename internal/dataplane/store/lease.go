@@ -298,11 +298,19 @@ func leaseLost(t *taskRow) error {
 	return refuse(ErrLeaseLost, "task %d is %s; stop working on it", t.id, t.state)
 }
 
-// Release gives a task back untried.
+// Release gives a task back that nobody has begun. It costs nothing.
 func (s *Store) Release(ctx context.Context, uid string, taskID int64, token string) error {
 	return s.onLeased(ctx, uid, taskID, token, func(e *eventTx, t *taskRow) error {
 		t.awaySince = 0
 		return e.giveBack(t, 0, api.TryOutcomeReleased, "")
+	})
+}
+
+// GiveBack gives a task back whose holder was told to stop in the middle of it.
+// That is no attempt, but a loss: it may be the task that gets its pods evicted.
+func (s *Store) GiveBack(ctx context.Context, uid string, taskID int64, token string) error {
+	return s.onLeased(ctx, uid, taskID, token, func(e *eventTx, t *taskRow) error {
+		return e.lose(t, api.TryOutcomeReleased, t.holder+" was told to stop while it worked on the task")
 	})
 }
 

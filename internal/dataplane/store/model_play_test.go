@@ -230,6 +230,11 @@ func (p *play) give(l modelLease) string {
 	switch k := p.r.IntN(13); {
 	case k == 0:
 		return "vanish"
+	case k == 1 && p.r.IntN(2) == 0:
+		what, err = "give back", p.s.GiveBack(p.ctx, p.uid, l.TaskID, l.Token)
+		if err == nil {
+			l.task.lose()
+		}
 	case k == 1:
 		what, err = "release", p.s.Release(p.ctx, p.uid, l.TaskID, l.Token)
 		if err == nil {

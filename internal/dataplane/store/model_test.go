@@ -311,10 +311,15 @@ func (m *model) expire() {
 		if t.state != api.TaskStateLeased || t.expires > m.now {
 			continue
 		}
-		t.state, t.due, t.awaySince = api.TaskStateReady, 0, 0
-		if t.losses++; t.losses == maxLosses {
-			t.state = api.TaskStateFailed
-		}
+		t.lose()
+	}
+}
+
+// lose is a holder that ended while it had the task.
+func (t *modelTask) lose() {
+	t.state, t.due, t.awaySince = api.TaskStateReady, 0, 0
+	if t.losses++; t.losses == maxLosses {
+		t.state = api.TaskStateFailed
 	}
 }
 

@@ -93,6 +93,7 @@ func (e *eventTx) applyMarks(t *taskRow, s *segmentRow, in, out api.Mark, startC
 			}
 		}
 		if in.Frame < end.Frame {
+			e.note("the optimized start of segment %s at %s lies in the segment before it; it is moved to that one's end at %s", s.id, seconds(in.Micros), seconds(end.Micros))
 			in, startCode = end, codeTruncated
 		}
 	}
@@ -112,10 +113,12 @@ func (e *eventTx) applyMarks(t *taskRow, s *segmentRow, in, out api.Mark, startC
 			}
 		}
 		if out.Frame > start.Frame {
+			e.note("the optimized end of segment %s at %s lies in the segment after it; it is moved to that one's start at %s", s.id, seconds(out.Micros), seconds(start.Micros))
 			out, endCode = start, codeTruncated
 		}
 	}
 	if out.Frame <= in.Frame {
+		e.note("the optimized marks of segment %s leave no frame between its neighbours and are left out", s.id)
 		return e.insertMarks(t, s, false, s.in, s.out(), codeOverlap, codeOverlap)
 	}
 	return e.insertMarks(t, s, true, in, out, startCode, endCode)

@@ -91,6 +91,9 @@ func (e *eventTx) wake(t *taskRow) error {
 		if state == string(api.ChunkStateEmpty) || state == string(api.ChunkStateMissing) {
 			return e.finish(t, api.TaskStateSkipped, "the chunk is "+state)
 		}
+		if err := e.noteBlind(t.chunk); err != nil {
+			return err
+		}
 	case api.TaskKindFeaturer:
 		if !readsSignals(e.plan.byName[t.plugin]) {
 			break

@@ -26,7 +26,11 @@ func (s *Store) Complete(ctx context.Context, uid string, taskID int64, out api.
 		if err != nil {
 			return err
 		}
+		e.notes = nil
 		if err := e.publish(t, out); err != nil {
+			return err
+		}
+		if err := e.keepNotes(t, out.Notes); err != nil {
 			return err
 		}
 		if err := e.finish(t, api.TaskStateDone, ""); err != nil || out.Next == nil {
@@ -123,7 +127,7 @@ func (e *eventTx) publishResults(t *taskRow, results []api.NewResult) error {
 		if err != nil {
 			return err
 		}
-		start, end := e.resultMarks(r, chunk.FirstFrame+chunk.Frames)
+		start, end := e.resultMarks(i, r, chunk.FirstFrame+chunk.Frames)
 		if _, err := e.exec(`INSERT INTO results (event_uid, plugin, track, chunk, attempt, ordinal, state, start_frame, start_ticks, start_us,
 			end_frame, end_ticks, end_us, attributes) VALUES ($1, $2, $3, $4, $5, $6, 'published', $7, $8, $9, $10, $11, $12, $13)`, e.ev.uid, t.plugin, t.track, t.chunk, t.leases, i,
 			start.Frame, start.Ticks, start.Micros, end.Frame, end.Ticks, end.Micros, body); err != nil {
@@ -155,8 +159,13 @@ func checkResult(i int, r api.NewResult, chunk api.ChunkExtent) error {
 
 // resultMarks snaps a result's times. A point in time stays one; a range holds
 // at least one frame.
-func (e *eventTx) resultMarks(r api.NewResult, limit int64) (start, end api.Mark) {
+func (e *eventTx) resultMarks(i int, r api.NewResult, limit int64) (start, end api.Mark) {
 	start, end = e.snap(r.StartMicros), e.snap(r.EndMicros)
+	if start.Frame > limit {
+		e.note("results[%d] starts at %s, after the chunk has ended; it is moved to the chunk's last frame", i, seconds(r.StartMicros))
+	} else if end.Frame > limit {
+		e.note("results[%d] from %s to %s reaches over the end of the chunk and is cut there, at %s", i, seconds(r.StartMicros), seconds(r.EndMicros), seconds(e.markAt(limit).Micros))
+	}
 	if start.Frame >= limit {
 		start = e.markAt(limit - 1)
 	}

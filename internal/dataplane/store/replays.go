@@ -119,7 +119,7 @@ func (s *Store) PutReplay(ctx context.Context, uid string, rules api.ReplayRules
 		if err != nil {
 			return err
 		}
-		if e.ev.state == api.EventStateStateComplete {
+		if e.ev.replayable() {
 			return e.planReplay(r)
 		}
 		return e.changed(api.ChangeKindReplay, r.uid, r.namespace, r.name)
@@ -136,7 +136,7 @@ func (e *eventTx) replays() ([]*replayRow, error) {
 		`SELECT `+replayColumns+` FROM replays WHERE event_uid = $1 ORDER BY uid`, e.ev.uid)
 }
 
-// planReplays plans every Replay of an Event that has just become Complete.
+// planReplays plans every Replay of an Event that has just come to its end.
 func (e *eventTx) planReplays() error {
 	list, err := e.replays()
 	if err != nil {
@@ -178,10 +178,15 @@ func (s *Store) Replay(ctx context.Context, uid string) (api.ReplayState, error)
 		}
 		state = api.ReplayState{UID: uid, EventUID: r.eventUID, Generation: r.generation, State: api.ReplayStateStateWaiting,
 			Outputs: []api.ReelState{}, Decisions: []api.Decision{}}
-		switch ev.state {
-		case api.EventStateStateComplete:
-			return s.replayOutputs(ctx, q, r, ev, &state)
-		case api.EventStateStateFailed:
+		switch {
+		case ev.replayable():
+			if err := s.replayOutputs(ctx, q, r, ev, &state); err != nil {
+				return err
+			}
+			if ev.state == api.EventStateStateFailed {
+				state.BrokenOff = text(ev.message)
+			}
+		case ev.state == api.EventStateStateFailed:
 			state.State = api.ReplayStateStateEventFailed
 			state.Message = text("The Event failed: " + ev.message)
 		default:

@@ -133,9 +133,32 @@ func (e *eventTx) revive(t *taskRow) (int64, error) {
 			}
 			n++
 		}
+		again, err := e.segmentAgain(t.chunk)
+		if err != nil {
+			return n, err
+		}
+		n += again
 	}
 	e.claimsMoved = true
 	return n, nil
+}
+
+// segmentAgain lets the segmenter of a chunk wait for what is tried again, if it
+// has not run. One that was skipped for it is opened again, unless later chunks
+// have been segmented. It returns how many tasks that brings back.
+func (e *eventTx) segmentAgain(chunk int64) (int64, error) {
+	if _, err := e.exec(`UPDATE tasks SET state = 'blocked', ready_at = NULL WHERE event_uid = $1 AND kind = 'segmenter' AND chunk = $2 AND state = 'ready'`,
+		e.ev.uid, chunk); err != nil {
+		return 0, err
+	}
+	skipped, err := collect(e.ctx, e, scanTasks, `SELECT `+taskColumns+` FROM tasks WHERE event_uid = $1 AND kind = 'segmenter' AND chunk = $2 AND state = 'skipped'`, e.ev.uid, chunk)
+	if err != nil || len(skipped) == 0 {
+		return 0, err
+	}
+	if why, err := e.tooLate(skipped[0]); err != nil || why != "" {
+		return 0, err
+	}
+	return 1, e.reopen(skipped[0])
 }
 
 // reopen makes a terminal task open again, with all its attempts.

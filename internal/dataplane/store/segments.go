@@ -124,6 +124,9 @@ func (e *eventTx) closeReported(i int, t *taskRow, s *segmentRow, u api.SegmentU
 	if u.CloseReason != nil {
 		reason = *u.CloseReason
 	}
+	if limit := e.snap(s.in.Micros + e.plan.maxSegmentMicros()); out.Frame > limit.Frame {
+		e.note("the segment at %s was to end at %s; it ends at %s, as a segment lasts at most %d s", seconds(s.in.Micros), seconds(out.Micros), seconds(limit.Micros), e.plan.MaxSegmentSeconds)
+	}
 	return e.closeSegment(t.chunk, s, out, reason)
 }
 

@@ -83,21 +83,8 @@ func (e *eventTx) afterTask(t *taskRow) error {
 		return e.afterClip(t)
 	case api.TaskKindReel:
 		return e.afterReel(t)
-	case api.TaskKindExport:
-		if e.ev.state == api.EventStateStateComplete { // it was tried again, or written anew
-			e.judgeExport(t.state)
-		}
 	}
 	return nil
-}
-
-// judgeExport says how a Complete Event ended. The exports are the last thing
-// that can go wrong, and whoever mends them mends the reason.
-func (e *eventTx) judgeExport(state api.TaskState) {
-	e.ev.reason, e.ev.message = "", ""
-	if state == api.TaskStateFailed {
-		e.ev.reason, e.ev.message = "ExportFailed", "The Event is complete, but its exports could not be written; see the export task's error."
-	}
 }
 
 // settleEnd takes an Event whose source has ended to its end: the final pass,
@@ -135,30 +122,39 @@ func (e *eventTx) settleEnd() error {
 	}
 	e.ev.finishedAt = sql.NullInt64{Int64: e.now, Valid: true}
 	e.ev.drainDue, e.ev.gapDue = sql.NullInt64{}, sql.NullInt64{}
+	e.ev.processed = true
 	if e.ev.reason != "" { // the source broke off; what it gave has been processed
 		e.ev.state = api.EventStateStateFailed
-		return e.replaysChanged()
+		return e.planReplays()
 	}
-	e.judgeExport(exported)
 	e.ev.state = api.EventStateStateComplete
-	return e.planReplays()
+	if err := e.planReplays(); err != nil {
+		return err
+	}
+	return e.judge()
 }
 
 // settleRevision writes the exports again and plans the Replays anew when tasks
-// that were tried again have changed a Complete Event.
+// that were tried again, or reviewers, have changed a Complete Event. Once
+// nothing is left to do, it says anew how the Event ended.
 func (e *eventTx) settleRevision() error {
-	if !e.ev.revised {
-		return nil
-	}
 	open, err := e.workLeft()
 	if err != nil || open {
 		return err
 	}
-	e.ev.revised = false
 	export, err := scanTask(e.QueryRowContext(e.ctx, `SELECT `+taskColumns+` FROM tasks WHERE event_uid = $1 AND kind = 'export' LIMIT 1`, e.ev.uid))
 	if err != nil {
 		return fmt.Errorf("read the export task: %w", err)
 	}
+	switch {
+	case export.state == api.TaskStateLeased: // whoever writes it may have read what was there before
+		return nil
+	case !e.ev.revised && !export.terminal():
+		return nil
+	case !e.ev.revised:
+		return e.judge()
+	}
+	e.ev.revised = false
 	if export.terminal() {
 		if err := e.reopen(export); err != nil {
 			return err
@@ -205,7 +201,7 @@ func (e *eventTx) failEvent(reason, message string, left api.TaskState) error {
 	if err := e.breakOffSegments(); err != nil {
 		return err
 	}
-	e.ev.state, e.ev.reason, e.ev.message = api.EventStateStateFailed, reason, message
+	e.ev.state, e.ev.reason, e.ev.message, e.ev.ingestProblem = api.EventStateStateFailed, reason, message, ""
 	e.ev.finishedAt = sql.NullInt64{Int64: e.now, Valid: true}
 	e.ev.drainDue, e.ev.gapDue = sql.NullInt64{}, sql.NullInt64{}
 	e.terminal = nil

@@ -110,6 +110,7 @@ func (e *eventTx) addUnit(u api.Unit, end int64) error {
 	if e.ev.state == api.EventStateStatePending {
 		e.ev.state = api.EventStateStateActive
 	}
+	e.ev.ingestProblem = ""
 	if err := e.openChunk(chunk, u); err != nil {
 		return err
 	}

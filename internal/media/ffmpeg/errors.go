@@ -20,6 +20,10 @@ var (
 	ErrNoVideo     = errors.New("the source has no video stream: an Event needs one")
 	ErrNoDecoder   = errors.New("no decoder here knows the source's codec")
 	ErrNoSpace     = errors.New("no space left on the scratch volume: give the pod a larger one")
+	// ErrNotSeekable is a server without range requests, and a file that cannot do without.
+	ErrNotSeekable = errors.New("the source's server cannot seek, as it serves no parts of a file (HTTP range requests), and this file cannot be read without: its index is at its end; " +
+		"serve it from a server that can, or move the index to its front (ffmpeg -i IN -c copy -movflags +faststart OUT)")
+	ErrNotConvertible = errors.New("the picture or the sound of the source has, or changes to, a form that cannot be converted: its layout is unknown, or its parameters change in mid-stream")
 )
 
 // Error is a failed run.
@@ -88,6 +92,10 @@ var signs = []struct {
 	{"Server returned 5", ErrUnreachable},
 	{"HTTP error 5", ErrUnreachable},
 	{"No space left on device", ErrNoSpace},
+	// What damaged packets leave behind in the log is no cause of these.
+	{"Decoder (codec", ErrNoDecoder},
+	{"Error reinitializing filters", ErrNotConvertible},
+	{"Failed to inject frame into filter network", ErrNotConvertible},
 	{"matches no streams", ErrNoVideo},
 	{"does not contain any stream", ErrNoVideo},
 	// A read beyond the end of what the server has: the file is cut off, or it has no first byte.

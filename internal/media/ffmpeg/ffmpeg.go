@@ -112,6 +112,8 @@ func run(ctx context.Context, c Cmd) error {
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
+	case notSeekable(ctx, args, said):
+		return &Error{Tool: c.Tool, Kind: ErrNotSeekable, Said: said, Cause: err}
 	case err != nil:
 		return explain(c.Tool, err, said, feedErr)
 	case feedErr != nil:

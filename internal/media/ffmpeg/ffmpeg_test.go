@@ -68,6 +68,76 @@ func TestKinds(t *testing.T) {
 	}
 }
 
+// film is a generated MP4 with its index at the end.
+func film(t *testing.T, args ...string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "film.mp4")
+	all := append([]string{"-f", "lavfi", "-i", "testsrc=s=64x64:r=25:d=4", "-f", "lavfi", "-i", "anoisesrc=d=4"}, args...)
+	if err := Run(t.Context(), Cmd{Tool: "ffmpeg", Args: append(all, file)}); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// An index at the end of the file needs a server that can seek. FFmpeg itself takes such a file for an empty one, and
+// ends well.
+func TestServerThatCannotSeek(t *testing.T) {
+	// Longer than what FFmpeg keeps to go back in.
+	file := film(t, "-vf", "scale=320:180,noise=alls=60:allf=t", "-c:v", "libx264", "-preset", "ultrafast", "-c:a", "aac")
+	body, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/whole": // whatever part is asked for
+			_, _ = w.Write(body)
+		case "/flushed": // and of a length that nobody knows
+			w.(http.Flusher).Flush()
+			_, _ = w.Write(body)
+		case "/cut": // parts of a file that is cut off
+			http.ServeContent(w, r, "film.mp4", time.Time{}, bytes.NewReader(body[:len(body)/2]))
+		default:
+			http.ServeFile(w, r, file)
+		}
+	}))
+	defer srv.Close()
+	for path, want := range map[string]error{"/whole": ErrNotSeekable, "/flushed": ErrNotSeekable, "/cut": ErrCorrupt, "/parts": nil} {
+		for _, codec := range []string{"copy", "mpeg2video"} {
+			args := append(Input(srv.URL+path+"?sig=SECRET"), "-map", "0:v", "-c", codec, "-f", "mpegts", "pipe:1")
+			_, err := Output(t.Context(), Cmd{Tool: "ffmpeg", Args: args})
+			if !errors.Is(err, want) {
+				t.Errorf("%s, %s: %v, want %v", path, codec, err, want)
+			}
+			if err != nil && strings.Contains(err.Error(), "SECRET") {
+				t.Errorf("%s: the signature is in the error: %v", path, err)
+			}
+		}
+	}
+}
+
+// What cannot be decoded or converted is neither damaged nor a fault of FFmpeg's, and it is the same the next time.
+func TestStreamsThatCannotBeUsed(t *testing.T) {
+	whole, err := os.ReadFile(film(t, "-c:v", "libx264", "-c:a", "aac"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	unknown := filepath.Join(t.TempDir(), "apac.mp4")
+	if err := os.WriteFile(unknown, bytes.ReplaceAll(bytes.ReplaceAll(whole, []byte("mp4a"), []byte("apac")), []byte("esds"), []byte("free")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	discrete := filepath.Join(t.TempDir(), "discrete.mov")
+	if err := Run(t.Context(), Cmd{Tool: "ffmpeg", Args: []string{"-f", "lavfi", "-i", "aevalsrc=0|0|0|0|0|0|0|0|0|0:d=1", "-c:a", "pcm_s16le", discrete}}); err != nil {
+		t.Fatal(err)
+	}
+	for file, want := range map[string]error{unknown: ErrNoDecoder, discrete: ErrNotConvertible} {
+		err := Run(t.Context(), Cmd{Tool: "ffmpeg", Args: append(Input(file), "-map", "0:a", "-ac", "2", "-c:a", "aac", "-f", "null", "-")})
+		if !errors.Is(err, want) {
+			t.Errorf("%s: %v, want %v", filepath.Base(file), err, want)
+		}
+	}
+}
+
 func TestContextKills(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
