@@ -5,7 +5,6 @@ package ingest
 import (
 	"context"
 	"errors"
-	"os/exec"
 	"strings"
 
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
@@ -48,7 +47,7 @@ var reasons = []struct {
 // passing says whether an error passes by itself: somebody is away, and no
 // fault of the source or of ingest has shown.
 func passing(err error) bool {
-	if killed(err) {
+	if ffmpeg.Killed(err) {
 		return true
 	}
 	switch client.Code(err) {
@@ -61,7 +60,7 @@ func passing(err error) bool {
 // classify makes a *SourceError of what FFmpeg says about a source. Other
 // errors stay as they are.
 func classify(err error) error {
-	if killed(err) {
+	if ffmpeg.Killed(err) {
 		return err
 	}
 	for _, r := range reasons {
@@ -78,12 +77,6 @@ func classify(err error) error {
 		return &SourceError{Reason: api.FailureReasonSourceCorrupt, Err: err}
 	}
 	return err
-}
-
-// killed says that a program was: what it said before says nothing about the source.
-func killed(err error) bool {
-	exit, ok := errors.AsType[*exec.ExitError](err)
-	return ok && !exit.Exited()
 }
 
 // maxMessage is what the API takes.

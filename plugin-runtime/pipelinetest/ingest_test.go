@@ -70,7 +70,6 @@ func TestSourceFailures(t *testing.T) {
 		"s3-not-found":   {p.bucket.Location("inputs/none.mp4"), api.FailureReasonSourceNotFound},
 		"empty":          {base + "/empty.mp4", api.FailureReasonSourceEmpty},
 		"noise":          {base + "/noise.mp4", api.FailureReasonSourceCorrupt},
-		"cut-off":        {base + "/cut-off.mp4", api.FailureReasonSourceCorrupt},
 		"no-video":       {base + "/sound.mp4", api.FailureReasonNoVideo},
 		"nobody-listens": {nobody, api.FailureReasonSourceUnreachable},
 		"forbidden":      {forbidden.URL + "/x.mp4", api.FailureReasonSourceUnreachable},
@@ -97,6 +96,22 @@ func TestSourceFailures(t *testing.T) {
 			t.Logf("%s: %s", *e.Reason, *e.Message)
 		})
 	}
+	// What is there of a file that is cut off is ingested, and the Event says that there is no more.
+	t.Run("cut-off", func(t *testing.T) {
+		if _, err := p.manager.PutPlan(t.Context(), "cut-off", plan(t, "cut-off", base+"/cut-off.mp4", 6)); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.ingest(t.Context(), "cut-off"); err != nil {
+			t.Fatal(err)
+		}
+		e, err := p.manager.Event(t.Context(), "cut-off")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e.State != api.EventStateStateDraining || e.Timeline == nil || !strings.Contains(deref(e.Timeline.Incomplete), "is cut off after") {
+			t.Fatalf("the Event is %s, its timeline %+v", e.State, e.Timeline)
+		}
+	})
 }
 
 func deref(s *string) string {

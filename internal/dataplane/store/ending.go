@@ -30,6 +30,14 @@ func (e *eventTx) judge() error {
 	if err != nil {
 		return err
 	}
+	broken := ""
+	if tl := e.ev.timeline; tl != nil && tl.Incomplete != nil {
+		broken = *tl.Incomplete
+	}
+	if !lost.any() && broken != "" {
+		e.ev.reason, e.ev.message = reasonWithFailures, "Missing: the rest of the source. "+capital(broken)
+		return nil
+	}
 	if !lost.any() {
 		if lost.never > 0 { // a hole of the source is no failure, and must not go unsaid
 			e.ev.message = fmt.Sprintf("All work is done. %d of %d chunks have no media, as none came", lost.never, lost.never+lost.ofChunks)
@@ -40,7 +48,8 @@ func (e *eventTx) judge() error {
 	if err != nil {
 		return err
 	}
-	e.ev.reason, e.ev.message = reasonWithFailures, lost.inWords()+". "+cmp.Or(first, "What they were made from could not be decoded in time")
+	lost.source = broken != ""
+	e.ev.reason, e.ev.message = reasonWithFailures, lost.inWords()+". "+cmp.Or(first, capital(broken), "What they were made from could not be decoded in time")
 	e.ev.outputsLost = lost.segmented > 0 || lost.final > 0 || lost.clips > 0
 	return nil
 }
@@ -55,6 +64,7 @@ type losses struct {
 	clips, ofClips         int64
 	exports                int64
 	reels                  int64
+	source                 bool // its end
 }
 
 func (l losses) any() bool {
@@ -82,7 +92,18 @@ func (l losses) inWords() string {
 	add(l.exports, "the exports")
 	add(l.reels, "%d %s of Replays", l.reels, plural(l.reels, "output"))
 	add(l.never, "the media of %d of %d chunks, which never came", l.never, l.never+l.ofChunks)
+	if l.source {
+		parts = append(parts, "the rest of the source")
+	}
 	return "Missing: " + strings.Join(parts, ", ")
+}
+
+// capital begins a sentence.
+func capital(s string) string {
+	if s == "" {
+		return ""
+	}
+	return strings.ToUpper(s[:1]) + s[1:]
 }
 
 func plural(n int64, thing string) string {

@@ -370,3 +370,18 @@ func TestFeedbackIsExported(t *testing.T) {
 	}
 	h.clock.Step(time.Second)
 }
+
+// A source that ends early is something that is missing.
+func TestIncompleteSource(t *testing.T) {
+	h := newHarness(t)
+	h.start()
+	for n := range int64(3) {
+		h.register(n)
+	}
+	h.must(h.s.EndSource(h.ctx, h.uid, api.SourceEnd{Frames: 3 * unitFrames, Incomplete: new("the source is cut off after 6.0 s")}))
+	h.drain(match{})
+	want := "CompletedWithFailures: Missing: the rest of the source. The source is cut off after 6.0 s"
+	if got := h.ended(); got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}

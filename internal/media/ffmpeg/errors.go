@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os/exec"
 	"regexp"
 	"strings"
 )
@@ -60,6 +61,13 @@ func (e *Error) Unwrap() []error {
 		}
 	}
 	return out
+}
+
+// Killed reports whether a program was ended by a signal: what it said before,
+// and what it wrote, says nothing about the source.
+func Killed(err error) bool {
+	exit, ok := errors.AsType[*exec.ExitError](err)
+	return ok && !exit.Exited()
 }
 
 func lastLines(s string, n int) string {

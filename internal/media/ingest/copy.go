@@ -133,6 +133,11 @@ func (p *pipeline) demux(ctx context.Context, film io.Reader) error {
 			return p.ended(ctx)
 		}
 		if err != nil {
+			// A stream that ends in the middle of a packet is that of an FFmpeg
+			// that was killed: its end says more.
+			if _, drained := io.Copy(io.Discard, film); drained == nil {
+				<-p.over
+			}
 			return fmt.Errorf("%w: %w", errDamaged, err)
 		}
 		for _, s := range d.Streams() {

@@ -308,7 +308,7 @@ func (p *pipeline) drain() error {
 // whole where what it says is of the stream, and decoding may go on there.
 func (p *pipeline) unreadable(err error) error {
 	said, ok := errors.AsType[*ffmpeg.Error](err)
-	if !ok || said.Kind != nil && !errors.Is(said, ffmpeg.ErrCorrupt) || p.cfg.Decision.Mode != probe.Copy {
+	if !ok || ffmpeg.Killed(err) || said.Kind != nil && !errors.Is(said, ffmpeg.ErrCorrupt) || p.cfg.Decision.Mode != probe.Copy {
 		return err
 	}
 	return p.cut.irregular("it cannot be remuxed (%v)", err)

@@ -159,6 +159,9 @@ func Open(ctx context.Context, url string, o Options) (Info, error) {
 	}
 	joins := &Joins{}
 	in, err := source.Open(ctx, url, source.Options{Programme: o.Programme, Joined: joins.add})
+	if errors.Is(err, source.ErrNoProgramme) {
+		err = fmt.Errorf("%w: spec.source.file.programme: %w", ErrSelection, err)
+	}
 	if err != nil {
 		return fail("open", err)
 	}

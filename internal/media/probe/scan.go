@@ -105,7 +105,7 @@ func scanPackets(ctx context.Context, info Info) (Scan, []int64, error) {
 		}
 		if err != nil {
 			// The beginning can be damaged where the rest is whole.
-			if len(s.stamps) > 0 {
+			if len(s.stamps) > 0 && !ffmpeg.Killed(err) && ctx.Err() == nil {
 				s.scan.Broken = "the first seconds are damaged"
 				break
 			}

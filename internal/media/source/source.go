@@ -44,6 +44,9 @@ type Options struct {
 	Joined func(Join)
 }
 
+// ErrNoProgramme means that a transport stream lacks the programme that was asked for.
+var ErrNoProgramme = errors.New("the source has no programme")
+
 // Source is an opened source: what it is, and how FFmpeg reads it. It may be
 // read any number of times, each from the start.
 type Source struct {
@@ -95,7 +98,7 @@ func open(ctx context.Context, url string, o Options, l limits) (*Source, error)
 		return nil, err
 	}
 	if _, ok := s.tables.choose(o.Programme); o.Programme != 0 && (!ok || !s.has(o.Programme)) {
-		return nil, fmt.Errorf("the source has no programme %d, or no map of it: it has %s", o.Programme, s.list())
+		return nil, fmt.Errorf("%w %d, or no map of it: it has %s", ErrNoProgramme, o.Programme, s.list())
 	}
 	return s, nil
 }
