@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package media
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/mre-operator/mre-operator/internal/media/cut"
+	"github.com/mre-operator/mre-operator/internal/media/ingest"
+	"github.com/mre-operator/mre-operator/internal/media/probe"
+	"github.com/mre-operator/mre-operator/internal/media/render"
+	"github.com/mre-operator/mre-operator/internal/media/timeline"
+	"github.com/mre-operator/mre-operator/test/fixtures/event"
+)
+
+// chunkSeconds makes units of four seconds, so that small films have several.
+const chunkSeconds = 4
+
+// Event is an ingested source.
+type Event struct {
+	// Copied says that the pictures are the source's own, at least at first.
+	Copied bool
+	// Reason is why, for people.
+	Reason string
+	Rate   timeline.Rational
+	Frames int64
+	// Tracks of sound.
+	Tracks int
+
+	stored event.Event
+}
+
+// Ingest stores a source's units in a folder, in the way that the product chooses, or through the mezzanine.
+func Ingest(ctx context.Context, source, dir string, mezzanine bool) (*Event, error) {
+	info, err := probe.Probe(ctx, source)
+	if err != nil {
+		return nil, err
+	}
+	decision := probe.Decide(info)
+	if mezzanine && decision.Mode == probe.Copy {
+		decision.Mode, decision.Reason = probe.Mezzanine, "asked for"
+		if decision.Rate.Float() > 60 {
+			decision.Rate = timeline.Rational{Num: 60, Den: 1}
+		}
+	}
+	folder := &ingest.Folder{Dir: dir}
+	c := ingest.Config{URL: source, Info: info, Decision: decision, ChunkSeconds: chunkSeconds}
+	if err := ingest.Run(ctx, c, folder); err != nil {
+		return nil, err
+	}
+	if !folder.Ended || len(folder.Units) == 0 {
+		return nil, fmt.Errorf("ingest stored %d units and no end", len(folder.Units))
+	}
+	e := &Event{Copied: decision.Mode == probe.Copy, Reason: decision.Reason, Rate: folder.Clock.Rate,
+		Frames: folder.Clock.Frames, stored: event.Event{Folder: folder}}
+	for _, s := range folder.Units[0].Streams {
+		if !s.Video() {
+			e.Tracks++
+		}
+	}
+	return e, nil
+}
+
+// Clip makes a clip of the frames [in, out) in a folder and returns its file.
+func (e *Event) Clip(ctx context.Context, dir string, in, out int64, track int) (string, error) {
+	p := e.stored.Part(in, out)
+	mp4 := filepath.Join(dir, "clip.mp4")
+	_, err := cut.Clip(ctx, cut.ClipSpec{Units: p.Units, In: p.In, Out: p.Out, Timeline: e.stored.Clock, AudioTrack: track},
+		mp4, filepath.Join(dir, "clip.jpg"))
+	return mp4, err
+}
+
+// Reel makes a reel of ranges of frames in a folder and returns its file.
+func (e *Event) Reel(ctx context.Context, dir string, ranges [][2]int64, track, width, height int) (string, error) {
+	spec := render.ReelSpec{Timeline: e.stored.Clock, AudioTrack: track, Width: width, Height: height}
+	for _, r := range ranges {
+		spec.Parts = append(spec.Parts, e.stored.Part(r[0], r[1]))
+	}
+	mp4 := filepath.Join(dir, "reel.mp4")
+	_, err := render.Reel(ctx, spec, mp4, filepath.Join(dir, "reel.jpg"))
+	return mp4, err
+}
+
+// Units are the stored bytes, one unit after the other.
+func (e *Event) Units() (io.ReadCloser, error) {
+	var readers []io.Reader
+	var closers []io.Closer
+	for _, u := range e.stored.Units {
+		f, err := os.Open(e.stored.Path(u.FirstTicks))
+		if err != nil {
+			return nil, err
+		}
+		readers, closers = append(readers, f), append(closers, f)
+	}
+	return &unitReader{io.MultiReader(readers...), closers}, nil
+}
+
+type unitReader struct {
+	io.Reader
+	files []io.Closer
+}
+
+// Close implements io.Closer.
+func (r *unitReader) Close() error {
+	for _, f := range r.files {
+		f.Close()
+	}
+	return nil
+}
