@@ -153,7 +153,11 @@ type trial struct {
 }
 
 func (tr *trial) add(what, format string, args ...any) {
-	tr.findings = append(tr.findings, check.Finding{What: what, Detail: fmt.Sprintf(format, args...)})
+	detail, _, _ := strings.Cut(fmt.Sprintf(format, args...), "\n")
+	if len(detail) > 300 {
+		detail = detail[:300] + "…"
+	}
+	tr.findings = append(tr.findings, check.Finding{What: what, Detail: detail})
 }
 
 func (tr *trial) run(ctx context.Context, url, dir string, mezzanine bool, more int) {

@@ -53,11 +53,11 @@ func (c *pictureCheck) add(luma []byte) {
 	number, err := canvas.Number(place)
 	if err != nil {
 		// A picture that was stretched has its code elsewhere.
-		if number, err = canvas.Number(canvas.whole()); err != nil {
+		if number, err = canvas.Number(canvas.Whole()); err != nil {
 			c.report.add(Pictures, "picture %d, frame %d, instead of number %d: %v", at, frame, want.Number, err)
 			return
 		}
-		place = canvas.whole()
+		place = canvas.Whole()
 	}
 	if _, right := c.ask.Clock.Shows(frame, number); !right {
 		c.report.add(Pictures, "picture %d, frame %d, has number %d instead of %d", at, frame, number, want.Number)
@@ -104,7 +104,7 @@ func (c *pictureCheck) shape(canvas Canvas, place Place, at int64) {
 	}
 }
 
-// levels checks that the background is as bright as the tags say.
+// levels checks that black and white are where the tags say.
 func (c *pictureCheck) levels(canvas Canvas, place Place, at int64) {
 	want := c.ask.Clock.Colour.Range
 	if want == "" {
@@ -114,10 +114,11 @@ func (c *pictureCheck) levels(canvas Canvas, place Place, at int64) {
 	if c.seen.video.Range == "pc" {
 		black, white = 0, 255
 	}
-	got := (canvas.mean(place, 0.40, 0.92, 0.60, 0.95) - black) / (white - black)
-	if math.Abs(got-film.Gray) > 0.025 {
-		c.report.add(Colour, "picture %d: the background is at %.3f instead of %.3f of %s range",
-			at, got, film.Gray, c.seen.video.Range)
+	dark := (canvas.mean(place, 0.40, film.BandBottom+0.07, 0.60, film.BandBottom+0.09) - black) / (white - black)
+	bright := (canvas.mean(place, 0.45, 0.65, 0.55, 0.80) - black) / (white - black)
+	if math.Abs(dark) > 0.03 || math.Abs(bright-1) > 0.03 {
+		c.report.add(Colour, "picture %d: black and white are at %.3f and %.3f of range %q", at, dark, bright,
+			c.seen.video.Range)
 	}
 }
 
@@ -130,14 +131,15 @@ type Canvas struct {
 // Place is a rectangle in pixels, which may reach over the canvas.
 type Place struct{ x, y, w, h float64 }
 
-func (c Canvas) whole() Place { return Place{0, 0, float64(c.Width), float64(c.Height)} }
+// Whole is the canvas itself.
+func (c Canvas) Whole() Place { return Place{0, 0, float64(c.Width), float64(c.Height)} }
 
 // fill is where a picture of the given aspect lies that fills the canvas, its centre being kept.
 func (c Canvas) fill(aspect float64) Place {
 	w, h := float64(c.Width), float64(c.Height)
 	// Sizes are even, so that a picture is up to a pixel narrower or wider than it should be.
 	if math.Abs(h*aspect-w) <= 2 {
-		return c.whole()
+		return c.Whole()
 	}
 	if h*aspect >= w {
 		return Place{(w - h*aspect) / 2, 0, h * aspect, h}

@@ -20,9 +20,8 @@ const (
 	barStep             = 0.013
 	// The square is white on black, and square as it is shown. Its sides are fractions of the picture's height.
 	SquareX, SquareY      = 0.5, 0.72
-	squareSide, fieldSide = 0.36, 0.5
-	// Gray is the background's brightness between black and white.
-	Gray = 0.4
+	squareSide, fieldSide = 0.36, 0.46
+	gray                  = 0.4
 )
 
 // Look is how the pictures of a film are stored.
@@ -42,9 +41,12 @@ func (l Look) PixelAspect() float64 {
 	return float64(l.PixelNum) / float64(l.PixelDen)
 }
 
-// Shown is the size with square pixels: the height kept, the width even.
+// Shown is the size with square pixels: the height kept, both even, as 4:2:0 wants it.
 func (l Look) Shown() (width, height int) {
-	return 2 * int(math.Round(float64(l.Width)*l.PixelAspect()/2)), l.Height
+	if l.PixelDen == 0 {
+		return l.Width &^ 1, l.Height &^ 1
+	}
+	return 2 * int(math.Round(float64(l.Width)*l.PixelAspect()/2)), l.Height &^ 1
 }
 
 // Bytes is the size of one picture as yuv420p.
@@ -61,10 +63,10 @@ func (l Look) levels() (black, white byte) {
 func (l Look) background() []byte {
 	buf := make([]byte, l.Bytes())
 	black, white := l.levels()
-	gray := byte(math.Round(float64(black) + Gray*float64(white-black)))
+	between := byte(math.Round(float64(black) + gray*float64(white-black)))
 	chroma := buf[l.Width*l.Height:]
 	for i := range buf[:l.Width*l.Height] {
-		buf[i] = gray
+		buf[i] = between
 	}
 	for i := range chroma {
 		chroma[i] = 110

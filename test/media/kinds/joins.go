@@ -30,6 +30,9 @@ func joins() []Kind {
 // joinSoft is not judged around a join: the encoders' begin and end.
 const joinSoft = 80_000
 
+// at puts a part of a transport stream at a time. Before ten seconds, the muxer would move time stamps on its own.
+func at(seconds int) []string { return []string{"-output_ts_offset", fmt.Sprint(10 + seconds)} }
+
 // joined are two recordings one after the other, with time stamps of their own.
 func joined(args []string, offsets ...string) func(*shop) Source {
 	return func(s *shop) Source {
@@ -98,8 +101,8 @@ func rateChange(s *shop) Source {
 	s.show(&src.Truth, b, src.Truth.End)
 	src.Truth.Tracks[0].Soft = []film.Span{{From: change*1e6 - joinSoft, To: change*1e6 + joinSoft}}
 	src.Path = s.cat(
-		s.encode(a, ".ts", join(x264(24), aac())...),
-		s.encode(b, ".ts", join(x264(30), aac(), []string{"-output_ts_offset", fmt.Sprint(change)})...))
+		s.encode(a, ".ts", join(x264(24), aac(), at(0))...),
+		s.encode(b, ".ts", join(x264(30), aac(), at(change))...))
 	return src
 }
 
@@ -114,7 +117,7 @@ func sizeChange(args []string, other film.Look) func(*shop) Source {
 			t.begin = i * t.count
 			t = t.stereo()
 			src.Truth.Looks = append(src.Truth.Looks, look)
-			parts = append(parts, s.encode(t, ".ts", join(args, []string{"-output_ts_offset", fmt.Sprint(6 * i)})...))
+			parts = append(parts, s.encode(t, ".ts", join(args, at(6*i))...))
 			s.show(&src.Truth, t, src.Truth.End)
 			border := src.Truth.End
 			src.Truth.Tracks[0].Soft = append(src.Truth.Tracks[0].Soft, film.Span{From: border - joinSoft, To: border + joinSoft})

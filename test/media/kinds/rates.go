@@ -58,7 +58,10 @@ func drifting(rate string, length float64, focus int64) func(*shop) Source {
 // halved is a rate above 60, of which a mezzanine takes every second picture.
 func halved(rate, mezzanine string) func(*shop) Source {
 	return func(s *shop) Source {
-		src := constant(rate, 8)(s)
+		t := filmed(small, rate, 8).stereo()
+		src := Source{Truth: s.truth(t)}
+		// FFmpeg would guess 120 for 119.88.
+		src.Path = s.encode(t, ".mp4", join(x264(second(rate), "-r", rate), aac(), timescale(rate))...)
 		src.Truth.MezzanineRate = rational(mezzanine)
 		return src
 	}

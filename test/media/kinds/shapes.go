@@ -60,6 +60,6 @@ func containerCrop(s *shop) Source {
 // rotated is held upright: stored lying on its side.
 func rotated(s *shop) Source {
 	t := filmed(film.Look{Width: 180, Height: 320}, "25", 8).stereo()
-	lying := s.encode(t, ".mp4", join(x264(25, "-vf", "transpose=2"), aac())...)
+	lying := s.encode(t, ".mp4", join(x264(25, "-vf", "transpose=1"), aac())...)
 	return Source{Path: s.ffmpeg(".mp4", "-i", "file:"+lying, "-c", "copy", "-metadata:s:v:0", "rotate=90"), Truth: s.truth(t)}
 }

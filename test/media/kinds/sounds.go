@@ -43,15 +43,15 @@ func sounds() []Kind {
 		{"mp2-clock-slow", false, slow(join(mpeg2, mp2))},
 		{"sound-first-10-fps", false, slack(1000, early("10", ".mkv", -145_000, mpeg4...))},
 		{"sound-first-2-fps", false, slack(1000, early("2", ".mkv", -239_000, mpeg4...))},
-		{"sound-first-ts", false, early("25", ".ts", -31_000, join(mpeg2, mp2)...)},
+		{"sound-first-ts", false, early("25", ".ts", -45_000, join(mpeg2, mp2)...)},
 		{"sound-first-webm", false, slack(1000, early("30000/1001", ".webm", -50_000, "-c:v", "libvpx-vp9", "-deadline", "realtime",
 			"-cpu-used", "8", "-g", "30", "-b:v", "500k", "-c:a", "libopus", "-b:a", "256k"))},
 		{"sound-first-flv", false, slack(1000, early("25", ".flv", -57_000, "-c:v", "flv1", "-q:v", "3", "-c:a", "libmp3lame",
 			"-ar", "44100", "-b:a", "256k"))},
 		{"sound-first-h264", true, early("25", ".mp4", -145_000, join(x264(25), aac())...)},
 		{"sound-late-h264", true, early("25", ".ts", 350_000, join(x264(25), aac())...)},
-		{"sound-ends-early", true, partly(".mp4", 0, 6_000_000, 9_000_000)},
-		{"silent-from-start", true, partly(".ts", 5_000_000, 7_000_000, 2_000_000)},
+		{"sound-ends-early", true, partly(".mp4", 0, 5_000_000, 14_000_000)},
+		{"silent-from-start", true, partly(".ts", 5_000_000, 11_000_000, 2_000_000)},
 		{"sound-hole", true, soundHole},
 	}
 }
@@ -93,7 +93,7 @@ func changing(video []string, audio [][]string, tones ...tone) func(*shop) Sourc
 			t := filmed(small, "25", 6)
 			t.begin = i * t.count
 			t = t.with(a.channels, a.layout)
-			parts = append(parts, s.encode(t, ".ts", join(video, audio[i], []string{"-output_ts_offset", fmt.Sprint(6 * i)})...))
+			parts = append(parts, s.encode(t, ".ts", join(video, audio[i], at(6*i))...))
 			s.show(&src.Truth, t, src.Truth.End)
 			border := src.Truth.End
 			src.Truth.Tracks[0].Soft = append(src.Truth.Tracks[0].Soft, film.Span{From: border - joinSoft, To: border + joinSoft})
@@ -165,7 +165,7 @@ func early(rate, ext string, at int64, args ...string) func(*shop) Source {
 // partly has sound for a part of the film only; the first cut goes where there is none.
 func partly(ext string, at, length, silent int64) func(*shop) Source {
 	return func(s *shop) Source {
-		t := filmed(small, "25", 12)
+		t := filmed(small, "25", 16)
 		t.sounds = []tone{{2, "stereo", at, length}}
 		return Source{Path: s.encode(t, ext, join(x264(25), aac())...), Truth: s.truth(t), Focus: []int64{silent}}
 	}

@@ -30,6 +30,10 @@ func unknownTrack(s *shop) Source {
 			return nil, errors.New("the file has no description of AAC sound")
 		}
 		copy(raw[last:], "apac")
+		// What describes AAC in it would give it away.
+		if esds := bytes.Index(raw[last:], []byte("esds")); esds >= 0 {
+			copy(raw[last+esds:], "dapa")
+		}
 		return raw, nil
 	})}
 }

@@ -3,9 +3,7 @@
 package kinds
 
 import (
-	"fmt"
 	"math"
-	"strings"
 
 	"github.com/mre-operator/mre-operator/test/media/film"
 )
@@ -13,10 +11,10 @@ import (
 // variable are films whose pictures do not come one in each period.
 func variable() []Kind {
 	return []Kind{
-		{"phone-4-dropped", true, picked("30", 12, func(n int) bool { return n != 71 && n != 72 && n != 200 && n != 301 },
+		{"phone-4-dropped", true, picked("30", 12, dropped, "not(eq(n,71)+eq(n,72)+eq(n,200)+eq(n,301))",
 			[]int64{2_400_000, 6_700_000})},
 		{"phone-vfr", false, phone},
-		{"screen-bursts", false, picked("60", 12, burst, []int64{3_000_000})},
+		{"screen-bursts", false, picked("60", 12, burst, "lt(mod(n,180),30)+not(mod(n,20))", []int64{3_000_000})},
 		{"last-picture-stays", true, lastStays},
 		{"slides", false, slides},
 	}
@@ -25,21 +23,21 @@ func variable() []Kind {
 // burst is a screen recording: a picture now and then, and half a second of 60 a second every three seconds.
 func burst(n int) bool { return n%180 < 30 || n%20 == 0 }
 
-// picked leaves out pictures of a constant rate.
-func picked(rate string, length float64, keep func(n int) bool, focus []int64) func(*shop) Source {
+// dropped is a phone that missed four pictures.
+func dropped(n int) bool { return n != 71 && n != 72 && n != 200 && n != 301 }
+
+// picked leaves out pictures of a constant rate; keep and its expression say the same.
+func picked(rate string, length float64, keep func(n int) bool, expression string, focus []int64) func(*shop) Source {
 	return func(s *shop) Source {
 		t := filmed(small, rate, length).stereo()
 		src := Source{Truth: s.truth(t), Focus: focus}
 		src.Truth.Pictures = src.Truth.Pictures[:0]
-		var left []string
 		for i, p := range s.truth(t).Pictures {
 			if keep(i) {
 				src.Truth.Pictures = append(src.Truth.Pictures, p)
-			} else {
-				left = append(left, fmt.Sprintf("eq(n,%d)", i))
 			}
 		}
-		src.Path = s.encode(t, ".mp4", join(x264(second(rate), "-vf", "select='not("+strings.Join(left, "+")+")'",
+		src.Path = s.encode(t, ".mp4", join(x264(second(rate), "-vf", "select='"+expression+"'",
 			"-fps_mode", "passthrough"), aac(), timescale(rate))...)
 		return src
 	}
