@@ -34,7 +34,8 @@ type Event struct {
 	stored event.Event
 }
 
-// Ingest stores a source's units in a folder, in the way that the product chooses, or through the mezzanine.
+// Ingest stores a source's units in a folder, in the way that the product chooses, or through the mezzanine. With an
+// error, the Event is what was stored before it, or nil.
 func Ingest(ctx context.Context, source, dir string, mezzanine bool) (*Event, error) {
 	info, err := probe.Probe(ctx, source)
 	if err != nil {
@@ -49,11 +50,12 @@ func Ingest(ctx context.Context, source, dir string, mezzanine bool) (*Event, er
 	}
 	folder := &ingest.Folder{Dir: dir}
 	c := ingest.Config{URL: source, Info: info, Decision: decision, ChunkSeconds: chunkSeconds}
-	if err := ingest.Run(ctx, c, folder); err != nil {
-		return nil, err
+	err = ingest.Run(ctx, c, folder)
+	if err == nil && (!folder.Ended || len(folder.Units) == 0) {
+		err = fmt.Errorf("ingest stored %d units, and no end", len(folder.Units))
 	}
-	if !folder.Ended || len(folder.Units) == 0 {
-		return nil, fmt.Errorf("ingest stored %d units and no end", len(folder.Units))
+	if len(folder.Units) == 0 {
+		return nil, err
 	}
 	e := &Event{Copied: decision.Mode == probe.Copy, Reason: decision.Reason, Rate: folder.Clock.Rate,
 		Frames: folder.Clock.Frames, stored: event.Event{Folder: folder}}
@@ -62,7 +64,7 @@ func Ingest(ctx context.Context, source, dir string, mezzanine bool) (*Event, er
 			e.Tracks++
 		}
 	}
-	return e, nil
+	return e, err
 }
 
 // Clip makes a clip of the frames [in, out) in a folder and returns its file.
