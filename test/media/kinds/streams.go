@@ -22,7 +22,7 @@ func streams() []Kind {
 // unknownTrack has a second track of sound that no decoder here knows.
 func unknownTrack(s *shop) Source {
 	t := filmed(small, "25", 8).stereo()
-	whole := s.encode(t.stereo(), ".mov", join(x264(25), aac())...)
+	whole := s.encode(t.stereo(), ".mp4", join(x264(25), aac())...)
 	return Source{Truth: s.truth(t), Path: s.edit(whole, func(raw []byte) ([]byte, error) {
 		// The codec's name is followed by six zero bytes in the description of a track, and only there.
 		last := bytes.LastIndex(raw, []byte("mp4a\x00\x00\x00\x00\x00\x00"))
