@@ -168,7 +168,7 @@ func (tr *trial) run(ctx context.Context, url, dir string, mezzanine bool, more 
 		tr.add("ingest", "%v", err)
 		return
 	}
-	e, err := Ingest(limited, url, units, mezzanine)
+	e, err := Ingest(limited, url, units, Wishes{mezzanine, tr.source.KeepHDR, tr.source.Programme})
 	if err != nil {
 		if tr.source.Refusal == "" || !strings.Contains(err.Error(), tr.source.Refusal) {
 			tr.add("ingest", "%v", err)
@@ -297,10 +297,22 @@ func (tr *trial) reel(ctx context.Context, dir string, rng *rand.Rand, i int) {
 	tr.judge(ctx, fmt.Sprintf("reel %v", ask.Parts), mp4, ask)
 }
 
+// copied says that no part of an output is from a mezzanine.
+func (tr *trial) copied(parts [][2]int64) bool {
+	for _, p := range parts {
+		for _, m := range tr.event.Mezzanines {
+			if p[1] > m.Frame {
+				return false
+			}
+		}
+	}
+	return tr.event.Copied
+}
+
 func (tr *trial) judge(ctx context.Context, name, path string, ask check.Ask) {
 	ask.Clock = tr.clock
 	ask.SoundTolerance = mezzanineTolerance + tr.source.Slack
-	if tr.event.Copied {
+	if tr.copied(ask.Parts) {
 		ask.SoundTolerance = copyTolerance + tr.source.Slack + tr.source.CopySlack
 	}
 	r, err := check.Output(ctx, path, ask)

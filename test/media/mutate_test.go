@@ -167,7 +167,7 @@ func mutate(t *testing.T, s kinds.Source, name string, m mutator, n uint64) verd
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), *timeout)
 	defer cancel()
-	e, err := Ingest(ctx, path, units, false)
+	e, err := Ingest(ctx, path, units, Wishes{})
 	v.refusal = err
 	if e == nil {
 		return v

@@ -30,24 +30,31 @@ type Event struct {
 	Frames int64
 	// Tracks of sound.
 	Tracks int
+	// Mezzanines are where a source that was copied goes on as a mezzanine.
+	Mezzanines []Change
 
 	stored event.Event
 }
 
-// Ingest stores a source's units in a folder, in the way that the product chooses, or through the mezzanine. With an
-// error, the Event is what was stored before it, or nil.
-func Ingest(ctx context.Context, source, dir string, mezzanine bool) (*Event, error) {
-	info, err := probe.Probe(ctx, source)
+// Change is a frame from which on a source is ingested in another way.
+type Change struct {
+	Frame  int64
+	Reason string
+}
+
+// Wishes are what an Event asks of its source.
+type Wishes struct {
+	Mezzanine, KeepHDR bool
+	Programme          int
+}
+
+// Ingest stores a source's units in a folder. With an error, the Event is what was stored before it, or nil.
+func Ingest(ctx context.Context, source, dir string, w Wishes) (*Event, error) {
+	info, err := probe.Open(ctx, source, probe.Options{Mezzanine: w.Mezzanine, KeepHDR: w.KeepHDR, Programme: w.Programme})
 	if err != nil {
 		return nil, err
 	}
 	decision := probe.Decide(info)
-	if mezzanine && decision.Mode == probe.Copy {
-		decision.Mode, decision.Reason = probe.Mezzanine, "asked for"
-		if decision.Rate.Float() > 60 {
-			decision.Rate = timeline.Rational{Num: 60, Den: 1}
-		}
-	}
 	folder := &ingest.Folder{Dir: dir}
 	c := ingest.Config{URL: source, Info: info, Decision: decision, ChunkSeconds: chunkSeconds}
 	err = ingest.Run(ctx, c, folder)
@@ -58,10 +65,10 @@ func Ingest(ctx context.Context, source, dir string, mezzanine bool) (*Event, er
 		return nil, err
 	}
 	e := &Event{Copied: decision.Mode == probe.Copy, Reason: decision.Reason, Rate: folder.Clock.Rate,
-		Frames: folder.Clock.Frames, stored: event.Event{Folder: folder}}
-	for _, s := range folder.Units[0].Streams {
-		if !s.Video() {
-			e.Tracks++
+		Frames: folder.Clock.Frames, Tracks: len(folder.Decision.Sound), stored: event.Event{Folder: folder}}
+	for _, p := range folder.Parts {
+		if p.Mode == probe.Mezzanine {
+			e.Mezzanines = append(e.Mezzanines, Change{p.Frame, p.Reason})
 		}
 	}
 	return e, err

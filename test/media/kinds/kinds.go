@@ -39,6 +39,9 @@ type Source struct {
 	Slack int64
 	// CopySlack is further slack of copied sound, where its time stamps are not those of its samples.
 	CopySlack int64
+	// KeepHDR and Programme are what the Event asks for.
+	KeepHDR   bool
+	Programme int
 	// Refusal, if not empty, is an error that is right too: it must hold this text.
 	Refusal string
 }

@@ -24,6 +24,10 @@ func pictures() []Kind {
 		{"hdr-pq-hevc", false, coloured(bt709, false, join([]string{"-c:v", "libx265", "-preset", "ultrafast", "-g", "25",
 			"-pix_fmt", "yuv420p10le", "-tag:v", "hvc1", "-x265-params", "log-level=none:pools=2:frame-threads=1:" + pq},
 			tags("smpte2084"), aac()))},
+		{"hdr-pq-hevc-kept", false, kept(coloured(film.Colour{Range: "tv", Matrix: "bt2020nc", Transfer: "smpte2084",
+			Primaries: "bt2020", PixelFormat: "yuv420p10le"}, false, join([]string{"-c:v", "libx265", "-preset", "ultrafast",
+			"-g", "25", "-pix_fmt", "yuv420p10le", "-tag:v", "hvc1", "-x265-params",
+			"log-level=none:pools=2:frame-threads=1:" + pq}, tags("smpte2084"), aac())))},
 		{"hdr-hlg-h264", false, coloured(bt709, false, join(x264(25, "-pix_fmt", "yuv420p10le", "-x264-params", hlg),
 			tags("arib-std-b67"), aac()))},
 		{"full-range", true, coloured(film.Colour{Range: "pc"}, true, join(x264(25, "-x264-params", "fullrange=on"), aac()))},
@@ -39,6 +43,15 @@ func fields(look film.Look, bottomFirst bool, ext string, args []string) func(*s
 		t.interlaced, t.bottomFirst = true, bottomFirst
 		src := Source{Path: s.encode(t, ext, args...), Truth: s.truth(t)}
 		src.Truth.Interlaced = true
+		return src
+	}
+}
+
+// kept asks for pictures as they are.
+func kept(make func(*shop) Source) func(*shop) Source {
+	return func(s *shop) Source {
+		src := make(s)
+		src.KeepHDR = true
 		return src
 	}
 }

@@ -15,7 +15,8 @@ func streams() []Kind {
 		{"still-track-first", true, beside(".mov", true)},
 		{"two-videos-default", true, beside(".mkv", true)},
 		{"two-videos-larger", true, beside(".mkv", false)},
-		{"two-services", true, services},
+		{"two-services", true, services(false)},
+		{"second-service", true, services(true)},
 	}
 }
 
@@ -77,11 +78,21 @@ func beside(ext string, byDefault bool) func(*shop) Source {
 }
 
 // services is a transport stream of two programmes.
-func services(s *shop) Source {
-	t := filmed(small, "25", 8).stereo()
-	main := s.encode(t, ".ts", join(x264(25), aac())...)
-	// Its sound is another film's, too: the noise of later.
-	second := s.encode(s.other(t.count).stereo(), ".ts", join(x264(25), aac())...)
-	return Source{Truth: s.truth(t), Path: s.ffmpeg(".ts", "-i", "file:"+main, "-i", "file:"+second, "-map", "0", "-map", "1",
-		"-c", "copy", "-program", "title=One:st=0:st=1", "-program", "title=Two:st=2:st=3")}
+func services(second bool) func(*shop) Source {
+	return func(s *shop) Source {
+		one := filmed(small, "25", 8).stereo()
+		// Its sound is another film's, too: the noise of later.
+		two := s.other(one.count).stereo()
+		var args []string
+		for _, t := range []take{one, two} {
+			args = append(args, "-i", "file:"+s.encode(t, ".ts", join(x264(25), aac())...))
+		}
+		src := Source{Truth: s.truth(one)}
+		if second {
+			src.Truth, src.Programme = s.truth(two), 2
+		}
+		src.Path = s.ffmpeg(".ts", join(args, []string{"-map", "0", "-map", "1", "-c", "copy",
+			"-program", "program_num=1:title=One:st=0:st=1", "-program", "program_num=2:title=Two:st=2:st=3"})...)
+		return src
+	}
 }
