@@ -80,7 +80,7 @@ func Output(ctx context.Context, path string, ask Ask) (Report, error) {
 	}
 	pictures.finish()
 	if ask.Track > 0 && len(sound) > 0 {
-		checkSound(&r, ask, sound)
+		checkSound(&r, ask, sound, pictures.firsts)
 	}
 	return r, nil
 }

@@ -22,6 +22,8 @@ type pictureCheck struct {
 	n      int64
 	before int
 	part   int
+	// firsts are the numbers of the first pictures of the parts.
+	firsts []int
 	begin  int64
 	combed int64
 }
@@ -64,6 +66,9 @@ func (c *pictureCheck) add(luma []byte) {
 	} else if !first && c.ask.Clock.Lost(c.before, number) {
 		c.report.add(Pictures, "picture %d, frame %d, has number %d, the one before %d: pictures between them are lost",
 			at, frame, number, c.before)
+	}
+	if first {
+		c.firsts = append(c.firsts, number)
 	}
 	c.before = number
 	if at%8 == 0 {
@@ -205,13 +210,19 @@ func (c Canvas) Number(p Place) (int, error) {
 func (c Canvas) square(p Place) (w, h float64, err error) {
 	cx, cy := p.at(film.SquareX, film.SquareY)
 	x, y := int(cx), int(cy)
-	if x < 0 || x >= c.Width || y < 0 || y >= c.Height || c.Luma[y*c.Width+x] < 150 {
+	if x < 0 || x >= c.Width || y < 0 || y >= c.Height {
 		return 0, 0, fmt.Errorf("the square is not where it should be")
 	}
-	left := c.edge(x, y, -1, 0)
-	right := c.edge(x, y, 1, 0)
-	up := c.edge(x, y, 0, -1)
-	down := c.edge(x, y, 0, 1)
+	// What HDR is mapped to is not as bright.
+	white, black := float64(c.Luma[y*c.Width+x]), c.mean(p, 0.40, film.BandBottom+0.07, 0.60, film.BandBottom+0.09)
+	if white-black < 60 {
+		return 0, 0, fmt.Errorf("the square is not where it should be")
+	}
+	middle := (white + black) / 2
+	left := c.edge(x, y, -1, 0, middle)
+	right := c.edge(x, y, 1, 0, middle)
+	up := c.edge(x, y, 0, -1, middle)
+	down := c.edge(x, y, 0, 1, middle)
 	if left < 0 || right < 0 || up < 0 || down < 0 {
 		return 0, 0, fmt.Errorf("the square is cut off")
 	}
@@ -222,9 +233,8 @@ func (c Canvas) square(p Place) (w, h float64, err error) {
 	return w, h, nil
 }
 
-// edge is how far white reaches from the middle of a pixel; -1 if it reaches over the canvas.
-func (c Canvas) edge(x, y, dx, dy int) float64 {
-	const middle = 125.5
+// edge is how far white, which is above middle, reaches from the middle of a pixel; -1 if it reaches over the canvas.
+func (c Canvas) edge(x, y, dx, dy int, middle float64) float64 {
 	last := float64(c.Luma[y*c.Width+x])
 	for n := 1; ; n++ {
 		x, y = x+dx, y+dy

@@ -25,17 +25,22 @@ const (
 )
 
 // checkSound looks at begin, middle and end of every part.
-func checkSound(r *Report, ask Ask, sound [][]float64) {
+func checkSound(r *Report, ask Ask, sound [][]float64, firsts []int) {
 	if len(sound) < 2 {
 		return // checkStreams has said so
 	}
 	track := ask.Clock.Tracks[ask.Track-1]
 	var begin int64
-	for _, p := range ask.Parts {
+	for i, p := range ask.Parts {
 		n := p[1] - p[0]
+		at := ask.Clock.Time(p[0])
+		if ask.Clock.Drifts && len(firsts) == len(ask.Parts) {
+			// Which picture a frame shows is a matter of where the difference of the rates is made good. Sound goes with it.
+			at = ask.Clock.Shown(firsts[i])
+		}
 		from, to := ask.samples(begin), min(ask.samples(begin+n), int64(len(sound[0])))
 		begin += n
-		s := soundPart{ask: ask, track: track, report: r, sound: sound, from: from, to: to, at: ask.Clock.Time(p[0])}
+		s := soundPart{ask: ask, track: track, report: r, sound: sound, from: from, to: to, at: at}
 		s.check()
 	}
 }

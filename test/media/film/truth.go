@@ -56,6 +56,8 @@ type Truth struct {
 	Rate timeline.Rational
 	// MezzanineRate is that of a mezzanine, where it differs.
 	MezzanineRate timeline.Rational
+	// MoreFrames are right at the end, too.
+	MoreFrames int64
 	// Loose times lie beside the grid of the rate, from LooseFrom on: a frame may show any picture that is shown within
 	// half a frame of it.
 	Loose     bool
@@ -102,15 +104,20 @@ func NewClock(t Truth, rate timeline.Rational, copied bool) *Clock {
 
 func (c *Clock) loose(at int64) bool { return c.Loose && at >= c.LooseFrom }
 
-// Frames is the number of frames that the Event should have, and how many more or less are right too.
-func (c *Clock) Frames() (n, tolerance int64) {
+// Frames are the least and the most frames that the Event should have.
+func (c *Clock) Frames() (least, most int64) {
 	last := len(c.slots) - 1
-	n = c.slots[last] + max(1, int64(math.Round(float64(c.End-c.Pictures[last].At)*c.EventRate.Float()/1e6)))
+	n := c.slots[last] + max(1, int64(math.Round(float64(c.End-c.Pictures[last].At)*c.EventRate.Float()/1e6)))
+	// The last frame of sound ends up to its own length later.
+	least, most = n, n+c.MoreFrames+int64(0.022*c.EventRate.Float())
 	if c.Loose || !c.exact {
-		tolerance = 2
+		least, most = least-2, most+2
 	}
-	return n, tolerance
+	return least, most
 }
+
+// Shown is the time of the picture with a number.
+func (c *Clock) Shown(number int) int64 { return c.Pictures[min(c.index(number), len(c.Pictures)-1)].At }
 
 // pictureAt is the last picture at or before a frame.
 func (c *Clock) pictureAt(frame int64) int {

@@ -7,7 +7,7 @@ import "path/filepath"
 // containers are ways to pack a film.
 func containers() []Kind {
 	return []Kind{
-		{"edit-list", true, editList},
+		{"edit-list", false, editList},
 		{"moov-at-end-no-ranges", false, moovAtEnd},
 		{"fragmented-mp4", true, packed(".mp4", 0, "-movflags", "frag_keyframe+empty_moov+default_base_moof")},
 		{"hls-vod", true, hls},

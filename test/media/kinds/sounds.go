@@ -146,6 +146,7 @@ func slow(args []string) func(*shop) Source {
 		src := Source{Truth: s.truth(t), Focus: []int64{20_000_000, 11_000_000}, CopySlack: 4_000}
 		run := &src.Truth.Tracks[0].Runs[0]
 		run.SlowPPM, run.Len = ppm, run.Len+run.Len*ppm/1_000_000
+		src.Truth.End, src.Truth.MoreFrames = run.Len, 1
 		whole := s.encode(t, ".ts", args...)
 		src.Path = s.ffmpeg(".ts", "-i", "file:"+whole, "-map", "0:v", "-map", "0:a", "-c", "copy", "-copyts",
 			"-bsf:a", "setts=ts=STARTPTS+(TS-STARTPTS)*1.004")
