@@ -74,9 +74,36 @@ func Ingest(ctx context.Context, source, dir string, w Wishes) (*Event, error) {
 	return e, err
 }
 
+// soundLead is how much before a mark-in is taken along, in microseconds.
+const soundLead = 128_000
+
+// part is the range [in, out) of frames with the units that the data plane gives for it.
+func (e *Event) part(in, out int64) render.Part {
+	clock, units := e.stored.Clock, e.stored.Units
+	from, to := max(in-soundLead*clock.Rate.Num/(1_000_000*clock.Rate.Den)-1, 0), out
+	before := int64(0)
+	for _, u := range units {
+		if u.FrameStart <= in {
+			before = max(before, u.FrameStart+u.Frames)
+		}
+	}
+	if before > 0 {
+		from = min(from, before-1)
+	} else {
+		to = max(to, units[0].FrameStart+1)
+	}
+	p := render.Part{In: clock.MarkOf(in), Out: clock.MarkOf(out)}
+	for i, u := range units {
+		if u.FrameStart < to && u.FrameStart+u.Frames > from {
+			p.Units = append(p.Units, e.stored.File(i))
+		}
+	}
+	return p
+}
+
 // Clip makes a clip of the frames [in, out) in a folder and returns its file.
 func (e *Event) Clip(ctx context.Context, dir string, in, out int64, track int) (string, error) {
-	p := e.stored.Part(in, out)
+	p := e.part(in, out)
 	mp4 := filepath.Join(dir, "clip.mp4")
 	_, err := cut.Clip(ctx, cut.ClipSpec{Units: p.Units, In: p.In, Out: p.Out, Timeline: e.stored.Clock, AudioTrack: track},
 		mp4, filepath.Join(dir, "clip.jpg"))
@@ -87,7 +114,7 @@ func (e *Event) Clip(ctx context.Context, dir string, in, out int64, track int) 
 func (e *Event) Reel(ctx context.Context, dir string, ranges [][2]int64, track, width, height int) (string, error) {
 	spec := render.ReelSpec{Timeline: e.stored.Clock, AudioTrack: track, Width: width, Height: height}
 	for _, r := range ranges {
-		spec.Parts = append(spec.Parts, e.stored.Part(r[0], r[1]))
+		spec.Parts = append(spec.Parts, e.part(r[0], r[1]))
 	}
 	mp4 := filepath.Join(dir, "reel.mp4")
 	_, err := render.Reel(ctx, spec, mp4, filepath.Join(dir, "reel.jpg"))

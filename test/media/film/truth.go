@@ -117,7 +117,9 @@ func (c *Clock) Frames() (least, most int64) {
 }
 
 // Shown is the time of the picture with a number.
-func (c *Clock) Shown(number int) int64 { return c.Pictures[min(c.index(number), len(c.Pictures)-1)].At }
+func (c *Clock) Shown(number int) int64 {
+	return c.Pictures[min(c.index(number), len(c.Pictures)-1)].At
+}
 
 // pictureAt is the last picture at or before a frame.
 func (c *Clock) pictureAt(frame int64) int {
