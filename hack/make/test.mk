@@ -24,6 +24,14 @@ plugin-images: $(if $(filter current,$(CLUSTER)),,cluster-up)
 test-mre: test-tools ## Run handlers in the style of MRE's plugins against the façade and a real data plane
 	$(GO_TEST) ./test/mre -count=1 -timeout 10m -v
 
+# What is measured, and how often, are flags of the test: MEDIA="-media.cuts 20 -media.reels 5 -media.mutations 60" for all
+# of it, MEDIA="-media.kind '^slides$$'" for one kind, MEDIA="-media.seed 7" to repeat a run.
+MEDIA ?=
+
+.PHONY: test-media
+test-media: test-tools ## Ingest, cut and check media of every kind that users have (MEDIA="-media.cuts 20 -media.reels 5")
+	go test ./test/media -tags media -count=1 -timeout 4h -v -args $(MEDIA) | { grep -vE '^(=== | +--- PASS)' || true; }
+
 FUZZTIME ?= 5m
 
 .PHONY: fuzz-mre
