@@ -84,7 +84,9 @@ func running() *eventView {
 		condition(mrev1.ConditionSourceReady, metav1.ConditionTrue, mrev1.ReasonSourceOpened, "", 4*time.Minute),
 		condition(mrev1.ConditionComplete, metav1.ConditionFalse, mrev1.ReasonProgressing, "", 5*time.Minute),
 		condition(mrev1.ConditionFailed, metav1.ConditionFalse, mrev1.ReasonProgressing, "", 5*time.Minute))
-	e.Status.Source = &mrev1.SourceStatus{Ingest: "Copy", Reason: "H.264 and AAC with a key frame every second", Resolution: "1920x1080", FrameRate: "30000/1001", AudioTracks: new(int32(2))}
+	e.Status.Source = &mrev1.SourceStatus{Ingest: "Copy", Reason: "H.264 and AAC with a key frame every second", Resolution: "1920x1080", FrameRate: "30000/1001", AudioTracks: new(int32(2)),
+		LeftOut: []string{"stream 3 (apac): no decoder here knows this codec"}, PicturesDropped: new(int64(7)), PartsTotal: new(int32(1)),
+		Parts: []mrev1.SourcePart{{From: "00:02:08.000", Ingest: "Mezzanine", Reason: "the picture size changes from 1920x1080 to 1280x720 at 0:02:10"}}}
 	e.Status.Progress = &mrev1.EventProgress{
 		Chunks: mrev1.ChunkProgress{Ingested: 9, Processed: 7, Failed: 1}, Segments: mrev1.SegmentProgress{Complete: 3, Open: 1},
 		Clips: mrev1.ClipProgress{Wanted: 6, Rendered: 4}, Timeline: "00:00:54.000",

@@ -127,11 +127,33 @@ func factsOf(v *eventView, now time.Time) [][2]string {
 	if s := e.Status.Source; s != nil {
 		facts = append(facts, [2]string{"media", fmt.Sprintf("%s at %s frames/s, %s; %s: %s",
 			s.Resolution, s.FrameRate, many(int(value(s.AudioTracks)), "audio track"), strings.ToLower(s.Ingest), s.Reason)})
+		facts = append(facts, oddities(s)...)
 	}
 	if p := e.Status.Progress; p != nil && p.Timeline != "" {
 		facts = append(facts, [2]string{"timeline", p.Timeline})
 	}
 	return append(facts, [2]string{"age", age(now, e.CreationTimestamp.Time)})
+}
+
+// oddities are what of the source is not as usual.
+func oddities(s *mrev1.SourceStatus) [][2]string {
+	var facts [][2]string
+	for _, p := range s.Parts {
+		facts = append(facts, [2]string{"from", fmt.Sprintf("%s %s: %s", p.From, strings.ToLower(p.Ingest), p.Reason)})
+	}
+	if more := int(value(s.PartsTotal)) - len(s.Parts); more > 0 {
+		facts = append(facts, [2]string{"from", fmt.Sprintf("and %s more", many(more, "part"))})
+	}
+	for _, out := range s.LeftOut {
+		facts = append(facts, [2]string{"left out", out})
+	}
+	if n := s.PicturesDropped; n != nil && *n > 0 {
+		facts = append(facts, [2]string{"dropped", many(int(*n), "picture") + " of the source had to share a frame with another"})
+	}
+	if s.Incomplete != "" {
+		facts = append(facts, [2]string{"cut off", s.Incomplete})
+	}
+	return facts
 }
 
 func (g *page) tableOr(t *terminal.Table, none string) {
