@@ -60,6 +60,14 @@ func runMezzanine(ctx context.Context, c Config, sink Sink) error {
 	if err := decodeCommand(ctx, c, &cmd, outputs, 2+len(cmd.Outputs)); err != nil {
 		return err
 	}
+	if at := c.Resume; at != nil {
+		// The sound of what is stored comes first, and is not kept.
+		for _, t := range p.tracks {
+			if err := t.begin(at.OriginTicks, at.ticks(c.Decision.Rate)); err != nil {
+				return err
+			}
+		}
+	}
 	cut.dropped = p.droppedBefore
 	f := &filmstrip{p: p, pace: newPacer(c), raw: raw, stamps: stamps, encoder: encoderEnd}
 	p.read(ctx, cmd)

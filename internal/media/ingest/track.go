@@ -30,6 +30,8 @@ const (
 	// preroll is how many frames before the first that is wanted are encoded
 	// with it, so that it is encoded as in one go.
 	preroll = 2
+	// earlyTicks is how much sound is kept until the first picture comes (60 s).
+	earlyTicks = 60 * timeline.TickRate
 	// lostSamples off the end of what is placed is a hole or an overlap (8 ms):
 	// less is a container's jitter, unless it stays.
 	lostSamples = soundRate * 8 / 1000
@@ -140,8 +142,11 @@ func (t *track) take(p mpegts.PES) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if !t.begun {
-		// Sound may come before the first picture.
-		t.early = append(t.early, p)
+		// Sound may come before the first picture; what is long before it is
+		// not wanted.
+		if t.early = append(t.early, p); p.PTS-t.early[0].PTS > earlyTicks {
+			t.early = t.early[1:]
+		}
 		return nil
 	}
 	return t.place(p)
