@@ -105,8 +105,12 @@ func copyCommand(ctx context.Context, c Config, cmd *ffmpeg.Cmd, outputs []strin
 func shapeFilter(info probe.Info) string {
 	v, inside := info.Video, info.Scan.Picture
 	var set []string
-	if inside.Width > v.Width || inside.Height > v.Height {
-		set = append(set, fmt.Sprintf("crop_right=%d:crop_bottom=%d", (inside.Width-v.Width)&^1, (inside.Height-v.Height)&^1))
+	// Only the side that the container crops is named: the other keeps its own.
+	if inside.Width > v.Width {
+		set = append(set, fmt.Sprintf("crop_right=%d", (inside.Width-v.Width)&^1))
+	}
+	if inside.Height > v.Height {
+		set = append(set, fmt.Sprintf("crop_bottom=%d", (inside.Height-v.Height)&^1))
 	}
 	if v.SAR != inside.SAR {
 		set = append(set, fmt.Sprintf("sample_aspect_ratio=%d/%d", v.SAR.Num, v.SAR.Den))
