@@ -6,13 +6,13 @@ package check
 
 import (
 	"bufio"
-	"context"
 	"flag"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -28,6 +28,7 @@ var only = flag.String("media.kind", "", "regular expression: the kinds to try")
 // beyondPlayers are kinds in which a plain decoder shows something else: another stream, or what it makes of clocks
 // that jump.
 var beyondPlayers = map[string]string{
+	"aac-rate-change":    "the old rate is taken for the new one's time stamps",
 	"second-service":     "the first one is shown",
 	"two-videos-default": "the larger one is shown",
 	"join-ahead-h264":    "sound and pictures are closed up one by one",
@@ -76,12 +77,10 @@ func play(t *testing.T, s kinds.Source) played {
 	dir := t.TempDir()
 	look := s.Truth.Looks[0]
 	w, h := look.Shown()
-	video := "0:v:0"
-	if seen, _ := videos(t.Context(), s.Path); seen > 1 {
-		video = "0:V:" + strconv.Itoa(largest(t, s.Path))
-	}
+	video := largest(t, s.Path)
 	stamps := filepath.Join(dir, "v.crc")
-	args := append(ffmpeg.Input(s.Path), "-map", video, "-fps_mode", "passthrough", "-c:v", "rawvideo", "-f", "framecrc",
+	args := append(ffmpeg.Input(s.Path), "-map", video, "-fps_mode", "passthrough", "-enc_time_base", "1/90000", "-c:v", "rawvideo",
+		"-f", "framecrc",
 		"file:"+stamps, "-map", video, "-vf", fmt.Sprintf("scale=%d:%d,format=gray", w, h), "-fps_mode", "passthrough",
 		"-f", "rawvideo", "pipe:1")
 	for i := range s.Truth.Tracks {
@@ -129,25 +128,22 @@ func play(t *testing.T, s kinds.Source) played {
 	return p
 }
 
-func videos(ctx context.Context, path string) (int, error) {
-	out, err := ffmpeg.Output(ctx, ffmpeg.Cmd{Tool: "ffprobe", Args: append([]string{"-select_streams", "V",
-		"-show_entries", "stream=width", "-of", "csv=p=0"}, ffmpeg.Input(path)...)})
-	return len(strings.Fields(string(out))), err
-}
-
-func largest(t *testing.T, path string) int {
+// largest is the widest video stream that is no cover, as FFmpeg names it.
+func largest(t *testing.T, path string) string {
 	out, err := ffmpeg.Output(t.Context(), ffmpeg.Cmd{Tool: "ffprobe", Args: append([]string{"-select_streams", "V",
-		"-show_entries", "stream=width", "-of", "csv=p=0"}, ffmpeg.Input(path)...)})
+		"-show_entries", "stream=index,width", "-of", "csv=p=0"}, ffmpeg.Input(path)...)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	best, index := 0, 0
-	for i, f := range strings.Fields(string(out)) {
-		if n, _ := strconv.Atoi(strings.Trim(f, ",")); n > best {
-			best, index = n, i
+	widest, stream := 0, ""
+	for _, line := range strings.Fields(string(out)) {
+		index, rest, _ := strings.Cut(line, ",")
+		width, err := strconv.Atoi(strings.Trim(rest, ","))
+		if err == nil && width > widest {
+			widest, stream = width, "0:"+index
 		}
 	}
-	return index
+	return stream
 }
 
 type frameLine struct {
@@ -185,6 +181,7 @@ func readFrames(t *testing.T, path string) []frameLine {
 
 // pictures compares numbers and times, and returns the time of the first picture.
 func (p played) pictures(t *testing.T, truth film.Truth) int64 {
+	truth.Pictures = slices.DeleteFunc(slices.Clone(truth.Pictures), func(p film.Picture) bool { return p.Optional })
 	if len(p.numbers) != len(truth.Pictures) || len(p.shown) != len(truth.Pictures) {
 		t.Fatalf("%d pictures at %d times instead of %d, from %d to %d", len(p.numbers), len(p.shown), len(truth.Pictures),
 			p.numbers[0], p.numbers[len(p.numbers)-1])
@@ -230,7 +227,12 @@ func (p played) sound(t *testing.T, s kinds.Source, track int, zero int64) {
 		first.Gains = [][2]float64{{1, 0}}
 		ref := newReference(s.Truth.Seed, first, span.From, len(out))
 		lag, likeness := ref.find([2][]float64{out, make([]float64, len(out))})
-		if likeness < 0.9 {
+		enough := 0.9
+		if run.SlowPPM != 0 || len(run.Gains) != len(s.Truth.Tracks[track].Runs[0].Gains) {
+			// Blurred, or mixed with other channels.
+			enough = 0.5
+		}
+		if likeness < enough {
 			t.Errorf("track %d at %.3f s: likeness %.2f at %+.1f ms", track+1, float64(span.From)/1e6, likeness,
 				float64(micros(int64(lag)))/1000)
 			return

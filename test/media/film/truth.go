@@ -16,6 +16,8 @@ type Picture struct {
 	Number int
 	// Look is an index into Truth.Looks.
 	Look int
+	// Optional pictures are lost by decoders; the one before may stand for them.
+	Optional bool
 }
 
 // Run is a stretch of sound without a break.
@@ -137,8 +139,9 @@ func (c *Clock) Time(frame int64) int64 {
 
 // Shows says whether a frame may show a picture, and which it should.
 func (c *Clock) Shows(frame int64, number int) (want Picture, right bool) {
-	want = c.Pictures[c.pictureAt(frame)]
-	if want.Number == number {
+	k := c.pictureAt(frame)
+	want = c.Pictures[k]
+	if want.Number == number || want.Optional && k > 0 && c.Pictures[k-1].Number == number {
 		return want, true
 	}
 	at := c.Time(frame)
@@ -163,8 +166,11 @@ func (c *Clock) Lost(before, after int) bool {
 	if c.MayDrop || (!c.copy && c.MezzanineRate.Valid()) {
 		return false
 	}
-	i := c.index(before)
-	return i+1 < len(c.Pictures) && before != after && c.Pictures[i+1].Number != after
+	i := c.index(before) + 1
+	for i < len(c.Pictures) && c.Pictures[i].Optional && c.Pictures[i].Number != after {
+		i++
+	}
+	return i < len(c.Pictures) && before != after && c.Pictures[i].Number != after
 }
 
 func (c *Clock) index(number int) int {

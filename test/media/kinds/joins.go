@@ -22,7 +22,7 @@ func joins() []Kind {
 		{"hole-while-sound-goes-on", true, hole(".mkv", 145, 131, 3, false)},
 		{"rate-change", true, rateChange},
 		{"size-change-h264", true, sizeChange(h264, film.Look{Width: 320, Height: 180})},
-		{"size-change-mpeg2", false, sizeChange(mpeg2, film.Look{Width: 320, Height: 180})},
+		{"size-change-mpeg2", false, lastOptional(sizeChange(mpeg2, film.Look{Width: 320, Height: 180}))},
 		{"shape-change-h264", true, sizeChange(h264, film.Look{Width: 160, Height: 120})},
 	}
 }
@@ -104,6 +104,18 @@ func rateChange(s *shop) Source {
 		s.encode(a, ".ts", join(x264(24), aac(), at(0))...),
 		s.encode(b, ".ts", join(x264(30), aac(), at(change))...))
 	return src
+}
+
+// lastOptional is for a decoder that loses the picture before a change.
+func lastOptional(make func(*shop) Source) func(*shop) Source {
+	return func(s *shop) Source {
+		src := make(s)
+		for i := range len(src.Truth.Pictures) - 1 {
+			p := &src.Truth.Pictures[i]
+			p.Optional = p.Look != src.Truth.Pictures[i+1].Look
+		}
+		return src
+	}
 }
 
 // sizeChange has pictures of another size in its middle, as television has advertisements.
