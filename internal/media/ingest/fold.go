@@ -19,12 +19,10 @@ func foldOf(a probe.Audio) (inputs, channels int, fold func(in, out []float32)) 
 	same := func(in, out []float32) { copy(out, in) }
 	channels = a.Stored()
 	switch {
-	case len(a.Select) > 0 || channels == 1:
+	case len(a.Select) > 0 || channels == 1 || channels == canonical:
 		return channels, channels, same
 	case channels == 2:
 		return canonical, channels, foldStereo
-	case channels == canonical:
-		return canonical, channels, foldWide
 	}
 	return canonical, channels, foldSurround
 }
@@ -45,13 +43,6 @@ func foldStereo(in, out []float32) {
 func foldSurround(in, out []float32) {
 	copy(out, in[:4])
 	out[4], out[5] = in[4]+in[6], in[5]+in[7]
-}
-
-// foldWide puts 7.1 into the places of 7.1(wide), whose front wide channels
-// decoders take for front ones, and whose front ones they take for sides.
-func foldWide(in, out []float32) {
-	out[0], out[1], out[2], out[3] = in[6], in[7], in[2], in[3]
-	out[4], out[5], out[6], out[7] = in[4], in[5], in[0], in[1]
 }
 
 // layoutName is FFmpeg's name of a number of channels that AAC can name.

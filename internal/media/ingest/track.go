@@ -267,11 +267,6 @@ func (t *track) encode(ctx context.Context, send func(context.Context, mpegts.PE
 	}
 	defer r.Close()
 	args := []string{"-f", "f32le", "-ar", strconv.Itoa(soundRate), "-ac", strconv.Itoa(t.channels), "-i", "pipe:0"}
-	if t.channels == canonical {
-		// The only eight channels that AAC can name without a program config
-		// element; decoders take them for 7.1 in this order.
-		args = append(args, "-af", "channelmap=map=0|1|2|3|4|5|6|7:channel_layout=7.1(wide)")
-	}
 	args = append(args, "-c:a", "aac", "-b:a", strconv.Itoa(max(96, 80*t.channels))+"k", "-flags:a", "+bitexact",
 		"-f", "adts", "-flush_packets", "1", "pipe:1")
 	failed := make(chan error, 1)
