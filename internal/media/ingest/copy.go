@@ -130,6 +130,7 @@ func (p *pipeline) demux(ctx context.Context, film io.Reader) error {
 			pids = append(pids, uint16(audioPID+i))
 		}
 	}
+	stamps := map[uint16]aacStamps{}
 	d := mpegts.NewDemuxer(film, &timeline.Unwrapper{})
 	for {
 		unit, err := d.Next()
@@ -153,6 +154,7 @@ func (p *pipeline) demux(ctx context.Context, film io.Reader) error {
 		if unit.PID == videoPID {
 			err = p.seen(unit)
 		} else {
+			stamps[unit.PID] = stamps[unit.PID].mend(&unit)
 			p.heard(unit.PTS + frameTicks(unit.Data))
 		}
 		if err == nil {

@@ -120,7 +120,7 @@ func pictureFilter(c Config) string {
 	shape := fmt.Sprintf("(iw*sar*%d)", to.SAR.Den)
 	target := fmt.Sprintf("(ih*%d)", to.SAR.Num)
 	f = append(f,
-		fmt.Sprintf("scale=w='2*round(min(%d,%d*%s/%s)/2)':h='2*round(min(%d,%d*%s/%s)/2)':interl=-1:flags=bicubic+accurate_rnd+bitexact",
+		fmt.Sprintf("scale=w='2*round(min(%d,%d*%s/%s)/2)':h='2*round(min(%d,%d*%s/%s)/2)':eval=frame:interl=-1:flags=bicubic+accurate_rnd+bitexact",
 			to.Width, to.Height, shape, target, to.Height, to.Width, target, shape),
 		fmt.Sprintf("pad=w=%d:h=%d:x='(ow-iw)/2':y='(oh-ih)/2':eval=frame", to.Width, to.Height),
 		fmt.Sprintf("setsar=%d/%d", to.SAR.Num, to.SAR.Den),

@@ -23,8 +23,8 @@ var errDamaged = errors.New("the copied stream is damaged")
 
 const (
 	// ringTicks is how much longer than the pictures sound may be because its
-	// encoder filled the last frame, or its clock is slow (0.25 s).
-	ringTicks = timeline.TickRate / 4
+	// encoder filled the last frames (60 ms).
+	ringTicks = timeline.TickRate * 6 / 100
 	// announcedTicks is how much longer than its pictures a container must
 	// call the video for the last one to stand that long (0.5 s).
 	announcedTicks = timeline.TickRate / 2

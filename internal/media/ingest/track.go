@@ -11,6 +11,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -35,10 +36,11 @@ const (
 	// lostSamples off the end of what is placed is a hole or an overlap (8 ms):
 	// less is a container's jitter, unless it stays.
 	lostSamples = soundRate * 8 / 1000
-	// driftSamples is how far sound may be off on average (2 ms).
+	// driftSamples is how far sound may be off for driftBlocks blocks (2 ms).
 	driftSamples = soundRate * 2 / 1000
-	// driftBlocks is over how many blocks that average is taken.
-	driftBlocks = 8
+	driftBlocks  = 8
+	// repeatSamples of overlap are no wrong stamp, but sound that came before (0.25 s).
+	repeatSamples = soundRate / 4
 )
 
 // track turns the decoded sound of one stream into AAC. The samples are placed
@@ -61,8 +63,11 @@ type track struct {
 	first  int64
 	next   int64
 	end    int64
-	off    float64
-	early  []mpegts.PES
+	// aligned says that the last samples that were written are sound of the
+	// source, and offs how far the last blocks were off them.
+	aligned bool
+	offs    []int64
+	early   []mpegts.PES
 	// done is closed when all sound of the source has come.
 	done chan struct{}
 	// ready is closed when the origin is known.
@@ -158,13 +163,7 @@ func (t *track) place(p mpegts.PES) error {
 	n := int64(len(block) / t.channels)
 	ref := t.origin + timeline.MulDiv(t.next, timeline.TickRate, soundRate)
 	at := timeline.MulDiv(timeline.Near(timeline.Wrap(p.PTS), ref)-t.origin, soundRate, timeline.TickRate)
-	off := at - t.next
-	t.off += (float64(off) - t.off) / driftBlocks
-	if off > lostSamples || off < -lostSamples || math.Abs(t.off) > driftSamples {
-		t.off = 0
-	} else {
-		at = t.next
-	}
+	at = t.settle(at)
 	if at > t.next {
 		if err := t.silence(at); err != nil {
 			return err
@@ -181,8 +180,30 @@ func (t *track) place(p mpegts.PES) error {
 		return err
 	}
 	t.next += n
-	t.end = t.next
+	t.end, t.aligned = t.next, true
 	return nil
+}
+
+// settle says where a block goes whose stamp says at. Blocks follow each other
+// without a seam, as stamps jitter: where a container packs several frames and
+// their rate has changed, FFmpeg counts all but the first of them too early. A
+// stamp that is late is a hole, and what stays off for some blocks is the clock.
+func (t *track) settle(at int64) int64 {
+	off := at - t.next
+	if !t.aligned || off > lostSamples || off < -repeatSamples {
+		t.offs = t.offs[:0]
+		return at
+	}
+	if t.offs = append(t.offs, off); len(t.offs) < driftBlocks {
+		return t.next
+	}
+	most := slices.Max(t.offs)
+	t.offs = append(t.offs[:0], t.offs[1:]...)
+	if most <= driftSamples && most >= -driftSamples {
+		return t.next
+	}
+	t.offs = t.offs[:0]
+	return t.next + most
 }
 
 // pictureAt fills a track that is silent with silence, so that the pictures
@@ -194,6 +215,7 @@ func (t *track) pictureAt(ticks int64) error {
 		return nil
 	}
 	if at := timeline.MulDiv(ticks-audioPatience-t.origin, soundRate, timeline.TickRate); at > t.next+soundRate {
+		t.aligned = false
 		return t.silence(at)
 	}
 	return nil

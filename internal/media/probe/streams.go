@@ -171,8 +171,10 @@ func audioOf(s rawStream, track int) Audio {
 	rate, _ := strconv.Atoi(s.SampleRate)
 	a := Audio{Track: track, Index: s.Index, Codec: s.Codec, Profile: s.Profile, SampleRate: rate,
 		Channels: s.Channels, Layout: s.Layout, Language: s.Tags["language"]}
-	// Channels without a meaning: the programme is usually in the first two.
-	if a.Channels > 2 && (a.Layout == "" || strings.HasSuffix(a.Layout, "channels")) {
+	// Channels of PCM may be without a meaning: the programme is usually in the
+	// first two. Of other codecs the number says enough, up to 7.1.
+	named := known(a.Layout) != "" && !strings.HasSuffix(a.Layout, "channels")
+	if discrete := strings.HasPrefix(a.Codec, "pcm_") || a.Channels > 8; a.Channels > 2 && discrete && !named {
 		a.Select = []int{1, 2}
 	}
 	return a
