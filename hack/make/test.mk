@@ -30,6 +30,7 @@ MEDIA ?=
 
 .PHONY: test-media
 test-media: test-tools ## Ingest, cut and check media of every kind that users have (MEDIA="-media.cuts 20 -media.reels 5")
+	go test ./test/media/check -tags media -run '^TestTruth$$' -count=1 -timeout 1h
 	go test ./test/media -tags media -count=1 -timeout 4h -v -args $(MEDIA) | { grep -vE '^(=== | +--- PASS)' || true; }
 
 FUZZTIME ?= 5m

@@ -112,7 +112,6 @@ func checkStreams(r *Report, s seen, ask Ask) {
 		r.add(Shape, "turned by %v", s.video.SideData[0].Rotation)
 	}
 	for _, c := range []struct{ name, got, want string }{
-		{"range", s.video.Range, ask.Clock.Colour.Range},
 		{"matrix", s.video.Matrix, ask.Clock.Colour.Matrix},
 		{"transfer", s.video.Transfer, ask.Clock.Colour.Transfer},
 		{"primaries", s.video.Primaries, ask.Clock.Colour.Primaries},

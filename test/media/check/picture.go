@@ -111,8 +111,7 @@ func (c *pictureCheck) shape(canvas Canvas, place Place, at int64) {
 
 // levels checks that black and white are where the tags say.
 func (c *pictureCheck) levels(canvas Canvas, place Place, at int64) {
-	want := c.ask.Clock.Colour.Range
-	if want == "" {
+	if !c.ask.Clock.Colour.Levels {
 		return
 	}
 	black, white := 16.0, 235.0

@@ -45,7 +45,11 @@ type Track struct {
 }
 
 // Colour is how outputs are to be tagged; an empty field is not judged.
-type Colour struct{ Range, Matrix, Transfer, Primaries, PixelFormat string }
+type Colour struct {
+	Matrix, Transfer, Primaries, PixelFormat string
+	// Levels says that black and white must be where the output's own range puts them.
+	Levels bool
+}
 
 // Truth is what is right for a source.
 type Truth struct {

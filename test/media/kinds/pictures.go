@@ -7,7 +7,7 @@ import "github.com/mre-operator/mre-operator/test/media/film"
 // pictures are kinds of interlacing and colour.
 func pictures() []Kind {
 	bt709 := film.Colour{Matrix: "bt709", Transfer: "bt709", Primaries: "bt709", PixelFormat: "yuv420p"}
-	sd := film.Colour{Range: "tv", Matrix: "smpte170m", Transfer: "smpte170m", Primaries: "smpte170m"}
+	sd := film.Colour{Levels: true, Matrix: "smpte170m", Transfer: "smpte170m", Primaries: "smpte170m"}
 	const pq = "colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc"
 	const hlg = "colorprim=bt2020:transfer=arib-std-b67:colormatrix=bt2020nc"
 	tags := func(transfer string) []string {
@@ -24,13 +24,13 @@ func pictures() []Kind {
 		{"hdr-pq-hevc", false, coloured(bt709, false, join([]string{"-c:v", "libx265", "-preset", "ultrafast", "-g", "25",
 			"-pix_fmt", "yuv420p10le", "-tag:v", "hvc1", "-x265-params", "log-level=none:pools=2:frame-threads=1:" + pq},
 			tags("smpte2084"), aac()))},
-		{"hdr-pq-hevc-kept", false, kept(coloured(film.Colour{Range: "tv", Matrix: "bt2020nc", Transfer: "smpte2084",
+		{"hdr-pq-hevc-kept", false, kept(coloured(film.Colour{Levels: true, Matrix: "bt2020nc", Transfer: "smpte2084",
 			Primaries: "bt2020", PixelFormat: "yuv420p10le"}, false, join([]string{"-c:v", "libx265", "-preset", "ultrafast",
 			"-g", "25", "-pix_fmt", "yuv420p10le", "-tag:v", "hvc1", "-x265-params",
 			"log-level=none:pools=2:frame-threads=1:" + pq}, tags("smpte2084"), aac())))},
 		{"hdr-hlg-h264", false, coloured(bt709, false, join(x264(25, "-pix_fmt", "yuv420p10le", "-x264-params", hlg),
 			tags("arib-std-b67"), aac()))},
-		{"full-range", true, coloured(film.Colour{Range: "pc"}, true, join(x264(25, "-x264-params", "fullrange=on"), aac()))},
+		{"full-range", true, coloured(film.Colour{Levels: true}, true, join(x264(25, "-x264-params", "fullrange=on"), aac()))},
 		{"matrix-601", true, coloured(sd, false, join(x264(25, "-x264-params",
 			"colorprim=smpte170m:transfer=smpte170m:colormatrix=smpte170m:fullrange=off"), aac()))},
 	}
