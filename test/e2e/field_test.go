@@ -21,8 +21,8 @@ import (
 	"github.com/mre-operator/mre-operator/test/fixtures/match"
 )
 
-// TestFieldMedia processes the match as recorders, players and networks leave it: with sound packets that were lost, with
-// a picture that changes its size in mid-file, and without its end. Each shows the right frames, and says what it is.
+// TestFieldMedia processes the match as recorders and networks leave it: with packets of sound that were lost, with a
+// picture that changes its size in mid-file, and without its end. Each shows the right frames, and says what it lacks.
 // The kinds themselves are measured in test/media.
 func TestFieldMedia(t *testing.T) {
 	a := newArea(t)
@@ -44,7 +44,8 @@ func TestFieldMedia(t *testing.T) {
 	a.Expect(sizes.Status.Source.Parts).To(HaveLen(1))
 	part := sizes.Status.Source.Parts[0]
 	a.Expect(part.Ingest).To(Equal("Mezzanine"))
-	// The size changes at 30 s, in the first picture behind the unit of 24 s. Units are stored once the next one has begun.
+	// The size changes at 30 s, in the first picture behind the unit from 24 s on. That is stored once the next one has
+	// begun, which it never has.
 	a.Expect(part.From).To(Equal("00:00:24.000"), "%s", part.Reason)
 	a.Expect(part.Reason).To(ContainSubstring("1280x720 to 640x360"))
 
@@ -57,8 +58,8 @@ func TestFieldMedia(t *testing.T) {
 	a.Expect(ready.Status).To(Equal(metav1.ConditionTrue), "all that could be made of it is there: %s", ready.Message)
 }
 
-// checkField holds a Complete Event against the match, as far as its source went: the moments have segments, and each clip
-// shows exactly the frames between its marks.
+// checkField holds a Complete Event against the match, as far as its source went: the moments have segments, and each
+// clip shows exactly the frames between its marks.
 func (a *area) checkField(e *mrev1alpha1.Event, m match.Match, reason string) {
 	a.Helper()
 	complete := meta.FindStatusCondition(e.Status.Conditions, mrev1alpha1.ConditionComplete)
@@ -122,8 +123,9 @@ func (a *area) twoSizes(m match.Match, name string) string {
 	} {
 		// The clock begins at 10 s, as FFmpeg would move what is encoded before the first picture to zero.
 		offset := strconv.FormatInt(10+int64(i)*seconds, 10)
-		part := a.convert("part.ts", "-i", m.Path, "-vf", filters[0], "-af", filters[1], "-c:v", "libx264", "-preset", "ultrafast",
-			"-g", "30", "-keyint_min", "30", "-sc_threshold", "0", "-c:a", "aac", "-output_ts_offset", offset, "-f", "mpegts")
+		part := a.convert("part.ts", "-i", m.Path, "-vf", filters[0], "-af", filters[1],
+			"-c:v", "libx264", "-preset", "ultrafast", "-g", "30", "-keyint_min", "30", "-sc_threshold", "0",
+			"-c:a", "aac", "-output_ts_offset", offset, "-f", "mpegts")
 		raw, err := os.ReadFile(part)
 		a.Expect(err).NotTo(HaveOccurred())
 		out = append(out, raw...)
