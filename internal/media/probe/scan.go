@@ -59,9 +59,12 @@ func copyArgs(info Info, sound func(Audio) bool) []string {
 }
 
 // MuxArgs are the options of a transport stream on a pipe between FFmpeg and
-// this program; the pipe's name follows.
+// this program; the pipe's name follows. FFmpeg counts the stamps of a transport
+// stream that begins less than a minute before the 33-bit wrap from below zero,
+// and would move the streams on each pipe up by amounts of their own.
 func MuxArgs() []string {
-	return []string{"-muxdelay", "0", "-muxpreload", "0", "-pes_payload_size", "0", "-fflags", "+bitexact", "-f", "mpegts"}
+	return []string{"-muxdelay", "0", "-muxpreload", "0", "-pes_payload_size", "0", "-avoid_negative_ts", "disabled",
+		"-fflags", "+bitexact", "-f", "mpegts"}
 }
 
 // scanPackets looks at the copied packets of the first seconds. It returns
@@ -105,7 +108,7 @@ func scanPackets(ctx context.Context, info Info) (Scan, []int64, error) {
 		}
 		if err != nil {
 			// The beginning can be damaged where the rest is whole.
-			if len(s.stamps) > 0 && !ffmpeg.Killed(err) && ctx.Err() == nil {
+			if len(s.stamps) > 0 && !ffmpeg.Killed(err) && !unreadable(err) && ctx.Err() == nil {
 				s.scan.Broken = "the first seconds are damaged"
 				break
 			}
@@ -118,6 +121,17 @@ func scanPackets(ctx context.Context, info Info) (Scan, []int64, error) {
 	}
 	scan, stamps := s.summarize()
 	return scan, stamps, nil
+}
+
+// unreadable reports whether an error is of the way to the source, not of what
+// is in it.
+func unreadable(err error) bool {
+	for _, kind := range []error{ffmpeg.ErrUnreachable, ffmpeg.ErrForbidden, ffmpeg.ErrNotFound, ffmpeg.ErrNotSeekable} {
+		if errors.Is(err, kind) {
+			return true
+		}
+	}
+	return false
 }
 
 // scanner collects what packets show.
