@@ -79,6 +79,9 @@ func Decide(info Info) Decision {
 			s.Reason = "the pictures are re-encoded, too"
 		}
 		d.Sound = append(d.Sound, s)
+		if d.Mode == Copy && !s.Copy {
+			d.Reason += "; transcoded alone: " + s.Reason
+		}
 	}
 	return d
 }
