@@ -175,16 +175,7 @@ func TestSoundAlone(t *testing.T) {
 			f := ingested(t, c)
 			checkUnits(t, f, m, 1)
 			for _, u := range f.Units {
-				data, err := os.Open(f.Path(u.FirstTicks))
-				if err != nil {
-					t.Fatal(err)
-				}
-				unit, err := mpegts.ReadUnit(data, u.FirstTicks)
-				_ = data.Close()
-				if err != nil {
-					t.Fatal(err)
-				}
-				sound, _ := unit.Audio(1)
+				sound, _ := readUnit(t, f, u).Audio(1)
 				// AAC frames follow each other without a hole.
 				if n := int64(len(sound)); n < u.Frames*48000/25/1024-1 {
 					t.Errorf("unit at frame %d has %d audio frames for %d pictures", u.FrameStart, n, u.Frames)
@@ -197,6 +188,45 @@ func TestSoundAlone(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestNearTheWrap reads stamps that begin less than a minute before the 33-bit
+// wrap, which FFmpeg counts from below zero: sound stays where it belongs.
+func TestNearTheWrap(t *testing.T) {
+	m := generate(t, match.Options{Seconds: 8, Rate: rate25, Seed: 24, AudioTracks: 1, GOPFrames: 25})
+	for _, c := range []struct {
+		name string
+		mode probe.Mode
+		args []string
+	}{
+		{"copied pictures", probe.Copy, []string{"-c:v", "copy"}},
+		{"mezzanine", probe.Mezzanine, []string{"-c:v", "mpeg2video", "-q:v", "2"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			late := append(append([]string{"-map", "0"}, c.args...), "-c:a", "ac3", "-af", "atrim=start=4,asetpts=PTS", "-output_ts_offset", "95400")
+			f := ingested(t, config(t, convert(t, m.Path, "x.ts", late...), c.mode))
+			checkUnits(t, f, m, 1)
+			// The first 4 s of sound are silence, which takes hardly a byte.
+			sound, _ := readUnit(t, f, f.Units[0]).Audio(1)
+			edge := int64(4 * timeline.TickRate)
+			for _, p := range sound {
+				at := p.PTS - f.Clock.OriginTicks
+				if near := at > edge-timeline.TickRate/10 && at < edge+timeline.TickRate/10; !near && (len(p.Data) < 64) != (at < edge) {
+					t.Fatalf("the sound at %.2f s has %d bytes", float64(at)/timeline.TickRate, len(p.Data))
+				}
+			}
+		})
+	}
+}
+
+// readUnit reads a stored unit.
+func readUnit(t *testing.T, f *Folder, u Unit) mpegts.Unit {
+	t.Helper()
+	unit, err := mpegts.UnitFile{Path: f.Path(u.FirstTicks), FirstTicks: u.FirstTicks}.Read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return unit
 }
 
 // TestForms checks what a mezzanine makes of pictures of other forms.
@@ -246,16 +276,7 @@ func TestForms(t *testing.T) {
 			if frames != c.frames || f.Clock.Frames != c.frames || f.Clock.Rate.String() != c.rate || drops != c.drops {
 				t.Errorf("%d frames at %s, %d dropped; want %d at %s, %d dropped", f.Clock.Frames, f.Clock.Rate, drops, c.frames, c.rate, c.drops)
 			}
-			data, err := os.Open(f.Path(f.Units[0].FirstTicks))
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer data.Close()
-			unit, err := mpegts.ReadUnit(data, f.Units[0].FirstTicks)
-			if err != nil {
-				t.Fatal(err)
-			}
-			p, err := mpegts.ReadPicture(unit.Video()[0].Data)
+			p, err := mpegts.ReadPicture(readUnit(t, f, f.Units[0]).Video()[0].Data)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -59,9 +59,12 @@ func copyArgs(info Info, sound func(Audio) bool) []string {
 }
 
 // MuxArgs are the options of a transport stream on a pipe between FFmpeg and
-// this program; the pipe's name follows.
+// this program; the pipe's name follows. FFmpeg counts the stamps of a transport
+// stream that begins less than a minute before the 33-bit wrap from below zero,
+// and would move the streams on each pipe up by amounts of their own.
 func MuxArgs() []string {
-	return []string{"-muxdelay", "0", "-muxpreload", "0", "-pes_payload_size", "0", "-fflags", "+bitexact", "-f", "mpegts"}
+	return []string{"-muxdelay", "0", "-muxpreload", "0", "-pes_payload_size", "0", "-avoid_negative_ts", "disabled",
+		"-fflags", "+bitexact", "-f", "mpegts"}
 }
 
 // scanPackets looks at the copied packets of the first seconds. It returns
