@@ -51,19 +51,20 @@ func runCopy(ctx context.Context, c Config, sink Sink) error {
 func copySource(ctx context.Context, c Config, cut *cutter) error {
 	p, ctx, cancel := newPipeline(ctx, c, cut)
 	defer cancel()
-	film, pictures, err := pipe()
+	defer p.close()
+	film, pictures, err := p.pipe()
 	if err != nil {
 		return err
 	}
 	cmd := ffmpeg.Cmd{Tool: "ffmpeg", Stdout: pictures}
-	outputs, err := p.transcode(ctx, &cmd)
+	outputs, err := p.transcode(&cmd)
 	if err == nil {
 		err = copyCommand(ctx, c, &cmd, outputs)
 	}
 	if err != nil {
 		return err
 	}
-	p.read(ctx, cmd)
+	p.start(ctx, cmd)
 	p.produce(func() error {
 		defer film.Close()
 		return p.demux(ctx, film)
@@ -139,11 +140,11 @@ func (p *pipeline) demux(ctx context.Context, film io.Reader) error {
 		}
 		if err != nil {
 			// A stream that ends in the middle of a packet is that of an FFmpeg
-			// that was killed: its end says more.
-			if _, drained := io.Copy(io.Discard, film); drained == nil {
-				<-p.over
-			}
-			return fmt.Errorf("%w: %w", errDamaged, err)
+			// that was killed: its end says more. Until there, sound comes for
+			// the pictures that are whole.
+			p.damaged = fmt.Errorf("the copied stream is damaged: %w", err)
+			_, _ = io.Copy(io.Discard, film)
+			return p.ended(ctx)
 		}
 		for _, s := range d.Streams() {
 			if s.PID == unit.PID && s.AudioTrack < len(pids) {

@@ -22,7 +22,7 @@ type filmstrip struct {
 	p            *pipeline
 	pace         *pacer
 	raw, stamps  *os.File
-	encoder      *os.File
+	encoder      *encoder
 	held, coming []byte
 	// last is the frame of the picture that is held; it was not written yet.
 	last int64
@@ -32,7 +32,7 @@ type filmstrip struct {
 
 // run reads the pictures to their end.
 func (f *filmstrip) run(ctx context.Context) error {
-	defer f.encoder.Close()
+	defer f.encoder.in.Close()
 	defer f.raw.Close()
 	defer f.stamps.Close()
 	size := frameBytes(f.p.cfg)
@@ -89,7 +89,9 @@ func (f *filmstrip) run(ctx context.Context) error {
 	if end = max(end, f.pace.nearest(until)); began && end <= f.last {
 		f.p.dropped(f.last - 1)
 	}
+	f.p.mu.Lock()
 	f.p.nothing = end == f.pace.first
+	f.p.mu.Unlock()
 	if err := f.write(end); err != nil {
 		return err
 	}
@@ -123,7 +125,7 @@ func (f *filmstrip) take(frame int64) error {
 
 func (f *filmstrip) write(end int64) error {
 	for ; f.last < end; f.last++ {
-		if _, err := f.encoder.Write(f.held); err != nil {
+		if err := f.encoder.write(f.held); err != nil {
 			return fmt.Errorf("encode the pictures: %w", err)
 		}
 	}
@@ -159,6 +161,13 @@ func nextStamp(lines *bufio.Scanner, p *pacer) (pts int64, ok bool, err error) {
 		return 0, false, fmt.Errorf("read the stamps of the decoded pictures: %w", err)
 	}
 	return 0, false, nil
+}
+
+// stored reports whether no picture was left to encode.
+func (p *pipeline) stored() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.nothing
 }
 
 // dropped notes a picture that had to share a frame.

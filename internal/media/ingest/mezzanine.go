@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strconv"
 	"strings"
 
@@ -35,24 +34,21 @@ func runMezzanine(ctx context.Context, c Config, sink Sink) error {
 	cut := newCutter(c, sink, unitStreams(c.Decision))
 	p, ctx, cancel := newPipeline(ctx, c, cut)
 	defer cancel()
+	defer p.close()
 	cmd := ffmpeg.Cmd{Tool: "ffmpeg"}
-	outputs, err := p.transcode(ctx, &cmd)
+	outputs, err := p.transcode(&cmd)
 	if err != nil {
 		return err
 	}
-	raw, rawEnd, err := pipe()
+	raw, rawEnd, err := p.pipe()
 	if err != nil {
 		return err
 	}
-	stamps, stampsEnd, err := pipe()
+	stamps, stampsEnd, err := p.pipe()
 	if err != nil {
 		return err
 	}
-	toEncode, encoderEnd, err := pipe()
-	if err != nil {
-		return err
-	}
-	coded, codedEnd, err := pipe()
+	coder, err := p.newEncoder()
 	if err != nil {
 		return err
 	}
@@ -60,26 +56,24 @@ func runMezzanine(ctx context.Context, c Config, sink Sink) error {
 	if err := decodeCommand(ctx, c, &cmd, outputs, 2+len(cmd.Outputs)); err != nil {
 		return err
 	}
-	if at := c.Resume; at != nil {
+	cut.dropped = p.droppedBefore
+	f := &filmstrip{p: p, pace: newPacer(c), raw: raw, stamps: stamps, encoder: coder}
+	if c.Resume != nil {
 		// The sound of what is stored comes first, and is not kept.
-		for _, t := range p.tracks {
-			if err := t.begin(at.OriginTicks, at.ticks(c.Decision.Rate)); err != nil {
-				return err
-			}
+		if err := p.begin(f.pace.origin(), f.pace.ticksOf(0)); err != nil {
+			return err
 		}
 	}
-	cut.dropped = p.droppedBefore
-	f := &filmstrip{p: p, pace: newPacer(c), raw: raw, stamps: stamps, encoder: encoderEnd}
-	p.read(ctx, cmd)
+	p.start(ctx, cmd)
 	p.group.Go(func() error { return f.run(ctx) })
 	p.group.Go(func() error {
-		err := ffmpeg.Run(ctx, ffmpeg.Cmd{Tool: "ffmpeg", Args: encodeArgs(c), Stdin: toEncode, Stdout: codedEnd})
-		if p.nothing && ctx.Err() == nil {
+		err := coder.run(ctx, encodeArgs(c))
+		if p.stored() && ctx.Err() == nil {
 			return nil
 		}
 		return err
 	})
-	p.produce(func() error { return f.demux(ctx, coded) })
+	p.produce(func() error { return f.demux(ctx) })
 	return p.drain()
 }
 
@@ -188,9 +182,9 @@ func colourArgs(info probe.Info) []string {
 }
 
 // demux takes the encoded pictures and puts them on the source's clock.
-func (f *filmstrip) demux(ctx context.Context, coded io.ReadCloser) error {
-	defer coded.Close()
-	d := mpegts.NewDemuxer(coded, &timeline.Unwrapper{})
+func (f *filmstrip) demux(ctx context.Context) error {
+	defer f.encoder.coded.Close()
+	d := mpegts.NewDemuxer(f.encoder.coded, &timeline.Unwrapper{})
 	rate := f.p.cfg.Decision.Rate
 	for {
 		unit, err := d.Next()
@@ -208,11 +202,4 @@ func (f *filmstrip) demux(ctx context.Context, coded io.ReadCloser) error {
 			return err
 		}
 	}
-}
-
-func pipe() (r, w *os.File, err error) {
-	if r, w, err = os.Pipe(); err != nil {
-		return nil, nil, fmt.Errorf("open a pipe: %w", err)
-	}
-	return r, w, nil
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -17,9 +18,6 @@ import (
 	"github.com/mre-operator/mre-operator/internal/media/probe"
 	"github.com/mre-operator/mre-operator/internal/media/timeline"
 )
-
-// errDamaged means that what FFmpeg copied cannot be read.
-var errDamaged = errors.New("the copied stream is damaged")
 
 const (
 	// ringTicks is how much longer than the pictures sound may be because its
@@ -45,14 +43,19 @@ type pipeline struct {
 
 	group     *errgroup.Group
 	producers sync.WaitGroup
-	tracks    []*track
-	origin    *int64
+	// opened are the pipes of programs that do not run yet.
+	opened []*os.File
+	tracks []*track
+	origin *int64
 
 	// over is closed when FFmpeg has ended; failed and said are its error and
 	// its words.
 	over   chan struct{}
 	failed error
 	said   string
+	// damaged is what is wrong with the copied streams; it is read when all
+	// producers have ended.
+	damaged error
 
 	mu sync.Mutex
 	// soundEnd is where the copied sound ends, pictureEnd the start of the last picture.
@@ -72,35 +75,55 @@ func newPipeline(ctx context.Context, c Config, cut *cutter) (*pipeline, context
 	return &pipeline{parent: parent, cfg: c, cut: cut, in: make(chan mpegts.PES, 64), group: g, over: make(chan struct{})}, ctx, cancel
 }
 
+// pipe opens a pipe between this program and another.
+func (p *pipeline) pipe() (r, w *os.File, err error) {
+	if r, w, err = os.Pipe(); err != nil {
+		return nil, nil, fmt.Errorf("open a pipe: %w", err)
+	}
+	p.opened = append(p.opened, r, w)
+	return r, w, nil
+}
+
+// close closes the pipes of programs that were never started.
+func (p *pipeline) close() {
+	for _, f := range p.opened {
+		_ = f.Close()
+	}
+}
+
 // transcode prepares the tracks that are encoded here. It returns FFmpeg's
 // arguments for their decoded sound.
-func (p *pipeline) transcode(ctx context.Context, cmd *ffmpeg.Cmd) ([]string, error) {
+func (p *pipeline) transcode(cmd *ffmpeg.Cmd) ([]string, error) {
 	var args []string
 	for i, s := range p.cfg.Decision.Sound {
 		if s.Copy {
 			continue
 		}
-		pid := uint16(audioPID + i)
-		t, err := newTrack(pid, s)
+		coder, err := p.newEncoder()
 		if err != nil {
 			return nil, err
 		}
-		r, w, err := pipe()
+		decoded, w, err := p.pipe()
 		if err != nil {
 			return nil, err
 		}
+		t := newTrack(uint16(audioPID+i), s, coder, decoded)
 		args = append(append(args, t.decodeArgs()...), "pipe:"+strconv.Itoa(3+len(cmd.Outputs)))
 		cmd.Outputs = append(cmd.Outputs, w)
 		p.tracks = append(p.tracks, t)
-		p.cut.dense[pid] = true
-		p.group.Go(func() error { return t.read(r) })
-		p.produce(func() error { return t.encode(ctx, p.send) })
+		p.cut.dense[t.pid] = true
 	}
 	return args, nil
 }
 
-// read runs the FFmpeg that reads the source.
-func (p *pipeline) read(ctx context.Context, cmd ffmpeg.Cmd) {
+// start runs the FFmpeg that reads the source, and the tracks' encoders. From
+// now on, each pipe is closed by who uses it.
+func (p *pipeline) start(ctx context.Context, cmd ffmpeg.Cmd) {
+	p.opened = nil
+	for _, t := range p.tracks {
+		p.group.Go(t.read)
+		p.produce(func() error { return t.encode(ctx, p.send) })
+	}
 	cmd.Heard = func(said string) { p.said = said }
 	p.group.Go(func() error {
 		defer close(p.over)
@@ -133,11 +156,22 @@ func (p *pipeline) advance(origin, from, picture int64) error {
 	p.mu.Lock()
 	p.pictureEnd = max(p.pictureEnd, picture)
 	p.mu.Unlock()
+	if err := p.begin(origin, from); err != nil {
+		return err
+	}
 	for _, t := range p.tracks {
-		if err := t.begin(origin, from); err != nil {
+		if err := t.pictureAt(picture); err != nil {
 			return err
 		}
-		if err := t.pictureAt(picture); err != nil {
+	}
+	return nil
+}
+
+// begin tells the tracks where the Event starts, and from where on sound is
+// wanted.
+func (p *pipeline) begin(origin, from int64) error {
+	for _, t := range p.tracks {
+		if err := t.begin(origin, from); err != nil {
 			return err
 		}
 	}
@@ -292,10 +326,10 @@ func (p *pipeline) drain() error {
 		return p.unreadable(broken)
 	}
 	switch {
-	case errors.Is(err, errDamaged):
-		return p.cut.irregular("%v", err)
 	case err != nil:
 		return err
+	case p.damaged != nil:
+		return p.cut.irregular("%v", p.damaged)
 	}
 	if p.cfg.Decision.Mode == probe.Mezzanine {
 		// There is a picture in every frame.

@@ -16,7 +16,6 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/mre-operator/mre-operator/internal/media/ffmpeg"
 	"github.com/mre-operator/mre-operator/internal/media/mpegts"
 	"github.com/mre-operator/mre-operator/internal/media/probe"
 	"github.com/mre-operator/mre-operator/internal/media/timeline"
@@ -25,22 +24,23 @@ import (
 const (
 	// SoundRate is the sample rate of all sound that is encoded here.
 	SoundRate = 48000
-	soundRate = SoundRate
-	// aacSamples of a frame.
+	// aacSamples is the number of samples of an AAC frame.
 	aacSamples = 1024
 	// preroll is how many frames before the first that is wanted are encoded
 	// with it, so that it is encoded as in one go.
 	preroll = 2
-	// earlyTicks is how much sound is kept until the first picture comes (60 s).
-	earlyTicks = 60 * timeline.TickRate
 	// lostSamples off the end of what is placed is a hole or an overlap (8 ms):
 	// less is a container's jitter, unless it stays.
-	lostSamples = soundRate * 8 / 1000
+	lostSamples = SoundRate * 8 / 1000
 	// driftSamples is how far sound may be off for driftBlocks blocks (2 ms).
-	driftSamples = soundRate * 2 / 1000
+	driftSamples = SoundRate * 2 / 1000
 	driftBlocks  = 8
 	// repeatSamples of overlap are no wrong stamp, but sound that came before (0.25 s).
-	repeatSamples = soundRate / 4
+	repeatSamples = SoundRate / 4
+	// earlySamples are kept of the sound that comes before the first picture
+	// (64 MiB, which is 2:54 of stereo): where the Event starts is not known, but
+	// the sound of an hour before is not wanted.
+	earlySamples = 16 << 20
 )
 
 // track turns the decoded sound of one stream into AAC. The samples are placed
@@ -54,34 +54,40 @@ type track struct {
 	fold     func(in, out []float32)
 	inputs   int
 
-	// written is the encoder's standard input, read its other end.
-	written, encoded *os.File
+	decoded *os.File
+	encoder *encoder
 
 	mu     sync.Mutex
 	begun  bool
 	origin int64
-	first  int64
-	next   int64
-	end    int64
+	// first and next are samples from the origin: the first that is encoded, and
+	// the one that comes next. end is where the source's own ended.
+	first, next, end int64
+	// stamp is that of the last block; stamps are unwrapped from one to the next.
+	stamp int64
 	// aligned says that the last samples that were written are sound of the
 	// source, and offs how far the last blocks were off them.
 	aligned bool
 	offs    []int64
-	early   []mpegts.PES
+	// early are blocks from before the origin was known, kept their samples.
+	early []block
+	kept  int
 	// done is closed when all sound of the source has come.
 	done chan struct{}
 	// ready is closed when the origin is known.
 	ready chan struct{}
 }
 
-func newTrack(pid uint16, plan probe.Sound) (*track, error) {
-	r, w, err := os.Pipe()
-	if err != nil {
-		return nil, fmt.Errorf("open a pipe: %w", err)
-	}
-	t := &track{pid: pid, plan: plan, written: w, encoded: r, done: make(chan struct{}), ready: make(chan struct{})}
+// block is some decoded sound with its time stamp.
+type block struct {
+	pts     int64
+	samples []float32
+}
+
+func newTrack(pid uint16, plan probe.Sound, coder *encoder, decoded *os.File) *track {
+	t := &track{pid: pid, plan: plan, encoder: coder, decoded: decoded, done: make(chan struct{}), ready: make(chan struct{})}
 	t.inputs, t.channels, t.fold = foldOf(plan.Audio)
-	return t, nil
+	return t
 }
 
 // decodeArgs are FFmpeg's arguments for the decoded sound of the track.
@@ -98,7 +104,7 @@ func (t *track) decodeArgs() []string {
 	case t.inputs == canonical:
 		filter = "aformat=channel_layouts=7.1"
 	}
-	args := []string{"-map", "0:" + strconv.Itoa(a.Index), "-filter:a", filter, "-c:a", "pcm_f32le", "-ar", strconv.Itoa(soundRate)}
+	args := []string{"-map", "0:" + strconv.Itoa(a.Index), "-filter:a", filter, "-c:a", "pcm_f32le", "-ar", strconv.Itoa(SoundRate)}
 	args = append(args, "-output_ts_offset", strconv.Itoa(probe.OffsetTicks/timeline.TickRate))
 	return append(args, probe.MuxArgs()...)
 }
@@ -110,13 +116,13 @@ func (t *track) begin(origin, from int64) error {
 	if t.begun {
 		return nil
 	}
-	sample := timeline.MulDivFloor(from-origin, soundRate, timeline.TickRate)
-	t.begun, t.origin = true, origin
+	sample := timeline.MulDivFloor(from-origin, SoundRate, timeline.TickRate)
+	t.begun, t.origin, t.stamp = true, origin, origin
 	t.first = (timeline.MulDivFloor(sample, 1, aacSamples) - preroll) * aacSamples
 	t.next, t.end = t.first, t.first
 	close(t.ready)
-	for _, p := range t.early {
-		if err := t.place(p); err != nil {
+	for _, b := range t.early {
+		if err := t.place(b); err != nil {
 			return err
 		}
 	}
@@ -125,10 +131,10 @@ func (t *track) begin(origin, from int64) error {
 }
 
 // read takes the decoded sound from FFmpeg to its end.
-func (t *track) read(r io.ReadCloser) error {
+func (t *track) read() error {
 	defer close(t.done)
-	defer r.Close()
-	d := mpegts.NewDemuxer(r, &timeline.Unwrapper{})
+	defer t.decoded.Close()
+	d := mpegts.NewDemuxer(t.decoded, &timeline.Unwrapper{})
 	for {
 		p, err := d.Next()
 		if errors.Is(err, io.EOF) {
@@ -137,33 +143,30 @@ func (t *track) read(r io.ReadCloser) error {
 		if err != nil {
 			return fmt.Errorf("read the sound of track %d: %w", t.plan.Track, err)
 		}
-		if err := t.take(p); err != nil {
+		if err := t.take(block{p.PTS, t.mix(p.Data)}); err != nil {
 			return err
 		}
 	}
 }
 
-func (t *track) take(p mpegts.PES) error {
+func (t *track) take(b block) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !t.begun {
-		// Sound may come before the first picture; what is long before it is
-		// not wanted.
-		if t.early = append(t.early, p); p.PTS-t.early[0].PTS > earlyTicks {
-			t.early = t.early[1:]
-		}
-		return nil
+	if t.begun {
+		return t.place(b)
 	}
-	return t.place(p)
+	t.early = append(t.early, b)
+	for t.kept += len(b.samples); t.kept > earlySamples; t.early = t.early[1:] {
+		t.kept -= len(t.early[0].samples)
+	}
+	return nil
 }
 
 // place writes a block of samples where its time stamp says.
-func (t *track) place(p mpegts.PES) error {
-	block := t.mix(p.Data)
-	n := int64(len(block) / t.channels)
-	ref := t.origin + timeline.MulDiv(t.next, timeline.TickRate, soundRate)
-	at := timeline.MulDiv(timeline.Near(timeline.Wrap(p.PTS), ref)-t.origin, soundRate, timeline.TickRate)
-	at = t.settle(at)
+func (t *track) place(b block) error {
+	n := int64(len(b.samples) / t.channels)
+	t.stamp = timeline.Near(timeline.Wrap(b.pts), t.stamp)
+	at := t.settle(timeline.MulDiv(t.stamp-t.origin, SoundRate, timeline.TickRate))
 	if at > t.next {
 		if err := t.silence(at); err != nil {
 			return err
@@ -173,10 +176,10 @@ func (t *track) place(p mpegts.PES) error {
 		if cut >= n {
 			return nil
 		}
-		block = block[cut*int64(t.channels):]
+		b.samples = b.samples[cut*int64(t.channels):]
 		n -= cut
 	}
-	if err := t.write(block); err != nil {
+	if err := t.write(b.samples); err != nil {
 		return err
 	}
 	t.next += n
@@ -214,7 +217,7 @@ func (t *track) pictureAt(ticks int64) error {
 	if !t.begun {
 		return nil
 	}
-	if at := timeline.MulDiv(ticks-audioPatience-t.origin, soundRate, timeline.TickRate); at > t.next+soundRate {
+	if at := timeline.MulDiv(ticks-audioPatience-t.origin, SoundRate, timeline.TickRate); at > t.next+SoundRate {
 		t.aligned = false
 		return t.silence(at)
 	}
@@ -225,18 +228,18 @@ func (t *track) pictureAt(ticks int64) error {
 func (t *track) finish(ticks int64) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	defer t.written.Close()
+	defer t.encoder.in.Close()
 	if !t.begun {
 		return nil
 	}
-	return t.silence(timeline.MulDiv(ticks-t.origin, soundRate, timeline.TickRate) + (preroll+1)*aacSamples)
+	return t.silence(timeline.MulDiv(ticks-t.origin, SoundRate, timeline.TickRate) + (preroll+1)*aacSamples)
 }
 
 // endTicks is where the track's sound ends; done has been closed.
 func (t *track) endTicks() int64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.origin + timeline.MulDiv(t.end, timeline.TickRate, soundRate)
+	return t.origin + timeline.MulDiv(t.end, timeline.TickRate, SoundRate)
 }
 
 func (t *track) silence(until int64) error {
@@ -256,7 +259,7 @@ func (t *track) write(samples []float32) error {
 	for i, v := range samples {
 		binary.LittleEndian.PutUint32(b[4*i:], math.Float32bits(v))
 	}
-	if _, err := t.written.Write(b); err != nil {
+	if err := t.encoder.write(b); err != nil {
 		return fmt.Errorf("encode the sound of track %d: %w", t.plan.Track, err)
 	}
 	return nil
@@ -283,26 +286,22 @@ func (t *track) mix(data []byte) []float32 {
 func (t *track) encode(ctx context.Context, send func(context.Context, mpegts.PES) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	r, w, err := os.Pipe()
-	if err != nil {
-		return fmt.Errorf("open a pipe: %w", err)
-	}
-	defer r.Close()
-	args := []string{"-f", "f32le", "-ar", strconv.Itoa(soundRate), "-ac", strconv.Itoa(t.channels), "-i", "pipe:0"}
+	defer t.encoder.in.Close()
+	defer t.encoder.coded.Close()
+	args := []string{"-f", "f32le", "-ar", strconv.Itoa(SoundRate), "-ac", strconv.Itoa(t.channels), "-i", "pipe:0"}
 	args = append(args, "-c:a", "aac", "-b:a", strconv.Itoa(max(96, 80*t.channels))+"k", "-flags:a", "+bitexact",
 		"-f", "adts", "-flush_packets", "1", "pipe:1")
 	failed := make(chan error, 1)
-	go func() {
-		failed <- ffmpeg.Run(ctx, ffmpeg.Cmd{Tool: "ffmpeg", Args: args, Stdin: t.encoded, Stdout: w})
-	}()
-	readErr := t.frames(ctx, bufio.NewReader(r), send)
-	if readErr != nil {
+	go func() { failed <- t.encoder.run(ctx, args) }()
+	err := t.frames(ctx, bufio.NewReader(t.encoder.coded), send)
+	cutOff := errors.Is(err, io.ErrUnexpectedEOF)
+	if err != nil && !cutOff {
 		cancel()
 	}
-	if err := <-failed; err != nil && readErr == nil {
-		return fmt.Errorf("encode the sound of track %d: %w", t.plan.Track, err)
+	if died := <-failed; died != nil && (err == nil || cutOff) {
+		return fmt.Errorf("encode the sound of track %d: %w", t.plan.Track, died)
 	}
-	return readErr
+	return err
 }
 
 // frames reads AAC frames: the k-th holds, with the one before it, the samples
@@ -328,7 +327,7 @@ func (t *track) frames(ctx context.Context, r io.Reader, send func(context.Conte
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		pts := t.origin + timeline.MulDiv(t.first+(k-1)*aacSamples, timeline.TickRate, soundRate)
+		pts := t.origin + timeline.MulDiv(t.first+(k-1)*aacSamples, timeline.TickRate, SoundRate)
 		if err := send(ctx, mpegts.PES{PID: t.pid, StreamID: audioStreamID, PTS: pts, DTS: pts, Data: frame}); err != nil {
 			return err
 		}
