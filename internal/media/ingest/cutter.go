@@ -24,6 +24,15 @@ const (
 	// maxHoleTicks is the longest time without a picture that a copied unit may
 	// span (10 s). A mezzanine has a picture in every frame.
 	maxHoleTicks = 10 * timeline.TickRate
+	// maxUnitTicks bounds a copied unit, which several holes make long (30 s).
+	maxUnitTicks = 30 * timeline.TickRate
+	// clockParts bounds how far the clock of a copied source may be off its
+	// nominal rate: one part in so many (1000 ppm). The data plane refuses units
+	// that are twice as far off.
+	clockParts = 1000
+	// soundAhead of the pictures, in the order of the source, means that they are
+	// missing: FFmpeg interleaves within 10 s (30 s).
+	soundAhead = 30 * timeline.TickRate
 )
 
 // cutter sorts access units into units.
@@ -110,6 +119,16 @@ func (c *cutter) addAudio(p mpegts.PES) error {
 	}
 	c.heard[p.PID] = max(p.PTS, c.heard[p.PID])
 	c.audio = append(c.audio, p)
+	if c.cfg.Decision.Mode != probe.Copy {
+		return nil
+	}
+	if c.begun && p.PTS-c.newest > soundAhead {
+		return c.irregular("pictures are missing for more than 10 s from %s on", c.clock.text(c.newest))
+	}
+	// Nobody wants the sound from long before the first picture.
+	for !c.begun && p.PTS-c.audio[0].PTS > soundAhead {
+		c.audio = c.audio[1:]
+	}
 	return nil
 }
 
@@ -147,6 +166,9 @@ func (c *cutter) addVideo(p mpegts.PES) error {
 	}
 	if c.since++; c.cfg.Decision.Mode == probe.Copy && c.clock.length(c.since) > probe.MaxEntryGapMicros {
 		return c.irregular("IDR frames are more than 6 s apart from %s on", c.clock.text(c.current.video[0].PTS))
+	}
+	if c.cfg.Decision.Mode == probe.Copy && len(c.current.video) > 0 && p.PTS-c.current.video[0].PTS > maxUnitTicks {
+		return c.irregular("too many pictures are missing from %s on", c.clock.text(c.current.video[0].PTS))
 	}
 	c.newest = max(c.newest, p.PTS)
 	if len(c.current.video) == 0 || !nals.Entry() {
@@ -212,10 +234,17 @@ func (c *cutter) number(next *mpegts.PES) (numbers []int64, shift int64, err err
 	if odd >= 0 {
 		return nil, 0, c.irregular("the frame rate or the clock is not constant any more at %s", c.clock.text(stamps[odd]))
 	}
-	for i := 1; i < len(stamps) && c.cfg.Decision.Mode == probe.Copy; i++ {
+	if c.cfg.Decision.Mode != probe.Copy {
+		return numbers, shift, nil
+	}
+	for i := 1; i < len(stamps); i++ {
 		if stamps[i]-stamps[i-1] > maxHoleTicks {
 			return nil, 0, c.irregular("pictures are missing for more than 10 s from %s on", c.clock.text(stamps[i-1]))
 		}
+	}
+	last := stamps[len(stamps)-1]
+	if limit := c.clock.half() + (last-c.clock.at.OriginTicks)/clockParts; shift > limit || shift < -limit {
+		return nil, 0, c.irregular("the frame rate is not %s any more at %s", c.cfg.Decision.Rate, c.clock.text(last))
 	}
 	return numbers, shift, nil
 }

@@ -34,9 +34,9 @@ func samples(n int64) []float32 { return make([]float32, 2*n) }
 // TestSoundBeforeTheFirstPicture has an hour of it: only the end is kept.
 func TestSoundBeforeTheFirstPicture(t *testing.T) {
 	tr, counted := stereoTrack(t)
-	const second = SoundRate
+	const full = SoundRate
 	for at := range int64(3600) {
-		if err := tr.take(block{at * timeline.TickRate, samples(second)}); err != nil {
+		if err := tr.take(block{at * timeline.TickRate, samples(full)}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -46,13 +46,13 @@ func TestSoundBeforeTheFirstPicture(t *testing.T) {
 	if err := tr.begin(3590*timeline.TickRate, 3590*timeline.TickRate); err != nil {
 		t.Fatal(err)
 	}
-	if tr.early != nil || tr.next != 10*second {
+	if tr.early != nil || tr.next != 10*full {
 		t.Errorf("the sound ends at sample %d, with %d blocks kept", tr.next, len(tr.early))
 	}
 	if err := tr.finish(0); err != nil {
 		t.Fatal(err)
 	}
-	if n := <-counted; n != 10*second+preroll*aacSamples {
+	if n := <-counted; n != 10*full+preroll*aacSamples {
 		t.Errorf("%d samples were written", n)
 	}
 }
