@@ -122,7 +122,8 @@ func explain(tool string, cause error, said string, feedErr error) error {
 		}
 	}
 	if feedErr != nil {
-		return fmt.Errorf("feed %s: %w", tool, errors.Join(feedErr, e))
+		// What the program says of an input that broke off is nothing of the source.
+		return fmt.Errorf("feed %s: %w (%v)", tool, feedErr, e)
 	}
 	return e
 }

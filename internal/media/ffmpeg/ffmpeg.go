@@ -225,7 +225,11 @@ func (f *feeds) wait() error {
 
 // tailBuffer keeps the first and the last few kilobytes of a stream: the
 // cause is often in the first lines, the verdict in the last.
-type tailBuffer struct{ head, tail []byte }
+type tailBuffer struct {
+	head, tail []byte
+	// cut says that something between them is lost.
+	cut bool
+}
 
 const keepBytes = 4096
 
@@ -239,14 +243,18 @@ func (t *tailBuffer) Write(p []byte) (int, error) {
 	t.tail = append(t.tail, p...)
 	if len(t.tail) > 2*keepBytes {
 		t.tail = append(t.tail[:0], t.tail[len(t.tail)-keepBytes:]...)
+		t.cut = true
 	}
 	return n, nil
 }
 
+// String leaves out lines of which a part is lost: half a URL would keep its
+// secrets.
 func (t *tailBuffer) String() string {
-	tail := t.tail
-	if len(tail) > keepBytes {
-		return string(t.head) + "\n…\n" + string(tail[len(tail)-keepBytes:])
+	if !t.cut {
+		return string(t.head) + string(t.tail)
 	}
-	return string(t.head) + string(tail)
+	head := t.head[:bytes.LastIndexByte(t.head, '\n')+1]
+	_, tail, _ := bytes.Cut(t.tail, []byte("\n"))
+	return string(head) + "…\n" + string(tail)
 }

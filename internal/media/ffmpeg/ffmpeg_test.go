@@ -15,6 +15,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/iotest"
 	"time"
 )
 
@@ -30,6 +31,31 @@ func TestRedact(t *testing.T) {
 		if got := Redact(c.in); got != c.want {
 			t.Errorf("%q: got %q, want %q", c.in, got, c.want)
 		}
+	}
+}
+
+// TestLongWords keeps no half of a URL, wherever what a program says is cut.
+func TestLongWords(t *testing.T) {
+	line := "[warning] https://example.org/x.mp4?sig=" + strings.Repeat("SECRET", 20) + " is slow\n"
+	for n := range 200 {
+		var tail tailBuffer
+		said := strings.Repeat("x", n) + "\n" + strings.Repeat(line, n)
+		if _, err := io.Copy(&tail, iotest.HalfReader(strings.NewReader(said))); err != nil {
+			t.Fatal(err)
+		}
+		if got := Redact(tail.String()); strings.Contains(got, "SECRET") || n > 0 && !strings.HasSuffix(got, "is slow\n") {
+			t.Fatalf("after %d lines: %s", n, got)
+		}
+	}
+}
+
+// TestInputThatBreaksOff does not make damage of the source out of an input
+// whose end did not come.
+func TestInputThatBreaksOff(t *testing.T) {
+	in := io.MultiReader(bytes.NewReader(make([]byte, 100_000)), iotest.ErrReader(ErrUnreachable))
+	err := Run(t.Context(), Cmd{Tool: "ffmpeg", Args: []string{"-f", "mpegts", "-i", "pipe:0", "-f", "null", "-"}, Stdin: in})
+	if said, ok := errors.AsType[*Error](err); !errors.Is(err, ErrUnreachable) || ok {
+		t.Errorf("got %v, %+v", err, said)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -272,28 +273,20 @@ func (p *pipeline) incomplete() string {
 
 // broken is the error of a source that was not read to its end.
 func (p *pipeline) broken() error {
-	switch {
-	case p.failed != nil:
+	if p.failed != nil {
 		return p.failed
-	case !strings.Contains(p.said, "[error]"):
-		return nil
 	}
-	for _, sign := range brokenSigns {
-		if strings.Contains(p.said, sign) {
-			return fmt.Errorf("%w: %s", ErrBroken, lastLine(p.said, sign))
-		}
-	}
-	return nil
-}
-
-func lastLine(said, sign string) string {
-	last := sign
-	for line := range strings.Lines(said) {
-		if strings.Contains(line, sign) {
+	last := ""
+	for line := range strings.Lines(p.said) {
+		// A warning may tell of a connection that was made again.
+		if strings.Contains(line, "[error]") && slices.ContainsFunc(brokenSigns, func(sign string) bool { return strings.Contains(line, sign) }) {
 			last = strings.TrimSpace(line)
 		}
 	}
-	return last
+	if last == "" {
+		return nil
+	}
+	return fmt.Errorf("%w: %s", ErrBroken, last)
 }
 
 // drain takes all access units to the cutter, and then declares the end.

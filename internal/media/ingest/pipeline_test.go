@@ -60,6 +60,22 @@ func TestSourceThatIsGone(t *testing.T) {
 	}
 }
 
+// TestBrokenConnection tells a connection that was lost from one that was made again.
+func TestBrokenConnection(t *testing.T) {
+	again := "[https @ 0x1] [warning] Will reconnect at 100 in 1 second(s), error=Connection reset by peer.\n"
+	damage := "[h264 @ 0x2] [error] error while decoding MB 1 2\n"
+	lost := "[error] https://example.org/x.mp4?REDACTED: Input/output error\n"
+	for _, c := range []struct {
+		said   string
+		broken bool
+	}{{"", false}, {again, false}, {again + damage, false}, {again + lost + damage, true}} {
+		p := &pipeline{said: c.said}
+		if err := p.broken(); errors.Is(err, ErrBroken) != c.broken || c.broken && !strings.HasSuffix(err.Error(), strings.TrimSpace(lost)) {
+			t.Errorf("%q: got %v", c.said, err)
+		}
+	}
+}
+
 // openFiles counts this process's open files.
 func openFiles(t *testing.T) int {
 	t.Helper()

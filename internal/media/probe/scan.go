@@ -108,7 +108,7 @@ func scanPackets(ctx context.Context, info Info) (Scan, []int64, error) {
 		}
 		if err != nil {
 			// The beginning can be damaged where the rest is whole.
-			if len(s.stamps) > 0 && !ffmpeg.Killed(err) && ctx.Err() == nil {
+			if len(s.stamps) > 0 && !ffmpeg.Killed(err) && !unreadable(err) && ctx.Err() == nil {
 				s.scan.Broken = "the first seconds are damaged"
 				break
 			}
@@ -121,6 +121,17 @@ func scanPackets(ctx context.Context, info Info) (Scan, []int64, error) {
 	}
 	scan, stamps := s.summarize()
 	return scan, stamps, nil
+}
+
+// unreadable reports whether an error is of the way to the source, not of what
+// is in it.
+func unreadable(err error) bool {
+	for _, kind := range []error{ffmpeg.ErrUnreachable, ffmpeg.ErrForbidden, ffmpeg.ErrNotFound, ffmpeg.ErrNotSeekable} {
+		if errors.Is(err, kind) {
+			return true
+		}
+	}
+	return false
 }
 
 // scanner collects what packets show.
