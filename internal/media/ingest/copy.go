@@ -85,6 +85,8 @@ func copyCommand(ctx context.Context, c Config, cmd *ffmpeg.Cmd, outputs []strin
 	if stdin != nil {
 		cmd.Stdin = stdin
 	}
+	// Damage to the sound that is decoded is no reason to stop.
+	args = append([]string{"-max_error_rate", "1"}, args...)
 	args = append(args, "-map", "0:"+strconv.Itoa(c.Info.Video.Index))
 	for _, s := range c.Decision.Sound {
 		if s.Copy {

@@ -190,6 +190,18 @@ func TestSoundAlone(t *testing.T) {
 	}
 }
 
+// TestDamagedSound has sound of which hardly a frame can be decoded, beside
+// pictures that are whole.
+func TestDamagedSound(t *testing.T) {
+	m := generate(t, match.Options{Seconds: 8, Rate: rate25, Seed: 25, AudioTracks: 1, GOPFrames: 25})
+	clean := convert(t, m.Path, "clean.mkv", "-map", "0", "-c:v", "copy", "-c:a", "flac")
+	f := ingested(t, config(t, convert(t, clean, "x.mkv", "-map", "0", "-c", "copy", "-bsf:a", "noise=amount=40"), probe.Copy))
+	checkUnits(t, f, m, 1)
+	if len(f.Parts) > 0 {
+		t.Errorf("ingest went on as %+v", f.Parts)
+	}
+}
+
 // TestNearTheWrap reads stamps that begin less than a minute before the 33-bit
 // wrap, which FFmpeg counts from below zero: sound stays where it belongs.
 func TestNearTheWrap(t *testing.T) {
