@@ -338,7 +338,7 @@ func (p *pipeline) unreadable(err error) error {
 	if !ok || ffmpeg.Killed(err) || said.Kind != nil && !errors.Is(said, ffmpeg.ErrCorrupt) || p.cfg.Decision.Mode != probe.Copy {
 		return err
 	}
-	return p.cut.irregular("it cannot be remuxed (%v)", err)
+	return p.cut.irregular("FFmpeg cannot remux it any further")
 }
 
 // abandon ends everything with an error.

@@ -166,8 +166,7 @@ func (t *track) take(b block) error {
 func (t *track) place(b block) error {
 	n := int64(len(b.samples) / t.channels)
 	t.stamp = timeline.Near(timeline.Wrap(b.pts), t.stamp)
-	at := timeline.MulDiv(t.stamp-t.origin, SoundRate, timeline.TickRate)
-	at = t.settle(at)
+	at := t.settle(timeline.MulDiv(t.stamp-t.origin, SoundRate, timeline.TickRate))
 	if at > t.next {
 		if err := t.silence(at); err != nil {
 			return err
@@ -185,21 +184,6 @@ func (t *track) place(b block) error {
 	}
 	t.next += n
 	t.end, t.aligned = t.next, true
-	return nil
-}
-
-// pictureAt fills a track that is silent with silence, so that the pictures
-// need not wait for it.
-func (t *track) pictureAt(ticks int64) error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if !t.begun {
-		return nil
-	}
-	if at := timeline.MulDiv(ticks-audioPatience-t.origin, SoundRate, timeline.TickRate); at > t.next+SoundRate {
-		t.aligned = false
-		return t.silence(at)
-	}
 	return nil
 }
 
@@ -223,6 +207,21 @@ func (t *track) settle(at int64) int64 {
 	}
 	t.offs = t.offs[:0]
 	return t.next + most
+}
+
+// pictureAt fills a track that is silent with silence, so that the pictures
+// need not wait for it.
+func (t *track) pictureAt(ticks int64) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.begun {
+		return nil
+	}
+	if at := timeline.MulDiv(ticks-audioPatience-t.origin, SoundRate, timeline.TickRate); at > t.next+SoundRate {
+		t.aligned = false
+		return t.silence(at)
+	}
+	return nil
 }
 
 // finish ends the track with silence up to a time.
