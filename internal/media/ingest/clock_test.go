@@ -44,13 +44,14 @@ func TestDayOfStamps(t *testing.T) {
 	}
 }
 
-func (d daySource) check(t *testing.T, nominal string) {
+// stamps returns a function that gives a stamp, and the number that its frame
+// must have.
+func (d daySource) stamps() func() (stamp, number int64) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	period := 90000 * float64(d.rate.Den) / float64(d.rate.Num)
 	at := 900000.0
 	index := int64(-1)
-	// next returns a stamp and the number that its frame must have.
-	next := func() (int64, int64) {
+	return func() (int64, int64) {
 		for {
 			index++
 			if index > 0 {
@@ -67,6 +68,10 @@ func (d daySource) check(t *testing.T, nominal string) {
 			return stamp, index
 		}
 	}
+}
+
+func (d daySource) check(t *testing.T, nominal string) {
+	next := d.stamps()
 	first := []int64{}
 	for range 10 * d.rate.Num / d.rate.Den {
 		s, _ := next()
@@ -76,8 +81,7 @@ func (d daySource) check(t *testing.T, nominal string) {
 	if rate.String() != nominal || !constant {
 		t.Fatalf("the rate is taken for %s, constant %v", rate, constant)
 	}
-	at, index = 900000, -1
-	rng = rand.New(rand.NewPCG(1, 2))
+	next = d.stamps()
 	stamp, want := next()
 	c := newClock(Position{OriginTicks: stamp}, rate)
 	half := (timeline.Timeline{Rate: rate}).FrameStartTicks(1)/2 + 1
@@ -107,5 +111,60 @@ func (d daySource) check(t *testing.T, nominal string) {
 			}
 		}
 		frame, shift = numbers[unit], end
+	}
+}
+
+// TestDayOfPictures follows a day of stamps as a mezzanine does: each picture
+// has its own frame, within half a period of its stamp.
+func TestDayOfPictures(t *testing.T) {
+	for _, d := range []daySource{
+		{name: "25, exact", rate: timeline.Rational{Num: 25, Den: 1}, round: 1},
+		{name: "30.001", rate: timeline.Rational{Num: 30001, Den: 1000}, round: 1},
+		{name: "30.001 in milliseconds, with jitter", rate: timeline.Rational{Num: 30001, Den: 1000}, round: 90, jitter: 90},
+		{name: "29.9706, 1 in 500 missing", rate: timeline.Rational{Num: 299706, Den: 10000}, round: 90, missing: true},
+		{name: "60.0018 wandering by 50 ppm", rate: timeline.Rational{Num: 600018, Den: 10000}, round: 1, wander: 50},
+		{name: "30.01, usual in phones", rate: timeline.Rational{Num: 90000, Den: 2999}, round: 1},
+	} {
+		t.Run(d.name, func(t *testing.T) {
+			t.Parallel()
+			next := d.stamps()
+			p := newPacer(Config{Decision: probe.Decision{Rate: probe.SnapRate(d.rate)}})
+			for want := int64(0); want < 86400*d.rate.Num/d.rate.Den; {
+				var stamp int64
+				stamp, want = next()
+				frame, _ := p.place(stamp)
+				if frame != want {
+					t.Fatalf("picture %d is on frame %d", want, frame)
+				}
+				if off := stamp - p.ticksOf(frame); off > p.period/2+1 || off < -p.period/2-1 {
+					t.Fatalf("frame %d is %d ticks off its stamp", frame, off)
+				}
+			}
+		})
+	}
+}
+
+// TestTwiceTheRate gives two pictures for each frame, for an hour: the grid
+// stays where it is.
+func TestTwiceTheRate(t *testing.T) {
+	for _, d := range []daySource{
+		{rate: timeline.Rational{Num: 100, Den: 1}, round: 1},
+		{rate: timeline.Rational{Num: 100, Den: 1}, round: 90, jitter: 45},
+		{rate: timeline.Rational{Num: 120000, Den: 1001}, round: 1},
+		{rate: timeline.Rational{Num: 120, Den: 1}, round: 90},
+	} {
+		next := d.stamps()
+		p := newPacer(Config{Decision: probe.Decision{Rate: probe.MezzanineRate(d.rate)}})
+		for k := int64(0); k < 3600*120; {
+			var stamp int64
+			stamp, k = next()
+			frame, _ := p.place(stamp)
+			if at := (timeline.Timeline{OriginTicks: p.origin(), Rate: p.rate}).FrameStartTicks(frame); p.ticksOf(frame)-at > deadTicks || at-p.ticksOf(frame) > deadTicks {
+				t.Fatalf("at picture %d of %s a second the grid is %d ticks off", k, d.rate, p.ticksOf(frame)-at)
+			}
+			if off := stamp - p.ticksOf(frame); off > p.period/2+90 || off < -p.period/2-90 {
+				t.Fatalf("picture %d is %d ticks off", k, off)
+			}
+		}
 	}
 }

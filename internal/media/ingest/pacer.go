@@ -90,8 +90,13 @@ func (p *pacer) accept(frame, stamp int64) (int64, bool) {
 	return frame, true
 }
 
-// follow moves the grid with the source's clock, where that is constant.
+// follow moves the grid with the source's clock, where that is constant and
+// each picture has a frame of its own.
 func (p *pacer) follow(frame, stamp int64) {
+	if p.twice {
+		p.offs = p.offs[:0]
+		return
+	}
 	p.offs = append(p.offs, stamp-p.clock.FrameStartTicks(frame))
 	if len(p.offs) < meanPictures {
 		return
