@@ -64,7 +64,10 @@ func Run(ctx context.Context, c Config) error {
 		}
 		return err
 	}
-	job := plan(spec, info)
+	job, err := plan(spec, info)
+	if err != nil {
+		return err
+	}
 	c.Log.Info("ingest", "mode", job.Decision.Mode, "reason", job.Decision.Reason, "rate", job.Decision.Rate.String(), "stored", len(spec.Units))
 
 	out := newSink(ctx, c, presigned.New(), spec, info)
@@ -89,11 +92,14 @@ func Run(ctx context.Context, c Config) error {
 
 // plan says how to ingest a source: as it was decided when its first unit was
 // stored, from where the stored units end.
-func plan(spec api.IngestSpec, info probe.Info) ingest.Config {
+func plan(spec api.IngestSpec, info probe.Info) (ingest.Config, error) {
 	job := ingest.Config{URL: spec.URL, Info: info, Decision: probe.Decide(info), ChunkSeconds: int64(spec.ChunkSeconds)}
 	tl := spec.Timeline
 	if tl == nil {
-		return job
+		return job, nil
+	}
+	if err := same(*tl, info); err != nil {
+		return job, &SourceError{Reason: api.FailureReasonIngestFailed, Err: fmt.Errorf("%s: %w", notTheSame, err)}
 	}
 	rate := timeline.Rational{Num: tl.Rate.Num, Den: tl.Rate.Den}
 	now := api.IngestPart{Ingest: api.IngestPartIngest(tl.Ingest), Reason: tl.IngestReason}
@@ -102,13 +108,11 @@ func plan(spec api.IngestSpec, info probe.Info) ingest.Config {
 	}
 	switch {
 	case now.Ingest == api.IngestPartIngestCopy:
-		job.Decision.Mode = probe.Copy
-		job.Decision.Picture = info.Video.Copied()
+		job.Decision = probe.As(info, probe.Copy, now.Reason)
 	case tl.Ingest == api.TimelineIngestCopy:
 		job.Decision = ingest.Continue(info, info.Video.Copied(), rate)
 	default:
-		job.Info.Options.Mezzanine = true
-		job.Decision = probe.Decide(job.Info)
+		job.Decision = probe.As(info, probe.Mezzanine, now.Reason)
 	}
 	job.Decision.Rate, job.Decision.Reason = rate, now.Reason
 	if spec.Next != nil && job.Decision.Mode == probe.Mezzanine {
@@ -116,7 +120,24 @@ func plan(spec api.IngestSpec, info probe.Info) ingest.Config {
 		job.Resume = &ingest.Position{OriginTicks: tl.OriginTicks, Frame: spec.Next.Frame,
 			ShiftTicks: clock.AnchorAt(spec.Next.Frame, spec.Next.Micros).ShiftTicks}
 	}
-	return job
+	return job, nil
+}
+
+// notTheSame is what becomes of an Event whose source was replaced.
+const notTheSame = "the source is not the same as when ingest began; start a new Event for it"
+
+// same compares a source with what was declared of it when ingest began.
+func same(tl api.Timeline, info probe.Info) error {
+	width, height := info.Video.DisplaySize()
+	switch {
+	case tl.Ingest == api.TimelineIngestCopy && info.Scan == nil:
+		return fmt.Errorf("its video was H.264, and is %s", info.Video.Codec)
+	case int32(width) != tl.Width || int32(height) != tl.Height:
+		return fmt.Errorf("its pictures had %dx%d, and have %dx%d", tl.Width, tl.Height, width, height)
+	case len(info.Audio) != len(tl.AudioTracks):
+		return fmt.Errorf("it had %d audio tracks, and has %d", len(tl.AudioTracks), len(info.Audio))
+	}
+	return nil
 }
 
 // options are what the Event asks of its source.
@@ -172,5 +193,5 @@ func conflict(ctx context.Context, c Config, err error) error {
 		return nil
 	}
 	return Fail(ctx, c, &SourceError{Reason: api.FailureReasonIngestFailed,
-		Err: fmt.Errorf("the source is not the same as when ingest began; start a new Event for it: %w", err)})
+		Err: fmt.Errorf("%s: %w", notTheSame, err)})
 }

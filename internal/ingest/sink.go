@@ -87,8 +87,9 @@ func (s *sink) Timeline(ctx context.Context, tl timeline.Timeline, d probe.Decis
 	return s.config.Client.PutTimeline(ctx, s.config.EventUID, out)
 }
 
-// Bounds of the list of streams that are left out.
+// Bounds of the reason of a part, and of the list of streams that are left out.
 const (
+	maxPartReason  = 1024
 	maxLeftOut     = 32
 	maxLeftOutText = 256
 )
@@ -96,9 +97,14 @@ const (
 func bounded(list []string) []string {
 	var out []string
 	for _, text := range list[:min(len(list), maxLeftOut)] {
-		out = append(out, strings.ToValidUTF8(text[:min(len(text), maxLeftOutText)], ""))
+		out = append(out, clip(text, maxLeftOutText))
 	}
 	return out
+}
+
+// clip cuts a text that is too long, at the border of a character.
+func clip(text string, bytes int) string {
+	return strings.ToValidUTF8(text[:min(len(text), bytes)], "")
 }
 
 // Part implements Sink. What was stored before belongs to the part before it.
@@ -107,7 +113,7 @@ func (s *sink) Part(ctx context.Context, p ingest.Part) error {
 		return err
 	}
 	return s.config.Client.AddIngestPart(ctx, s.config.EventUID, api.IngestPart{
-		FirstFrame: p.Frame, Ingest: api.IngestPartIngest(p.Mode), Reason: p.Reason[:min(len(p.Reason), 1024)]})
+		FirstFrame: p.Frame, Ingest: api.IngestPartIngest(p.Mode), Reason: clip(p.Reason, maxPartReason)})
 }
 
 // Already implements Sink.

@@ -124,10 +124,7 @@ func run(ctx context.Context, c Config, sink Sink) error {
 	}
 	if irregular.At == nil {
 		// Nothing was stored: the source is a mezzanine from its start.
-		info := c.Info
-		info.Options.Mezzanine = true
-		c.Decision = probe.Decide(info)
-		c.Decision.Reason = "re-encoded to a mezzanine: " + irregular.Reason
+		c.Decision = probe.As(c.Info, probe.Mezzanine, "re-encoded to a mezzanine: "+irregular.Reason)
 		return runMezzanine(ctx, c, sink)
 	}
 	c.Resume = irregular.At
@@ -142,8 +139,7 @@ func run(ctx context.Context, c Config, sink Sink) error {
 // Continue is the decision for a mezzanine that goes on after copied units: the
 // same pictures on the same grid.
 func Continue(info probe.Info, p probe.Picture, rate timeline.Rational) probe.Decision {
-	info.Options.Mezzanine = true
-	d := probe.Decide(info)
+	d := probe.As(info, probe.Mezzanine, "")
 	d.Picture, d.Rate = p, rate
 	return d
 }

@@ -58,24 +58,25 @@ type Sound struct {
 // Decide chooses Copy only for what every later step can rely on; all else
 // goes through the mezzanine.
 func Decide(info Info) Decision {
-	d := Decision{Mode: Copy, Rate: info.Video.Rate}
-	reason := obstacle(info)
-	switch {
-	case info.Options.Mezzanine:
-		d.Mode, d.Reason = Mezzanine, "re-encoded to a mezzanine: the Event asks for it"
-	case reason != "":
-		d.Mode, d.Reason = Mezzanine, "re-encoded to a mezzanine: "+reason
-	default:
-		d.Reason = fmt.Sprintf("copied without re-encoding: H.264 %s, IDR frames at most %.1f s apart",
-			info.Video.PixelFormat, float64(info.Scan.MaxGapMicros)/1e6)
+	if info.Options.Mezzanine {
+		return As(info, Mezzanine, "re-encoded to a mezzanine: the Event asks for it")
 	}
-	if d.Mode == Mezzanine {
+	if reason := obstacle(info); reason != "" {
+		return As(info, Mezzanine, "re-encoded to a mezzanine: "+reason)
+	}
+	return As(info, Copy, fmt.Sprintf("copied without re-encoding: H.264 %s, IDR frames at most %.1f s apart",
+		info.Video.PixelFormat, float64(info.Scan.MaxGapMicros)/1e6))
+}
+
+// As is the decision for a mode that was chosen before, and why.
+func As(info Info, mode Mode, reason string) Decision {
+	d := Decision{Mode: mode, Reason: reason, Rate: info.Video.Rate, Picture: pictureOf(info.Video, mode)}
+	if mode == Mezzanine {
 		d.Rate = MezzanineRate(d.Rate)
 	}
-	d.Picture = pictureOf(info.Video, d.Mode)
 	for _, a := range info.Audio {
 		s := Sound{Audio: a, Reason: soundObstacle(info, a)}
-		if s.Copy = d.Mode == Copy && s.Reason == ""; !s.Copy && s.Reason == "" {
+		if s.Copy = mode == Copy && s.Reason == ""; !s.Copy && s.Reason == "" {
 			s.Reason = "the pictures are re-encoded, too"
 		}
 		d.Sound = append(d.Sound, s)
