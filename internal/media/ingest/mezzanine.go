@@ -56,18 +56,10 @@ func runMezzanine(ctx context.Context, c Config, sink Sink) error {
 	if err := decodeCommand(ctx, c, &cmd, outputs, 2+len(cmd.Outputs)); err != nil {
 		return err
 	}
-	if at := c.Resume; at != nil {
-		// The sound of what is stored comes first, and is not kept.
-		for _, t := range p.tracks {
-			if err := t.begin(at.OriginTicks, at.ticks(c.Decision.Rate)); err != nil {
-				return err
-			}
-		}
-	}
 	cut.dropped = p.droppedBefore
 	f := &filmstrip{p: p, pace: newPacer(c), raw: raw, stamps: stamps, encoder: coder}
 	if c.Resume != nil {
-		// The sound before the part need not be kept until its first picture.
+		// The sound of what is stored comes first, and is not kept.
 		if err := p.begin(f.pace.origin(), f.pace.ticksOf(0)); err != nil {
 			return err
 		}
