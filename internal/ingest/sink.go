@@ -70,7 +70,7 @@ func (s *sink) Timeline(ctx context.Context, tl timeline.Timeline, d probe.Decis
 	out := api.Timeline{
 		OriginTicks: tl.OriginTicks, Rate: api.Rational{Num: tl.Rate.Num, Den: tl.Rate.Den},
 		Width: int32(width), Height: int32(height),
-		Ingest: api.TimelineIngest(d.Mode), IngestReason: d.Reason, VideoCodec: &codec,
+		Ingest: api.TimelineIngest(d.Mode), IngestReason: clip(d.Reason, maxReason), VideoCodec: &codec,
 		AudioTracks: []api.AudioTrack{}, LeftOut: bounded(s.info.LeftOut),
 	}
 	for _, a := range d.Sound {
@@ -87,9 +87,9 @@ func (s *sink) Timeline(ctx context.Context, tl timeline.Timeline, d probe.Decis
 	return s.config.Client.PutTimeline(ctx, s.config.EventUID, out)
 }
 
-// Bounds of the reason of a part, and of the list of streams that are left out.
+// Bounds of the reason for a mode, and of the list of streams that are left out.
 const (
-	maxPartReason  = 1024
+	maxReason      = 1024
 	maxLeftOut     = 32
 	maxLeftOutText = 256
 )
@@ -113,7 +113,7 @@ func (s *sink) Part(ctx context.Context, p ingest.Part) error {
 		return err
 	}
 	return s.config.Client.AddIngestPart(ctx, s.config.EventUID, api.IngestPart{
-		FirstFrame: p.Frame, Ingest: api.IngestPartIngest(p.Mode), Reason: clip(p.Reason, maxPartReason)})
+		FirstFrame: p.Frame, Ingest: api.IngestPartIngest(p.Mode), Reason: clip(p.Reason, maxReason)})
 }
 
 // Already implements Sink.

@@ -123,7 +123,7 @@ func explain(tool string, cause error, said string, feedErr error) error {
 	}
 	if feedErr != nil {
 		// What the program says of an input that broke off is nothing of the source.
-		return fmt.Errorf("feed %s: %w (%v)", tool, feedErr, e)
+		return fmt.Errorf("feed %s: %w (%s)", tool, feedErr, e.Error())
 	}
 	return e
 }

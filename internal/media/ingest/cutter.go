@@ -191,23 +191,28 @@ func (c *cutter) addVideo(p mpegts.PES) error {
 	return nil
 }
 
-// checkPicture compares an entry point's pictures with the first ones.
+// checkPicture compares an entry point's pictures with the first ones. A
+// damaged parameter set shows nothing.
 func (c *cutter) checkPicture(p mpegts.PES) error {
-	pic, err := mpegts.ReadPicture(p.Data)
+	pic, damaged := mpegts.ReadPicture(p.Data)
+	if damaged == nil && c.cfg.Decision.Mode == probe.Copy {
+		return c.compare(pic, p.PTS)
+	}
+	return nil
+}
+
+func (c *cutter) compare(pic mpegts.Picture, at int64) error {
 	switch {
-	case err != nil || c.cfg.Decision.Mode != probe.Copy:
-		// A damaged parameter set shows nothing.
-		return nil
 	case c.picture.Width == 0:
 		c.picture = pic
 		return nil
 	case pic.Width != c.picture.Width || pic.Height != c.picture.Height:
 		return c.irregular("the picture size changes from %dx%d to %dx%d at %s",
-			c.picture.Width, c.picture.Height, pic.Width, pic.Height, c.clock.text(p.PTS))
+			c.picture.Width, c.picture.Height, pic.Width, pic.Height, c.clock.text(at))
 	}
 	pic.Primaries, pic.Transfer = c.picture.Primaries, c.picture.Transfer
 	if pic != c.picture {
-		return c.irregular("the codec's parameters change at %s", c.clock.text(p.PTS))
+		return c.irregular("the codec's parameters change at %s", c.clock.text(at))
 	}
 	return nil
 }

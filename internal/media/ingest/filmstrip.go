@@ -150,10 +150,13 @@ func nextStamp(lines *bufio.Scanner, p *pacer) (pts int64, ok bool, err error) {
 			continue
 		}
 		word, _, _ := strings.Cut(strings.TrimSpace(rest), " ")
-		n, err := strconv.ParseInt(word, 10, 64)
-		if err != nil {
+		if word == "NOPTS" {
 			// A picture without a stamp follows the one before it.
 			return p.following(), true, nil
+		}
+		n, err := strconv.ParseInt(word, 10, 64)
+		if err != nil {
+			return 0, false, fmt.Errorf("read the stamps of the decoded pictures: %w", err)
 		}
 		return n + probe.OffsetTicks, true, nil
 	}

@@ -74,6 +74,34 @@ func checkSequence(t *testing.T, f *Folder, m match.Match, frames int64, want fu
 	if next != frames {
 		t.Fatalf("units hold %d frames of %d", next, frames)
 	}
+	checkSound(t, f)
+}
+
+// checkSound proves that the frames of the first track follow each other, none
+// twice. Where copied sound becomes encoded sound, a frame may be cut.
+func checkSound(t *testing.T, f *Folder) {
+	t.Helper()
+	const length = aacSamples * timeline.TickRate / SoundRate
+	last, cuts := int64(0), 0
+	for _, u := range f.Units {
+		frames, _ := readUnit(t, f, u).Audio(1)
+		for _, p := range frames {
+			switch step := p.PTS - last; {
+			case last == 0 || step == length:
+			case step > 0 && step < 2*length:
+				cuts++
+			default:
+				t.Fatalf("in the unit at frame %d a frame of sound follows after %d ticks", u.FrameStart, step)
+			}
+			last = p.PTS
+		}
+	}
+	if end := f.Clock.FrameStartTicks(f.Clock.Frames); last < end-2*length || last >= end {
+		t.Errorf("sound ends at %d, the Event at %d", last, end)
+	}
+	if cuts > len(f.Parts)+1 {
+		t.Errorf("%d frames of sound are cut", cuts)
+	}
 }
 
 // position is where a folder's units end.
@@ -125,13 +153,16 @@ func TestGoesOnAsMezzanine(t *testing.T) {
 			if len(whole.Parts) == 0 {
 				return
 			}
-			// A run that dies in the second part.
-			dying := &failing{Folder: Folder{Dir: t.TempDir()}, left: 4}
-			if err := Run(t.Context(), config, dying); !errors.Is(err, errKilled) {
-				t.Fatalf("got %v", err)
+			// A run that dies at each unit of the second part, the first one included.
+			dying := &failing{Folder: Folder{Dir: t.TempDir()}, left: 3}
+			for range 3 {
+				if err := Run(t.Context(), config, dying); !errors.Is(err, errKilled) {
+					t.Fatalf("got %v", err)
+				}
+				config.Resume = position(&dying.Folder)
+				config.Decision = Continue(config.Info, config.Info.Video.Copied(), config.Decision.Rate)
+				dying.left = 1
 			}
-			config.Resume = position(&dying.Folder)
-			config.Decision = Continue(config.Info, config.Info.Video.Copied(), config.Decision.Rate)
 			if err := Run(t.Context(), config, &dying.Folder); err != nil {
 				t.Fatal(err)
 			}

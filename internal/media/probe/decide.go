@@ -64,8 +64,14 @@ func Decide(info Info) Decision {
 	if reason := obstacle(info); reason != "" {
 		return As(info, Mezzanine, "re-encoded to a mezzanine: "+reason)
 	}
-	return As(info, Copy, fmt.Sprintf("copied without re-encoding: H.264 %s, IDR frames at most %.1f s apart",
+	d := As(info, Copy, fmt.Sprintf("copied without re-encoding: H.264 %s, IDR frames at most %.1f s apart",
 		info.Video.PixelFormat, float64(info.Scan.MaxGapMicros)/1e6))
+	for _, s := range d.Sound {
+		if !s.Copy {
+			d.Reason += "; transcoded alone: " + s.Reason
+		}
+	}
+	return d
 }
 
 // As is the decision for a mode that was chosen before, and why.
@@ -80,9 +86,6 @@ func As(info Info, mode Mode, reason string) Decision {
 			s.Reason = "the pictures are re-encoded, too"
 		}
 		d.Sound = append(d.Sound, s)
-		if d.Mode == Copy && !s.Copy {
-			d.Reason += "; transcoded alone: " + s.Reason
-		}
 	}
 	return d
 }

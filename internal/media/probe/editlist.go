@@ -4,6 +4,7 @@ package probe
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -12,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/Eyevinn/mp4ff/mp4"
 
@@ -25,6 +27,8 @@ const (
 	// maxBoxes of the top level are looked at, maxIndex bytes of index read.
 	maxBoxes = 1000
 	maxIndex = 512 << 20
+	// indexSilence is how long a server may send nothing of an index.
+	indexSilence = 30 * time.Second
 )
 
 func isMP4(container string) bool { return strings.HasPrefix(container, "mov,") }
@@ -42,7 +46,7 @@ func readIndex(ctx context.Context, source string) <-chan *mp4.MoovBox {
 			}
 			out <- moov
 		}()
-		r, closer, err := readerAt(ctx, source)
+		r, closer, err := piecesOf(ctx, source)
 		if err != nil {
 			return
 		}
@@ -107,34 +111,36 @@ func hidden(trak *mp4.TrakBox, movieScale int64) string {
 }
 
 // readMoov finds the index among the boxes of the top level.
-func readMoov(r io.ReaderAt) (*mp4.MoovBox, error) {
+func readMoov(r pieces) (*mp4.MoovBox, error) {
 	at := int64(0)
 	for range maxBoxes {
-		var head [16]byte
-		if n, err := r.ReadAt(head[:], at); n < 8 {
-			return nil, fmt.Errorf("read the box at %d: %w", at, err)
+		head, err := read(r, at, 16)
+		if err != nil || len(head) < 8 {
+			return nil, fmt.Errorf("read the box at %d: %w", at, cmp.Or(err, io.ErrUnexpectedEOF))
 		}
-		size := int64(binary.BigEndian.Uint32(head[:4]))
-		if size == 1 {
+		size := int64(binary.BigEndian.Uint32(head))
+		if size == 1 && len(head) == 16 {
 			size = int64(binary.BigEndian.Uint64(head[8:]))
 		}
 		if size < 8 || size > 1<<62-at {
-			return nil, errors.New("the file has no index")
+			return nil, errNoIndex
 		}
 		if string(head[4:8]) == "moov" {
 			return decodeMoov(r, at, size)
 		}
 		at += size
 	}
-	return nil, errors.New("the file has no index")
+	return nil, errNoIndex
 }
 
-func decodeMoov(r io.ReaderAt, at, size int64) (*mp4.MoovBox, error) {
+var errNoIndex = errors.New("the file has no index")
+
+func decodeMoov(r pieces, at, size int64) (*mp4.MoovBox, error) {
 	if size > maxIndex {
 		return nil, errors.New("the index is too large")
 	}
-	body := make([]byte, size)
-	if n, err := r.ReadAt(body, at); int64(n) < size {
+	body, err := read(r, at, size)
+	if err != nil {
 		return nil, fmt.Errorf("read the index: %w", err)
 	}
 	box, err := mp4.DecodeBox(uint64(at), bytes.NewReader(body))
@@ -143,43 +149,95 @@ func decodeMoov(r io.ReaderAt, at, size int64) (*mp4.MoovBox, error) {
 	}
 	moov, ok := box.(*mp4.MoovBox)
 	if !ok {
-		return nil, errors.New("the file has no index")
+		return nil, errNoIndex
 	}
 	return moov, nil
 }
 
-// readerAt opens a file or a URL whose server answers range requests.
-func readerAt(ctx context.Context, source string) (io.ReaderAt, io.Closer, error) {
+// read reads n bytes, or as many as there are: a damaged size must not take
+// memory for what does not come.
+func read(r pieces, at, n int64) ([]byte, error) {
+	body, err := r.open(at, n)
+	if err != nil {
+		return nil, err
+	}
+	defer body.Close()
+	return io.ReadAll(io.LimitReader(body, n))
+}
+
+// pieces is a source that can be read in parts.
+type pieces interface {
+	open(at, n int64) (io.ReadCloser, error)
+}
+
+// piecesOf opens a file, or a URL whose server answers range requests.
+func piecesOf(ctx context.Context, source string) (pieces, io.Closer, error) {
 	if strings.HasPrefix(source, "http://") || strings.HasPrefix(source, "https://") {
-		return ranges{ctx, source}, io.NopCloser(nil), nil
+		return ranges{ctx, source, indexSilence}, io.NopCloser(nil), nil
 	}
 	f, err := os.Open(strings.TrimPrefix(source, "file://"))
 	if err != nil {
 		return nil, nil, err
 	}
-	return f, f, nil
+	return file{f}, f, nil
 }
 
-// ranges reads pieces of a URL.
+type file struct{ *os.File }
+
+func (f file) open(at, n int64) (io.ReadCloser, error) {
+	return io.NopCloser(io.NewSectionReader(f.File, at, n)), nil
+}
+
+// ranges reads parts of a URL.
 type ranges struct {
-	ctx context.Context
-	url string
+	ctx     context.Context
+	url     string
+	silence time.Duration
 }
 
-// ReadAt implements io.ReaderAt.
-func (r ranges) ReadAt(p []byte, off int64) (int, error) {
-	req, err := http.NewRequestWithContext(r.ctx, http.MethodGet, r.url, nil)
+func (r ranges) open(at, n int64) (io.ReadCloser, error) {
+	ctx, cancel := context.WithCancel(r.ctx)
+	body := &impatient{silence: r.silence, cancel: cancel, timer: time.AfterFunc(r.silence, cancel)}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.url, http.NoBody)
 	if err != nil {
-		return 0, err
+		_ = body.Close()
+		return nil, err
 	}
-	req.Header.Set("Range", fmt.Sprintf("bytes=%d-%d", off, off+int64(len(p))-1))
+	req.Header.Set("Range", fmt.Sprintf("bytes=%d-%d", at, at+n-1))
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return 0, err
+		_ = body.Close()
+		return nil, err
 	}
-	defer res.Body.Close()
+	body.ReadCloser = res.Body
 	if res.StatusCode != http.StatusPartialContent {
-		return 0, fmt.Errorf("the server answers a range request with %s", res.Status)
+		_ = body.Close()
+		return nil, fmt.Errorf("the server answers a range request with %s", res.Status)
 	}
-	return io.ReadFull(res.Body, p)
+	return body, nil
+}
+
+// impatient is an answer that ends when nothing comes for too long.
+type impatient struct {
+	io.ReadCloser
+	silence time.Duration
+	cancel  context.CancelFunc
+	timer   *time.Timer
+}
+
+// Read implements io.Reader.
+func (p *impatient) Read(b []byte) (int, error) {
+	n, err := p.ReadCloser.Read(b)
+	p.timer.Reset(p.silence)
+	return n, err
+}
+
+// Close implements io.Closer.
+func (p *impatient) Close() error {
+	p.timer.Stop()
+	p.cancel()
+	if p.ReadCloser == nil {
+		return nil
+	}
+	return p.ReadCloser.Close()
 }

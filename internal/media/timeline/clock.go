@@ -32,10 +32,10 @@ func (t Timeline) shift(f int64) int64 {
 		return 0
 	}
 	i := sort.Search(n, func(i int) bool { return t.Anchors[i].Frame > f })
-	switch {
-	case i == 0:
+	switch i {
+	case 0:
 		return t.Anchors[0].ShiftTicks
-	case i == n:
+	case n:
 		return t.Anchors[n-1].ShiftTicks
 	}
 	a, b := t.Anchors[i-1], t.Anchors[i]

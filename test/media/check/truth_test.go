@@ -136,7 +136,7 @@ func largest(t *testing.T, path string) string {
 		t.Fatal(err)
 	}
 	widest, stream := 0, ""
-	for _, line := range strings.Fields(string(out)) {
+	for line := range strings.FieldsSeq(string(out)) {
 		index, rest, _ := strings.Cut(line, ",")
 		width, err := strconv.Atoi(strings.Trim(rest, ","))
 		if err == nil && width > widest {

@@ -68,18 +68,18 @@ func heard(ext string, args []string, tones ...tone) func(*shop) Source {
 }
 
 // slack is for containers that round times.
-func slack(us int64, make func(*shop) Source) func(*shop) Source {
+func slack(us int64, base func(*shop) Source) func(*shop) Source {
 	return func(s *shop) Source {
-		src := make(s)
+		src := base(s)
 		src.Slack = us
 		return src
 	}
 }
 
 // opus is for FFmpeg's Matroska muxer, which puts Opus early by the encoder's delay of 312 samples.
-func opus(make func(*shop) Source) func(*shop) Source {
+func opus(base func(*shop) Source) func(*shop) Source {
 	return func(s *shop) Source {
-		src := make(s)
+		src := base(s)
 		src.Truth.Tracks[0].Runs[0].At -= 6_500
 		return src
 	}
