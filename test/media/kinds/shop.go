@@ -5,10 +5,10 @@ package kinds
 import (
 	"context"
 	"fmt"
-	"io"
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 
 	"github.com/mre-operator/mre-operator/internal/media/ffmpeg"
@@ -77,7 +77,7 @@ func (t take) stereo() take {
 // with adds sound beside the whole of a take.
 func (t take) with(channels int, layout string) take {
 	at := micros(t.begin, t.rate)
-	t.sounds = append(t.sounds[:len(t.sounds):len(t.sounds)],
+	t.sounds = append(slices.Clip(t.sounds),
 		tone{channels: channels, layout: layout, at: at, len: micros(t.begin+t.count, t.rate) - at})
 	return t
 }
@@ -103,7 +103,7 @@ func (s *shop) encode(t take, ext string, args ...string) string {
 	maps := []string{"-map", "0:v"}
 	for i, a := range t.sounds {
 		sound := film.Sound{Seed: s.seed, Track: i, Channels: a.channels, From: lead + samples(a.at), Samples: samples(a.len)}
-		cmd.Inputs = append(cmd.Inputs, io.Reader(sound.Reader()))
+		cmd.Inputs = append(cmd.Inputs, sound.Reader())
 		if off := a.at - micros(t.begin, t.rate); off != 0 {
 			cmd.Args = append(cmd.Args, "-itsoffset", seconds(off))
 		}
@@ -111,7 +111,8 @@ func (s *shop) encode(t take, ext string, args ...string) string {
 		if a.layout != "" {
 			cmd.Args = append(cmd.Args, "-ch_layout", a.layout)
 		} else {
-			cmd.Args = append(cmd.Args, "-ac", strconv.Itoa(a.channels))
+			// FFmpeg would take eight channels for 7.1.
+			cmd.Args = append(cmd.Args, "-guess_layout_max", "0", "-ac", strconv.Itoa(a.channels))
 		}
 		cmd.Args = append(cmd.Args, "-i", "pipe:"+strconv.Itoa(3+i))
 		maps = append(maps, "-map", strconv.Itoa(1+i)+":a")
