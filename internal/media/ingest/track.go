@@ -35,8 +35,6 @@ const (
 	// driftSamples is how far sound may be off for driftBlocks blocks (2 ms).
 	driftSamples = SoundRate * 2 / 1000
 	driftBlocks  = 8
-	// repeatSamples of overlap are no wrong stamp, but sound that came before (0.25 s).
-	repeatSamples = SoundRate / 4
 	// earlySamples are kept of the sound that comes before the first picture
 	// (64 MiB, which is 2:54 of stereo): where the Event starts is not known, but
 	// the sound of an hour before is not wanted.
@@ -69,6 +67,9 @@ type track struct {
 	// source, and offs how far the last blocks were off them.
 	aligned bool
 	offs    []int64
+	// stamped is where the last block's stamp put it, usual the length of the
+	// first block.
+	stamped, usual int64
 	// early are blocks from before the origin was known, kept their samples.
 	early []block
 	kept  int
@@ -166,7 +167,7 @@ func (t *track) take(b block) error {
 func (t *track) place(b block) error {
 	n := int64(len(b.samples) / t.channels)
 	t.stamp = timeline.Near(timeline.Wrap(b.pts), t.stamp)
-	at := t.settle(timeline.MulDiv(t.stamp-t.origin, SoundRate, timeline.TickRate))
+	at := t.settle(timeline.MulDiv(t.stamp-t.origin, SoundRate, timeline.TickRate), n)
 	if at > t.next {
 		if err := t.silence(at); err != nil {
 			return err
@@ -187,13 +188,20 @@ func (t *track) place(b block) error {
 	return nil
 }
 
-// settle says where a block goes whose stamp says at. Blocks follow each other
-// without a seam, as stamps jitter: where a container packs several frames and
-// their rate has changed, FFmpeg counts all but the first of them too early. A
-// stamp that is late is a hole, and what stays off for some blocks is the clock.
-func (t *track) settle(at int64) int64 {
-	off := at - t.next
-	if !t.aligned || off > lostSamples || off < -repeatSamples {
+// settle says where a block of some samples goes whose stamp says at. Blocks
+// follow each other without a seam, as stamps jitter. A stamp that is late is a
+// hole, one that is early an overlap, and what stays off for some blocks is the
+// clock.
+func (t *track) settle(at, samples int64) int64 {
+	step, off := at-t.stamped, at-t.next
+	t.stamped = at
+	if t.usual == 0 {
+		t.usual = samples
+	}
+	if t.aligned && t.reckoned(step, samples) {
+		return t.next
+	}
+	if !t.aligned || off > lostSamples || off < -lostSamples {
 		t.offs = t.offs[:0]
 		return at
 	}
@@ -207,6 +215,16 @@ func (t *track) settle(at int64) int64 {
 	}
 	t.offs = t.offs[:0]
 	return t.next + most
+}
+
+// reckoned reports whether a block's stamp was made up by FFmpeg, and wrongly.
+// Where a container packs several frames under one stamp, it reckons the others
+// with the length that frames had when the stream began, although their rate
+// may have changed since.
+func (t *track) reckoned(step, samples int64) bool {
+	const exact = 3
+	changed := 8*samples > 9*t.usual || 8*samples < 7*t.usual
+	return changed && step >= t.usual-exact && step <= t.usual+exact
 }
 
 // pictureAt fills a track that is silent with silence, so that the pictures

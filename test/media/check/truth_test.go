@@ -233,7 +233,7 @@ func (p played) sound(t *testing.T, s kinds.Source, track int, zero int64) {
 			enough = 0.5
 		} else if s.Slack > 0 {
 			// Put together from pieces whose times are rounded.
-			enough = 0.75
+			enough = 0.65
 		}
 		if likeness < enough {
 			t.Errorf("track %d at %.3f s: likeness %.2f at %+.1f ms", track+1, float64(span.From)/1e6, likeness,

@@ -13,21 +13,24 @@ import (
 // Where things are in every picture, as fractions of it, so that they are found again in a picture of any size. All
 // that is judged lies in the middle 31 %, which a vertical crop keeps.
 const (
+	// CodeLeft, CodeTop, CodeRight and CodeBottom bound the code of the picture's number.
 	CodeLeft   = 0.355
-	CodeTop    = 0.05
-	CodeRight  = 0.645
-	CodeBottom = 0.20
-	// The band is black with a white bar that moves from field to field.
+	CodeTop    = 0.05  // see CodeLeft
+	CodeRight  = 0.645 // see CodeLeft
+	CodeBottom = 0.20  // see CodeLeft
+	// BandTop and BandBottom bound a black band with a white bar that moves from field to field.
 	BandTop    = 0.26
-	BandBottom = 0.44
+	BandBottom = 0.44 // see BandTop
 	barWidth   = 0.06
 	barStep    = 0.013
-	// The square is white on black, and square as it is shown. Its sides are fractions of the picture's height.
+	// SquareX and SquareY are the centre of a white square on black, square as it is shown. The sides are fractions of
+	// the picture's height.
 	SquareX    = 0.5
-	SquareY    = 0.72
+	SquareY    = 0.72 // see SquareX
 	squareSide = 0.36
 	fieldSide  = 0.46
-	gray       = 0.4
+	// gray is the background's brightness between black and white.
+	gray = 0.4
 )
 
 // Look is how the pictures of a film are stored.

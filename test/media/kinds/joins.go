@@ -107,9 +107,9 @@ func rateChange(s *shop) Source {
 }
 
 // lastOptional is for a decoder that loses the picture before a change.
-func lastOptional(base func(*shop) Source) func(*shop) Source {
+func lastOptional(of func(*shop) Source) func(*shop) Source {
 	return func(s *shop) Source {
-		src := base(s)
+		src := of(s)
 		for i := range len(src.Truth.Pictures) - 1 {
 			p := &src.Truth.Pictures[i]
 			p.Optional = p.Look != src.Truth.Pictures[i+1].Look

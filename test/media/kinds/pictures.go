@@ -48,9 +48,9 @@ func fields(look film.Look, bottomFirst bool, ext string, args []string) func(*s
 }
 
 // kept asks for pictures as they are.
-func kept(base func(*shop) Source) func(*shop) Source {
+func kept(of func(*shop) Source) func(*shop) Source {
 	return func(s *shop) Source {
-		src := base(s)
+		src := of(s)
 		src.KeepHDR = true
 		return src
 	}

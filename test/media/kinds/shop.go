@@ -111,8 +111,8 @@ func (s *shop) encode(t take, ext string, args ...string) string {
 		if a.layout != "" {
 			cmd.Args = append(cmd.Args, "-ch_layout", a.layout)
 		} else {
-			// Without this, FFmpeg would take eight channels for 7.1.
-			cmd.Args = append(cmd.Args, "-guess_layout_max", "2", "-ac", strconv.Itoa(a.channels))
+			// FFmpeg would take eight channels for 7.1.
+			cmd.Args = append(cmd.Args, "-guess_layout_max", "0", "-ac", strconv.Itoa(a.channels))
 		}
 		cmd.Args = append(cmd.Args, "-i", "pipe:"+strconv.Itoa(3+i))
 		maps = append(maps, "-map", strconv.Itoa(1+i)+":a")

@@ -68,18 +68,18 @@ func heard(ext string, args []string, tones ...tone) func(*shop) Source {
 }
 
 // slack is for containers that round times.
-func slack(us int64, base func(*shop) Source) func(*shop) Source {
+func slack(us int64, of func(*shop) Source) func(*shop) Source {
 	return func(s *shop) Source {
-		src := base(s)
+		src := of(s)
 		src.Slack = us
 		return src
 	}
 }
 
 // opus is for FFmpeg's Matroska muxer, which puts Opus early by the encoder's delay of 312 samples.
-func opus(base func(*shop) Source) func(*shop) Source {
+func opus(of func(*shop) Source) func(*shop) Source {
 	return func(s *shop) Source {
-		src := base(s)
+		src := of(s)
 		src.Truth.Tracks[0].Runs[0].At -= 6_500
 		return src
 	}
@@ -155,7 +155,8 @@ func slow(args []string) func(*shop) Source {
 		src := Source{Truth: s.truth(t), Focus: []int64{20_000_000, 11_000_000}, CopySlack: 4_000}
 		run := &src.Truth.Tracks[0].Runs[0]
 		run.SlowPPM, run.Len = ppm, run.Len+run.Len*ppm/1_000_000
-		src.Truth.End, src.Truth.MoreFrames = run.Len, 1
+		// The Event may end with the pictures or with the sound.
+		src.Truth.MoreFrames = 3
 		whole := s.encode(t, ".ts", args...)
 		src.Path = s.ffmpeg(".ts", "-i", "file:"+whole, "-map", "0:v", "-map", "0:a", "-c", "copy", "-copyts",
 			"-bsf:a", "setts=ts=STARTPTS+(TS-STARTPTS)*1.004")
