@@ -28,7 +28,7 @@ func joins() []Kind {
 }
 
 // joinSoft is not judged around a join: the encoders' begin and end.
-const joinSoft = 80_000
+const joinSoft = 120_000
 
 // at puts a part of a transport stream at a time. Before ten seconds, the muxer would move time stamps on its own.
 func at(seconds int) []string { return []string{"-output_ts_offset", fmt.Sprint(10 + seconds)} }
