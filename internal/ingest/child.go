@@ -115,7 +115,7 @@ func plan(spec api.IngestSpec, info probe.Info) (ingest.Config, error) {
 		job.Decision = probe.As(info, probe.Mezzanine, now.Reason)
 	}
 	job.Decision.Rate, job.Decision.Reason = rate, now.Reason
-	if spec.Next != nil && job.Decision.Mode == probe.Mezzanine {
+	if spec.Next != nil {
 		clock := tl.Clock()
 		job.Resume = &ingest.Position{OriginTicks: tl.OriginTicks, Frame: spec.Next.Frame,
 			ShiftTicks: clock.AnchorAt(spec.Next.Frame, spec.Next.Micros).ShiftTicks}

@@ -45,9 +45,9 @@ func TestPlan(t *testing.T) {
 		fails    string
 	}{
 		{name: "first", mode: probe.Copy, copied: true},
-		{name: "copied", timeline: timelineOf(api.TimelineIngestCopy), mode: probe.Copy, copied: true},
+		{name: "copied", timeline: timelineOf(api.TimelineIngestCopy), mode: probe.Copy, resume: at, copied: true},
 		{name: "copied, and damaged at this look", timeline: timelineOf(api.TimelineIngestCopy),
-			change: func(i *probe.Info) { i.Scan.Broken = "the first seconds are damaged" }, mode: probe.Copy, copied: true},
+			change: func(i *probe.Info) { i.Scan.Broken = "the first seconds are damaged" }, mode: probe.Copy, resume: at, copied: true},
 		{name: "copied to a point", timeline: timelineOf(api.TimelineIngestCopy, later), mode: probe.Mezzanine, resume: at},
 		{name: "mezzanine", timeline: timelineOf(api.TimelineIngestMezzanine), mode: probe.Mezzanine, resume: at},
 		{name: "another codec", timeline: timelineOf(api.TimelineIngestCopy),

@@ -35,7 +35,9 @@ type Config struct {
 	Epoch int
 	// Paced reads the source at its own speed, as if it were live.
 	Paced bool
-	// Resume is where a mezzanine goes on; nil from the start of the source.
+	// Resume is where the units that are stored end; nil where there are none. A
+	// mezzanine goes on there. A copy is made from the start of the source, and
+	// what is stored is passed over.
 	Resume *Position
 }
 
@@ -117,10 +119,16 @@ func run(ctx context.Context, c Config, sink Sink) error {
 	if c.Decision.Mode != probe.Copy {
 		return runMezzanine(ctx, c, sink)
 	}
+	stored := c.Resume
+	c.Resume = nil
 	err := runCopy(ctx, c, sink)
 	irregular, ok := errors.AsType[*Irregular](err)
 	if !ok {
 		return err
+	}
+	// An earlier run may have copied more of a source that cannot be read well.
+	if stored != nil && (irregular.At == nil || irregular.At.Frame < stored.Frame) {
+		irregular.At = stored
 	}
 	if irregular.At == nil {
 		// Nothing was stored: the source is a mezzanine from its start.

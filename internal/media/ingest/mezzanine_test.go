@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/mre-operator/mre-operator/internal/media/ffmpeg"
 	"github.com/mre-operator/mre-operator/internal/media/mpegts"
 	"github.com/mre-operator/mre-operator/internal/media/probe"
@@ -171,6 +173,30 @@ func TestGoesOnAsMezzanine(t *testing.T) {
 	}
 }
 
+// TestCopyOfMoreThanCanBeRead ends copying before what an earlier run has
+// stored: ingest goes on behind that.
+func TestCopyOfMoreThanCanBeRead(t *testing.T) {
+	m := generate(t, match.Options{Seconds: 12, Rate: rate25, Seed: 21, AudioTracks: 1, GOPFrames: 25})
+	x264 := []string{"-c:v", "libx264", "-preset", "ultrafast", "-g", "25", "-pix_fmt", "yuv420p", "-c:a", "copy"}
+	c := config(t, joined(t, m, x264, append(x264, "-vf", "scale=iw*2:ih*2")), probe.Copy)
+	c.Resume = &Position{OriginTicks: ingested(t, c).Clock.OriginTicks, Frame: 450}
+	f := ingested(t, c)
+	if len(f.Parts) != 1 || f.Parts[0].Frame != 450 {
+		t.Fatalf("parts %+v", f.Parts)
+	}
+	// The unit in which the size changes is not copied.
+	next := int64(0)
+	for _, u := range f.Units {
+		if next == 200 {
+			next = 450
+		}
+		if u.FrameStart != next {
+			t.Fatalf("a unit begins at frame %d, want %d", u.FrameStart, next)
+		}
+		next += u.Frames
+	}
+}
+
 // TestResumeAtTheEnd goes on after all was stored, but the end was not declared.
 func TestResumeAtTheEnd(t *testing.T) {
 	m := generate(t, match.Options{Seconds: 6, Rate: rate25, Seed: 22, AudioTracks: 1, GOPFrames: 25})
@@ -205,6 +231,9 @@ func TestSoundAlone(t *testing.T) {
 			}
 			f := ingested(t, c)
 			checkUnits(t, f, m, 1)
+			if d := cmp.Diff(f.Units, ingested(t, c).Units); d != "" {
+				t.Errorf("the second run differs: %s", d)
+			}
 			for _, u := range f.Units {
 				sound, _ := readUnit(t, f, u).Audio(1)
 				// AAC frames follow each other without a hole.

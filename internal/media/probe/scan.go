@@ -24,7 +24,7 @@ const (
 	// later part breaks, ingest finds.
 	scanSeconds = 10
 	scanTicks   = scanSeconds * timeline.TickRate
-	// OffsetTicks is added to all time stamps by CopyArgs, so that none is negative.
+	// OffsetTicks is added to all time stamps, so that none is negative.
 	OffsetTicks = 10 * timeline.TickRate
 )
 
