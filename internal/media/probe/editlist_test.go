@@ -3,47 +3,45 @@
 package probe
 
 import (
-	"net/http"
-	"net/http/httptest"
-	"os"
 	"path/filepath"
-	"runtime"
+	"strings"
 	"testing"
-	"time"
+
+	"github.com/mre-operator/mre-operator/internal/media/ffmpeg"
+	"github.com/mre-operator/mre-operator/test/fixtures/match"
 )
 
-// TestSilentServer does not wait for an index that does not come.
-func TestSilentServer(t *testing.T) {
-	hold := make(chan struct{})
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.WriteHeader(http.StatusPartialContent)
-		_, _ = w.Write([]byte{0, 0, 1})
-		w.(http.Flusher).Flush()
-		select {
-		case <-hold:
-		case <-r.Context().Done():
-		}
-	}))
-	defer srv.Close()
-	defer close(hold)
-	if moov, err := readMoov(ranges{t.Context(), srv.URL, 100 * time.Millisecond}); err == nil {
-		t.Errorf("got %+v", moov)
-	}
-}
-
-// TestIndexOfADamagedSize takes no memory for what is not in the file.
-func TestIndexOfADamagedSize(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "x.mp4")
-	if err := os.WriteFile(path, append([]byte{0x1f, 0, 0, 0}, "moov and no more"...), 0o644); err != nil {
+// TestEditList finds pictures that a trim without re-encoding only hides, and no
+// others.
+func TestEditList(t *testing.T) {
+	m, err := match.Generate(t.Context(), match.Options{Seconds: 10, Seed: 1, AudioTracks: 1, GOPFrames: 50})
+	if err != nil {
 		t.Fatal(err)
 	}
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	if moov := <-readIndex(t.Context(), path); moov != nil {
-		t.Errorf("got %+v", moov)
+	film := func(name string, before, after []string) string {
+		t.Helper()
+		out := filepath.Join(t.TempDir(), name)
+		args := append(ffmpeg.Input(m.Path, before...), append(after, out)...)
+		if err := ffmpeg.Run(t.Context(), ffmpeg.Cmd{Tool: "ffmpeg", Args: args}); err != nil {
+			t.Fatal(err)
+		}
+		return out
 	}
-	runtime.ReadMemStats(&after)
-	if took := after.TotalAlloc - before.TotalAlloc; took > 1<<20 {
-		t.Errorf("took %d bytes", took)
+	copied := []string{"-c", "copy"}
+	cases := []struct{ path, want string }{
+		{film("whole.mp4", nil, copied), ""},
+		{film("b-frames.mp4", nil, []string{"-c:v", "libx264", "-preset", "ultrafast", "-g", "50", "-bf", "3", "-c:a", "copy"}), ""},
+		{film("fragmented.mp4", nil, append(copied, "-movflags", "frag_keyframe+empty_moov")), ""},
+		{film("trimmed.mp4", []string{"-ss", "2.6"}, copied), "the edit list hides the first 0.60 s"},
+	}
+	for _, c := range cases {
+		info, err := Probe(t.Context(), c.path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := Decide(info)
+		if info.EditList != c.want || (d.Mode == Copy) != (c.want == "") || !strings.Contains(d.Reason, c.want) {
+			t.Errorf("%s: %q, %s: %s", filepath.Base(c.path), info.EditList, d.Mode, d.Reason)
+		}
 	}
 }
