@@ -25,12 +25,12 @@ test-mre: test-tools ## Run handlers in the style of MRE's plugins against the f
 	$(GO_TEST) ./test/mre -count=1 -timeout 10m -v
 
 # What is measured, and how often, are flags of the test: MEDIA="-media.cuts 20 -media.reels 5 -media.mutations 60" for all
-# of it, MEDIA="-media.kind '^slides$$'" for one kind, MEDIA="-media.seed 7" to repeat a run.
+# of it, MEDIA="-media.kind ^slides" for one kind, MEDIA="-media.seed 7" to repeat a run.
 MEDIA ?=
 
 .PHONY: test-media
 test-media: test-tools ## Ingest, cut and check media of every kind that users have (MEDIA="-media.cuts 20 -media.reels 5")
-	go test ./test/media/check -tags media -run '^TestTruth$$' -count=1 -timeout 1h
+	$(if $(MEDIA),,go test ./test/media/check -tags media -run '^TestTruth$$' -count=1 -timeout 1h)
 	go test ./test/media -tags media -count=1 -timeout 4h -v -args $(MEDIA) | { grep -vE '^(=== | +--- PASS)' || true; }
 
 FUZZTIME ?= 5m

@@ -269,3 +269,24 @@ func TestReelParts(t *testing.T) {
 		t.Error(d)
 	}
 }
+
+// TestLoudMix sees a mix that nothing keeps below full scale.
+func TestLoudMix(t *testing.T) {
+	b := newBench(t, "aac-5.1-loud")
+	const mix = ",pan=stereo|FL=FL+0.7071*FC+0.7071*BL|FR=FR+0.7071*FC+0.7071*BR"
+	for _, c := range []struct {
+		name, more string
+		want       []string
+	}{
+		{"limited", ",alimiter=limit=0.89:level=0:latency=1", []string{}},
+		{"not limited", "", []string{check.Level}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := bench{t, b.source}
+			r := b.report(b.cut(pictures(in, out), sound(0, mix+c.more)), b.ask())
+			if d := cmp.Diff(c.want, whats(r)); d != "" {
+				t.Errorf("%s%v", d, r)
+			}
+		})
+	}
+}

@@ -59,6 +59,8 @@ type Sound struct {
 	Track, Channels int
 	// From is a place in the noise, in samples.
 	From, Samples int64
+	// Loud multiplies the level; 0 means 1.
+	Loud float64
 }
 
 // Reader gives the sound as interleaved samples of 16 bits.
@@ -89,6 +91,9 @@ func (r *soundReader) fill(n int64) {
 	for c := range r.Channels {
 		Noise{r.Seed, r.Track, c}.Fill(samples, r.From+r.next)
 		for i, v := range samples {
+			if r.Loud > 0 {
+				v = min(max(v*r.Loud, -1), 1)
+			}
 			binary.LittleEndian.PutUint16(r.rest[2*(i*r.Channels+c):], uint16(int16(math.Round(v*32767))))
 		}
 	}

@@ -32,6 +32,8 @@ type Run struct {
 	Track int
 	// Gains say how much of each channel is heard left and right in a stereo output.
 	Gains [][2]float64
+	// Loud sound makes a mix that a limiter must keep below full scale; how loud it is then is not judged.
+	Loud bool
 }
 
 // Span is a stretch of time in microseconds.

@@ -47,6 +47,8 @@ type tone struct {
 	channels int
 	layout   string
 	at, len  int64
+	// loud multiplies the level; 0 means 1.
+	loud float64
 }
 
 var (
@@ -71,14 +73,14 @@ func micros(n int, rate string) int64 {
 
 // stereo sound beside the whole of a take.
 func (t take) stereo() take {
-	return t.with(2, "stereo")
+	return t.with(tone{channels: 2, layout: "stereo"})
 }
 
 // with adds sound beside the whole of a take.
-func (t take) with(channels int, layout string) take {
-	at := micros(t.begin, t.rate)
-	t.sounds = append(slices.Clip(t.sounds),
-		tone{channels: channels, layout: layout, at: at, len: micros(t.begin+t.count, t.rate) - at})
+func (t take) with(a tone) take {
+	a.at = micros(t.begin, t.rate)
+	a.len = micros(t.begin+t.count, t.rate) - a.at
+	t.sounds = append(slices.Clip(t.sounds), a)
 	return t
 }
 
@@ -102,7 +104,7 @@ func (s *shop) encode(t take, ext string, args ...string) string {
 		"-framerate", t.rate, "-i", "pipe:0"}
 	maps := []string{"-map", "0:v"}
 	for i, a := range t.sounds {
-		sound := film.Sound{Seed: s.seed, Track: i, Channels: a.channels, From: lead + samples(a.at), Samples: samples(a.len)}
+		sound := film.Sound{Seed: s.seed, Track: i, Channels: a.channels, From: lead + samples(a.at), Samples: samples(a.len), Loud: a.loud}
 		cmd.Inputs = append(cmd.Inputs, sound.Reader())
 		if off := a.at - micros(t.begin, t.rate); off != 0 {
 			cmd.Args = append(cmd.Args, "-itsoffset", seconds(off))
@@ -192,7 +194,7 @@ func (s *shop) show(truth *film.Truth, t take, at int64) {
 	truth.End = at + micros(t.begin+t.count, t.rate) - start
 	for i, a := range t.sounds {
 		run := film.Run{At: at + a.at - start, Len: a.len, From: lead + samples(a.at), Track: i,
-			Gains: mixOf(a.channels, a.layout)}
+			Gains: mixOf(a.channels, a.layout), Loud: a.loud > 0}
 		if i == len(truth.Tracks) {
 			truth.Tracks = append(truth.Tracks, film.Track{})
 		}

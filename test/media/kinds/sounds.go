@@ -22,6 +22,7 @@ func sounds() []Kind {
 		{"aac-44-khz", true, heard(".mp4", aac("-ar", "44100"), stereo)},
 		{"aac-16-khz", true, lowRate},
 		{"aac-5.1", true, heard(".mp4", aac("-b:a", "640k"), tone{channels: 6, layout: "5.1"})},
+		{"aac-5.1-loud", true, heard(".mp4", aac("-b:a", "640k"), tone{channels: 6, layout: "5.1", loud: 5})},
 		{"aac-5.1-pce", false, heard(".mp4", aac("-b:a", "640k"), surround)},
 		{"aac-5.1-pce-ts", false, heard(".ts", aac("-b:a", "640k"), surround)},
 		{"flac-7.1", true, slack(1000, heard(".mkv", []string{"-c:a", "flac"}, tone{channels: 8, layout: "7.1"}))},
@@ -61,7 +62,7 @@ func heard(ext string, args []string, tones ...tone) func(*shop) Source {
 	return func(s *shop) Source {
 		t := filmed(small, "25", 12)
 		for _, a := range tones {
-			t = t.with(a.channels, a.layout)
+			t = t.with(a)
 		}
 		return Source{Path: s.encode(t, ext, join(x264(25), args)...), Truth: s.truth(t)}
 	}
@@ -101,7 +102,7 @@ func changing(video []string, audio [][]string, tones ...tone) func(*shop) Sourc
 		for i, a := range tones {
 			t := filmed(small, "25", 6)
 			t.begin = i * t.count
-			t = t.with(a.channels, a.layout)
+			t = t.with(a)
 			parts = append(parts, s.encode(t, ".ts", join(video, audio[i], at(6*i))...))
 			s.show(&src.Truth, t, src.Truth.End)
 			border := src.Truth.End
@@ -168,7 +169,7 @@ func slow(args []string) func(*shop) Source {
 func early(rate, ext string, at int64, args ...string) func(*shop) Source {
 	return func(s *shop) Source {
 		t := filmed(small, rate, 16)
-		t.sounds = []tone{{2, "stereo", at, micros(t.count, rate) - at}}
+		t.sounds = []tone{{channels: 2, layout: "stereo", at: at, len: micros(t.count, rate) - at}}
 		return Source{Path: s.encode(t, ext, args...), Truth: s.truth(t)}
 	}
 }
@@ -177,7 +178,7 @@ func early(rate, ext string, at int64, args ...string) func(*shop) Source {
 func partly(ext string, at, length, silent int64) func(*shop) Source {
 	return func(s *shop) Source {
 		t := filmed(small, "25", 16)
-		t.sounds = []tone{{2, "stereo", at, length}}
+		t.sounds = []tone{{channels: 2, layout: "stereo", at: at, len: length}}
 		return Source{Path: s.encode(t, ext, join(x264(25), aac())...), Truth: s.truth(t), Focus: []int64{silent}}
 	}
 }

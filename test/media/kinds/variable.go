@@ -66,7 +66,7 @@ func phone(s *shop) Source {
 // lastStays is a constant rate whose last picture is shown for four seconds more.
 func lastStays(s *shop) Source {
 	t := filmed(small, "25", 12)
-	t.sounds = []tone{{2, "stereo", 0, 16_000_000}}
+	t.sounds = []tone{{channels: 2, layout: "stereo", len: 16_000_000}}
 	src := Source{Truth: s.truth(t), Focus: []int64{12_500_000, 15_000_000}}
 	src.Truth.End = 16_000_000
 	src.Path = s.encode(t, ".mp4", join(x264(25), aac(), timescale("25"))...)
@@ -75,7 +75,7 @@ func lastStays(s *shop) Source {
 
 // slides are a picture every seven seconds, and sound until long after the last.
 func slides(s *shop) Source {
-	t := take{look: small, rate: "1/7", count: 6, sounds: []tone{{2, "stereo", 0, 44_000_000}}}
+	t := take{look: small, rate: "1/7", count: 6, sounds: []tone{{channels: 2, layout: "stereo", len: 44_000_000}}}
 	src := Source{Truth: s.truth(t), Focus: []int64{35_000_000, 42_000_000, 7_000_000}}
 	src.Truth.End = 44_000_000
 	src.Truth.Rate = film.Truth{}.Rate
