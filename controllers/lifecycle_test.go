@@ -4,7 +4,6 @@ package controllers
 
 import (
 	"context"
-	"strings"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -77,6 +76,25 @@ func reasonsTold(ctx context.Context, o client.Object) func(Gomega) []string {
 			}
 		}
 		return out
+	}
+}
+
+// expectToldOnce waits until the Kubernetes Events about an object have each of some reasons, and expects none to come
+// twice. They are written in the background, after the status.
+func expectToldOnce(ctx context.Context, o client.Object, reasons ...string) {
+	GinkgoHelper()
+	for _, reason := range reasons {
+		Eventually(reasonsTold(ctx, o)).Should(tells(reason))
+	}
+	told := reasonsTold(ctx, o)(Default)
+	for _, reason := range reasons {
+		n := 0
+		for _, r := range told {
+			if r == reason {
+				n++
+			}
+		}
+		Expect(n).To(Equal(1), "%s in %v", reason, told)
 	}
 }
 
@@ -216,10 +234,7 @@ var _ = Describe("An Event", func() {
 		Expect(conditionOf(ctx, e, mrev1.ConditionComplete)(Default)).To(is("True", mrev1.ReasonCompleted))
 
 		By("telling each transition once")
-		told := reasonsTold(ctx, e)(Default)
-		for _, reason := range []string{mrev1.ReasonSourceOpened, mrev1.ReasonCompleted, mrev1.ReasonProgressing} {
-			Expect(strings.Count(strings.Join(told, " "), reason)).To(Equal(1), "%s in %v", reason, told)
-		}
+		expectToldOnce(ctx, e, mrev1.ReasonProgressing, mrev1.ReasonSourceOpened, mrev1.ReasonCompleted)
 
 		By("leaving only what is kept")
 		Expect(k8s.Delete(ctx, e)).To(Succeed())
