@@ -108,12 +108,12 @@ func copyCommand(ctx context.Context, c Config, cmd *ffmpeg.Cmd, outputs []strin
 func shapeFilter(info probe.Info) string {
 	v, inside := info.Video, info.Scan.Picture
 	var set []string
-	// Only the side that the container crops is named: the other keeps its own.
-	if inside.Width > v.Width {
-		set = append(set, fmt.Sprintf("crop_right=%d", (inside.Width-v.Width)&^1))
+	// What is set here takes the place of the stream's own crop.
+	if right := inside.Width - v.Crop.Left - v.Width; v.Crop.Left > 0 || right > 0 {
+		set = append(set, fmt.Sprintf("crop_left=%d:crop_right=%d", inside.CropLeft+v.Crop.Left, (inside.CropRight+right)&^1))
 	}
-	if inside.Height > v.Height {
-		set = append(set, fmt.Sprintf("crop_bottom=%d", (inside.Height-v.Height)&^1))
+	if bottom := inside.Height - v.Crop.Top - v.Height; v.Crop.Top > 0 || bottom > 0 {
+		set = append(set, fmt.Sprintf("crop_top=%d:crop_bottom=%d", inside.CropTop+v.Crop.Top, (inside.CropBottom+bottom)&^1))
 	}
 	if v.SAR != inside.SAR {
 		set = append(set, fmt.Sprintf("sample_aspect_ratio=%d/%d", v.SAR.Num, v.SAR.Den))

@@ -80,8 +80,9 @@ func runMezzanine(ctx context.Context, c Config, sink Sink) error {
 // decodeCommand fills in the arguments of the FFmpeg that decodes.
 func decodeCommand(ctx context.Context, c Config, cmd *ffmpeg.Cmd, outputs []string, stampsFD int) error {
 	// Damage is no reason to stop, and a picture of another size is none to
-	// build the filters anew: they would lose what they hold.
-	options := []string{"-copyts", "-reinit_filter:v", "0"}
+	// build the filters anew: they would lose what they hold. Without the flag,
+	// a crop at the left is rounded.
+	options := []string{"-copyts", "-reinit_filter:v", "0", "-flags:v", "unaligned"}
 	if c.Paced {
 		options = append(options, "-re")
 	}
@@ -110,6 +111,15 @@ func pictureFilter(c Config) string {
 		// What is stored need not be scaled and piped; the stamps decide.
 		from := c.Resume.ticks(c.Decision.Rate) - probe.OffsetTicks - standTicks
 		f = append(f, fmt.Sprintf("select='gte(t,%d)'", timeline.MulDivFloor(from, 1, timeline.TickRate)))
+	}
+	if crop := v.Crop.Turned(v.Rotation); crop != (probe.Crop{}) {
+		w, h := v.Width, v.Height
+		if v.Rotation%180 != 0 {
+			w, h = h, w
+		}
+		// A crop is reckoned once, so that all pictures have to have one size.
+		f = append(f, fmt.Sprintf("scale=w=%d:h=%d:eval=frame:interl=-1", w+crop.Left+crop.Right, h+crop.Top+crop.Bottom),
+			fmt.Sprintf("crop=%d:%d:%d:%d", w, h, crop.Left, crop.Top))
 	}
 	shape := fmt.Sprintf("(iw*sar*%d)", to.SAR.Den)
 	target := fmt.Sprintf("(ih*%d)", to.SAR.Num)

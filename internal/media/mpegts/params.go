@@ -52,6 +52,11 @@ type Picture struct {
 	Chroma, Depth int
 	// Frames says that no picture is coded in fields: all are progressive.
 	Frames bool
+	// CropLeft, CropTop, CropRight and CropBottom are what the parameter set
+	// hides of the coded picture, in pixels. Width and Height are those of the
+	// rest. CropStep is the vertical step in which it can say so.
+	CropLeft, CropTop, CropRight, CropBottom int
+	CropStep                                 int
 	// FullRange, Primaries, Transfer and Matrix are the VUI's, as in ITU-T H.273;
 	// 2 is unspecified.
 	FullRange                   bool
@@ -73,6 +78,19 @@ func ReadPicture(accessUnit []byte) (Picture, error) {
 	p := Picture{Width: int(s.Width), Height: int(s.Height), SAR: timeline.Rational{Num: 1, Den: 1},
 		Chroma: int(s.ChromaFormatIDC), Depth: int(s.BitDepthLumaMinus8) + 8, Frames: s.FrameMbsOnlyFlag,
 		Primaries: unspecified, Transfer: unspecified, Matrix: unspecified, Reorder: -1}
+	stepX, stepY := 1, 1
+	if p.Chroma == 1 || p.Chroma == 2 {
+		stepX = 2
+	}
+	if p.Chroma == 1 {
+		stepY = 2
+	}
+	if !p.Frames {
+		stepY *= 2
+	}
+	p.CropStep = stepY
+	p.CropLeft, p.CropRight = int(s.FrameCropLeftOffset)*stepX, int(s.FrameCropRightOffset)*stepX
+	p.CropTop, p.CropBottom = int(s.FrameCropTopOffset)*stepY, int(s.FrameCropBottomOffset)*stepY
 	if v := s.VUI; v != nil {
 		if v.SampleAspectRatioWidth > 0 && v.SampleAspectRatioHeight > 0 {
 			p.SAR = timeline.Rational{Num: int64(v.SampleAspectRatioWidth), Den: int64(v.SampleAspectRatioHeight)}.Reduce()

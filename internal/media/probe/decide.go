@@ -133,6 +133,10 @@ func obstacle(info Info) string {
 		return "the video has no IDR frame with parameter sets (open GOPs cannot be cut)"
 	case v.FieldOrder != "progressive" && !s.Picture.Frames:
 		return fmt.Sprintf("the pictures are not progressive (field order %q)", v.FieldOrder)
+	case s.Picture.CropStep > 0 && (v.Crop.Top%s.Picture.CropStep != 0 || v.Crop.Bottom%s.Picture.CropStep != 0):
+		return fmt.Sprintf("the container crops rows that H.264 cannot crop: %d and %d of interlaced pictures", v.Crop.Top, v.Crop.Bottom)
+	case s.Picture.CropLeft+v.Crop.Left != 0:
+		return "the pictures are cropped at the left, which decoders round to what their memory is aligned to"
 	case s.Broken != "":
 		return s.Broken
 	case s.MaxGapMicros > MaxEntryGapMicros:

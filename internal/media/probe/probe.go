@@ -82,6 +82,9 @@ type Video struct {
 	FieldOrder                  string
 	// Width and Height are those that the container shows, before any turn.
 	Width, Height int
+	// Crop is what the container hides of the stored pictures. Width and Height
+	// are those of the rest.
+	Crop Crop
 	// SAR is the shape of a sample.
 	SAR timeline.Rational
 	// Rotation is by how many degrees the container asks players to turn the
@@ -187,7 +190,9 @@ func Open(ctx context.Context, url string, o Options) (Info, error) {
 	}
 	info.Options, info.Input, info.Joins = o, in, joins
 	if index != nil && isMP4(info.Container) {
-		info.EditList = editList(<-index, info.Video.Index)
+		moov := <-index
+		info.EditList = editList(moov, info.Video.Index)
+		info.Video.obey(cleanAperture(moov, info.Video.Index, info.Video.Width, info.Video.Height))
 	}
 	var stamps []int64
 	if info.Video.Codec == "h264" {
