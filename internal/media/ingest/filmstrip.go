@@ -9,11 +9,8 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strconv"
-	"strings"
 
 	"github.com/mre-operator/mre-operator/internal/media/ffmpeg"
-	"github.com/mre-operator/mre-operator/internal/media/probe"
 )
 
 // filmstrip turns the pictures that the decoder delivers into one for each
@@ -37,11 +34,11 @@ func (f *filmstrip) run(ctx context.Context) error {
 	defer f.stamps.Close()
 	size := frameBytes(f.p.cfg)
 	f.held, f.coming = make([]byte, size), make([]byte, size)
-	lines := bufio.NewScanner(f.stamps)
+	lines := &stampLines{in: bufio.NewScanner(f.stamps)}
 	pictures := bufio.NewReaderSize(f.raw, 1<<16)
 	began := false
 	for {
-		pts, ok, err := nextStamp(lines, f.pace)
+		at, ok, err := lines.next()
 		if err != nil {
 			return err
 		}
@@ -53,7 +50,10 @@ func (f *filmstrip) run(ctx context.Context) error {
 		} else if err != nil {
 			return fmt.Errorf("read the decoded pictures: %w", err)
 		}
-		frame, ok := f.pace.place(pts)
+		if at, err = f.confirmed(at, lines); err != nil {
+			return err
+		}
+		frame, ok := f.pace.place(at.ticks)
 		if !ok {
 			f.held, f.coming, f.standing = f.coming, f.held, true
 			continue
@@ -141,29 +141,22 @@ func frameBytes(c Config) int {
 	return n
 }
 
-// nextStamp reads a picture's stamp: "frame:12   pts:43200   pts_time:0.48".
-// Other lines are its metadata.
-func nextStamp(lines *bufio.Scanner, p *pacer) (pts int64, ok bool, err error) {
-	for lines.Scan() {
-		_, rest, found := strings.Cut(lines.Text(), "pts:")
-		if !found || !strings.HasPrefix(lines.Text(), "frame:") {
-			continue
-		}
-		word, _, _ := strings.Cut(strings.TrimSpace(rest), " ")
-		if word == "NOPTS" {
-			// A picture without a stamp follows the one before it.
-			return p.following(), true, nil
-		}
-		n, err := strconv.ParseInt(word, 10, 64)
+// confirmed is the stamp of a picture, or a better one where it has none, or
+// where the next picture shows that it is damaged.
+func (f *filmstrip) confirmed(at stamp, lines *stampLines) (stamp, error) {
+	switch {
+	case at.missing:
+		at.ticks = f.pace.following()
+	case f.pace.doubts(at.ticks):
+		after, ok, err := lines.peek()
 		if err != nil {
-			return 0, false, fmt.Errorf("read the stamps of the decoded pictures: %w", err)
+			return at, err
 		}
-		return n + probe.OffsetTicks, true, nil
+		if ok && !after.missing {
+			at.ticks = f.pace.between(at.ticks, after.ticks)
+		}
 	}
-	if err := lines.Err(); err != nil {
-		return 0, false, fmt.Errorf("read the stamps of the decoded pictures: %w", err)
-	}
-	return 0, false, nil
+	return at, nil
 }
 
 // stored reports whether no picture was left to encode.

@@ -136,6 +136,30 @@ func (p *pacer) following() int64 {
 	return p.stamp + p.period
 }
 
+// doubts reports whether a picture does not simply follow the one before it.
+func (p *pacer) doubts(stamp int64) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	step := timeline.Near(timeline.Wrap(stamp), p.stamp) - p.stamp
+	return p.begun && (step <= 0 || 2*step > 3*p.period)
+}
+
+// between is the stamp of a picture of which the next one's stamp is known:
+// pictures come in the order in which they are shown, so that one that lies
+// behind the next, or does not come after the one before though there is room,
+// has a damaged stamp. It goes where the next ones leave room.
+func (p *pacer) between(stamp, after int64) int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	at, next := timeline.Near(timeline.Wrap(stamp), p.stamp)-p.stamp, timeline.Near(timeline.Wrap(after), p.stamp)-p.stamp
+	late := next > 0 && at > next
+	early := at <= 0 && 2*next > 3*p.period
+	if !late && !early {
+		return stamp
+	}
+	return p.stamp + min(p.period, next/2)
+}
+
 // shared reports whether the last picture has the frame of the one before it.
 func (p *pacer) shared() bool {
 	p.mu.Lock()
