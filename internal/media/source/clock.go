@@ -101,8 +101,8 @@ func (t *track) remember(pts int64) {
 	}
 }
 
-// Join is a place where all streams of a transport stream or FLV jumped ahead
-// by more than 10 s, or back, and where the clock was closed.
+// Join is a place where the clock was closed: all streams jumped back, or in a
+// transport stream or FLV ahead by more than 10 s.
 type Join struct {
 	// Ticks is where the new part starts: 90 kHz, on the closed clock, which
 	// goes on from the first stamps of the source and does not wrap.

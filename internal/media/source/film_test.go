@@ -27,6 +27,7 @@ var codecs = map[string][]string{
 		"-x264-params", "b-pyramid=normal:b-adapt=0", "-c:a", "aac", "-b:a", "64k"},
 	"ac3":  {"-c:v", "mpeg2video", "-bf", "0", "-q:v", "8", "-c:a", "ac3", "-ar", "44100", "-b:a", "128k"},
 	"eac3": {"-c:v", "mpeg2video", "-bf", "0", "-q:v", "8", "-c:a", "eac3", "-b:a", "128k"},
+	"vp9":  {"-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-g", "25", "-c:a", "libopus", "-b:a", "64k"},
 	"mp3":  {"-c:v", "mpeg2video", "-bf", "0", "-q:v", "8", "-c:a", "libmp3lame", "-ar", "44100", "-b:a", "128k"},
 }
 
@@ -40,6 +41,9 @@ type film struct {
 	picture, sound string
 	format         string
 	options        string
+	// file says that the film is written to a file: then its container knows
+	// sizes and lengths.
+	file bool
 }
 
 var (
@@ -68,9 +72,16 @@ func (f film) bytes(t *testing.T) []byte {
 		args = append(args, "-af", f.sound)
 	}
 	args = append(append(args, "-pix_fmt", "yuv420p"), codecs[f.codec]...)
+	out := "pipe:1"
+	if f.file {
+		out = "file:" + filepath.Join(t.TempDir(), "film")
+	}
 	args = append(append(args, strings.Fields(f.options)...), "-threads", "1", "-muxdelay", "0", "-muxpreload", "0",
-		"-output_ts_offset", strconv.Itoa(f.start), "-f", format, "pipe:1")
+		"-output_ts_offset", strconv.Itoa(f.start), "-f", format, out)
 	b, err := ffmpeg.Output(t.Context(), ffmpeg.Cmd{Tool: "ffmpeg", Args: args})
+	if err == nil && f.file {
+		b, err = os.ReadFile(strings.TrimPrefix(out, "file:"))
+	}
 	if err != nil {
 		t.Fatal(err)
 	}

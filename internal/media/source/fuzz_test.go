@@ -11,10 +11,13 @@ import (
 )
 
 // retimed reads bytes as a source does that was opened on them.
-func retimed(data []byte, flv bool) ([]byte, error) {
+func retimed(data []byte, as Container) ([]byte, error) {
 	in := io.NopCloser(bytes.NewReader(data))
-	if flv {
+	switch as {
+	case FLV:
 		return io.ReadAll(newFLVRetimer(in, Options{}))
+	case Matroska:
+		return io.ReadAll(newMatroskaRetimer(in, Options{}))
 	}
 	known, err := readTables(bytes.NewReader(data))
 	if err != nil {
@@ -27,10 +30,10 @@ func retimed(data []byte, flv bool) ([]byte, error) {
 // is and the tables that are repeated.
 func checkBounds(t *testing.T, data []byte) {
 	t.Helper()
-	for _, flv := range []bool{false, true} {
-		out, err := retimed(data, flv)
+	for _, as := range []Container{TS, FLV, Matroska} {
+		out, err := retimed(data, as)
 		if err != nil || len(out) > 64*packetSize+8*len(data) {
-			t.Errorf("FLV %t: %d bytes of %d, %v", flv, len(out), len(data), err)
+			t.Errorf("container %d: %d bytes of %d, %v", as, len(out), len(data), err)
 		}
 	}
 }
@@ -38,6 +41,7 @@ func checkBounds(t *testing.T, data []byte) {
 func FuzzRetimer(f *testing.F) {
 	f.Add([]byte("FLV\x01"))
 	f.Add(bytes.Repeat([]byte{syncByte}, 2*packetSize))
+	f.Add(slices.Concat(ebmlMagic, []byte{0x80}, clusters(1000, 0, 3000)))
 	f.Fuzz(func(t *testing.T, data []byte) { checkBounds(t, data) })
 }
 
@@ -62,8 +66,11 @@ func TestMutations(t *testing.T) {
 	ts := slices.Concat(film{codec: "mpeg2b", seconds: 4, start: 500}.bytes(t),
 		film{codec: "h264b", seconds: 4, start: 10}.bytes(t))
 	flv := film{codec: "h264", seconds: 4, start: 5, format: "flv", options: "-ar 44100"}.bytes(t)
+	mkv := film{codec: "h264b", seconds: 4, format: "matroska", file: true}.bytes(t)
+	mkv = slices.Concat(mkv, mkv)
 	for seed := range uint64(60) {
 		r := rand.New(rand.NewPCG(seed, 0))
+		checkBounds(t, mutate(r, mkv))
 		checkBounds(t, mutate(r, ts))
 		checkBounds(t, mutate(r, flv))
 		if t.Failed() {

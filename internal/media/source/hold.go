@@ -217,10 +217,13 @@ func (c *clock) endOf(t *track) int64 {
 	return slices.Max(t.recent) + c.period(t)
 }
 
-// period is the usual step between stamps: the median, so that neither holes
+// period is the usual step between a stream's stamps.
+func (c *clock) period(t *track) int64 { return usualStep(t.recent, c.rate/25) }
+
+// usualStep is the median of the steps between stamps, so that neither holes
 // nor the order of coding count.
-func (c *clock) period(t *track) int64 {
-	s := slices.Sorted(slices.Values(t.recent))
+func usualStep(stamps []int64, otherwise int64) int64 {
+	s := slices.Sorted(slices.Values(stamps))
 	var steps []int64
 	for i := 1; i < len(s); i++ {
 		if s[i] > s[i-1] {
@@ -228,7 +231,7 @@ func (c *clock) period(t *track) int64 {
 		}
 	}
 	if len(steps) == 0 {
-		return c.rate / 25
+		return otherwise
 	}
 	slices.Sort(steps)
 	return steps[len(steps)/2]

@@ -2,11 +2,12 @@
 
 // Package source reads sources of media for FFmpeg.
 //
-// Two containers carry the clock of whoever sent them, and recordings of them
-// are joined byte after byte: MPEG transport streams and FLV. FFmpeg cannot
-// read a clock that jumps. These two are read here: one programme is taken,
-// joins are closed, and FFmpeg gets the rest on its standard input. Any other
-// source FFmpeg opens itself.
+// Recordings are joined byte after byte, and FFmpeg cannot read a clock that
+// jumps. So the containers of which parts can be joined are read here, and
+// FFmpeg gets them on its standard input. MPEG transport streams and FLV carry
+// the clock of whoever sent them: one programme is taken, and joins are closed.
+// In Matroska the container's times count, and holes stay: only what goes back
+// in time is moved. Any other source FFmpeg opens itself.
 package source
 
 import (
@@ -27,11 +28,12 @@ import (
 // Container is the kind of a source.
 type Container int
 
-// Containers. FFmpeg opens Other itself.
+// Containers. FFmpeg opens Other itself. WebM is Matroska.
 const (
 	Other Container = iota
 	TS
 	FLV
+	Matroska
 )
 
 // Options say how a source is read.
@@ -156,15 +158,18 @@ func (f *fileReader) Read(p []byte) (int, error) {
 
 // others are the first bytes of containers in which packets of a transport
 // stream could be seen by chance.
-var others = []string{"\x1a\x45\xdf\xa3", "RIFF", "OggS", "#EXTM3U",
+var others = []string{"RIFF", "OggS", "#EXTM3U",
 	"\x30\x26\xb2\x75", "\x06\x0e\x2b\x34", "\x00\x00\x01\xba"}
 
 // boxes are those that an MP4 or MOV may begin with.
 var boxes = []string{"ftyp", "moov", "mdat", "free", "skip", "wide", "pnot", "styp"}
 
 func containerOf(head []byte) Container {
-	if bytes.HasPrefix(head, flvMagic) {
+	switch {
+	case bytes.HasPrefix(head, flvMagic):
 		return FLV
+	case bytes.HasPrefix(head, ebmlMagic):
+		return Matroska
 	}
 	for _, magic := range others {
 		if bytes.HasPrefix(head, []byte(magic)) {
@@ -254,10 +259,13 @@ func (s *Source) Input(ctx context.Context, options ...string) ([]string, io.Rea
 		return nil, nil, err
 	}
 	format, in := "mpegts", io.ReadCloser(nil)
-	if s.container == TS {
+	switch s.container {
+	case TS:
 		in = newRetimer(r, s.tables, s.options)
-	} else {
+	case FLV:
 		format, in = "flv", newFLVRetimer(r, s.options)
+	default:
+		format, in = "matroska", newMatroskaRetimer(r, s.options)
 	}
 	args := append([]string{"-protocol_whitelist", "pipe", "-f", format}, options...)
 	return append(args, "-i", "pipe:0"), in, nil

@@ -4,6 +4,7 @@ package film
 
 import (
 	"math"
+	"slices"
 	"sort"
 
 	"github.com/mre-operator/mre-operator/internal/media/timeline"
@@ -179,6 +180,10 @@ func (c *Clock) Lost(before, after int) bool {
 	return i < len(c.Pictures) && before != after && c.Pictures[i].Number != after
 }
 
+// index is that of the picture with a number, or of the next higher one.
 func (c *Clock) index(number int) int {
+	if i := slices.IndexFunc(c.Pictures, func(p Picture) bool { return p.Number == number }); i >= 0 {
+		return i
+	}
 	return sort.Search(len(c.Pictures), func(i int) bool { return c.Pictures[i].Number >= number })
 }

@@ -81,7 +81,9 @@ func slack(us int64, of func(*shop) Source) func(*shop) Source {
 func opus(of func(*shop) Source) func(*shop) Source {
 	return func(s *shop) Source {
 		src := of(s)
-		src.Truth.Tracks[0].Runs[0].At -= 6_500
+		for i := range src.Truth.Tracks[0].Runs {
+			src.Truth.Tracks[0].Runs[i].At -= 6_500
+		}
 		return src
 	}
 }
