@@ -2,7 +2,12 @@
 
 package probe
 
-import "github.com/Eyevinn/mp4ff/mp4"
+import (
+	"github.com/Eyevinn/mp4ff/mp4"
+
+	"github.com/mre-operator/mre-operator/internal/media/source"
+	"github.com/mre-operator/mre-operator/internal/media/timeline"
+)
 
 // Crop is what a container hides at the sides of the stored pictures, in
 // pixels, before any turn.
@@ -49,6 +54,16 @@ func (v *Video) obey(c Crop) {
 	v.Crop = c
 	v.Width -= c.Left + c.Right
 	v.Height -= c.Top + c.Bottom
+}
+
+// obeyShape crops the video as a Matroska file says, whose display size is that
+// of what is left.
+func (v *Video) obeyShape(s source.Shape) {
+	v.obey(Crop{Left: s.Left, Top: s.Top, Right: s.Right, Bottom: s.Bottom})
+	if v.Crop == (Crop{}) || s.DisplayWidth == 0 || s.DisplayHeight == 0 {
+		return
+	}
+	v.SAR = timeline.Rational{Num: s.DisplayWidth * int64(v.Height), Den: s.DisplayHeight * int64(v.Width)}.Reduce()
 }
 
 // cleanAperture is what the clean aperture box of an MP4's stream hides; none

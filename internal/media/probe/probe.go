@@ -194,6 +194,9 @@ func Open(ctx context.Context, url string, o Options) (Info, error) {
 		info.EditList = editList(moov, info.Video.Index)
 		info.Video.obey(cleanAperture(moov, info.Video.Index, info.Video.Width, info.Video.Height))
 	}
+	if in.Container() == source.Matroska {
+		info.Video.obeyShape(in.Shape(info.Video.Index))
+	}
 	var stamps []int64
 	if info.Video.Codec == "h264" {
 		var scan Scan

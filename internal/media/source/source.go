@@ -56,6 +56,7 @@ type Source struct {
 	container Container
 	options   Options
 	tables    *tables
+	shapes    []Shape
 	limits    limits
 }
 
@@ -92,6 +93,9 @@ func open(ctx context.Context, url string, o Options, l limits) (*Source, error)
 		return nil, err
 	}
 	s.container = containerOf(head)
+	if s.container == Matroska {
+		s.shapes = shapesOf(head)
+	}
 	if s.container != TS {
 		return s, nil
 	}

@@ -5,8 +5,11 @@ package kinds
 import (
 	"bytes"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"math/bits"
+	"slices"
 
 	"github.com/Eyevinn/mp4ff/mp4"
 
@@ -26,6 +29,8 @@ func shapes() []Kind {
 		{"container-crop", true, containerCrop},
 		{"clean-aperture", true, cleanAperture(0)},
 		{"clean-aperture-left", false, cleanAperture(8)},
+		{"pixel-crop", true, pixelCrop(0, 0)},
+		{"pixel-crop-anamorphic", true, pixelCrop(4, 3)},
 		{"stream-crop-left", false, streamCrop},
 		{"rotated", false, rotated},
 		{"rotated-clean-aperture", false, rotatedAperture},
@@ -94,6 +99,73 @@ func clap(width, height, left, top int) func([]byte) ([]byte, error) {
 		}
 		return out.Bytes(), nil
 	}
+}
+
+// pixelCrop is cleanAperture in Matroska; its display size, if it has one, is that of what is left.
+func pixelCrop(aspectNum, aspectDen int) func(*shop) Source {
+	look := film.Look{Width: 320, Height: 180}
+	display := ""
+	if aspectNum > 0 {
+		look.PixelNum, look.PixelDen = aspectNum*180, aspectDen*320
+		display = element("54b0", aspectNum) + element("54ba", aspectDen) + element("54b2", 3)
+	}
+	return func(s *shop) Source {
+		t := filmed(look, "25", 8).stereo()
+		whole := s.encode(t, ".mkv", join(x264(25, "-vf", "pad=336:204:0:4:white"), aac())...)
+		return Source{Truth: s.truth(t), Slack: 1000, Path: s.edit(whole, func(raw []byte) ([]byte, error) {
+			crop := element("54aa", 20) + element("54bb", 4) + element("54dd", 16)
+			return insert(raw, []byte(crop+display), "18538067", "1654ae6b", "ae", "e0")
+		})}
+	}
+}
+
+// element is an EBML element with a number, by its ID in hexadecimal.
+func element(id string, v int) string {
+	b, err := hex.DecodeString(id)
+	if err != nil {
+		panic(err)
+	}
+	return string(append(b, 0x84, byte(v>>24), byte(v>>16), byte(v>>8), byte(v)))
+}
+
+// insert puts bytes at the end of the first element that a path of IDs leads to, and makes those on the way longer.
+func insert(raw, what []byte, path ...string) ([]byte, error) {
+	at, end := 0, len(raw)
+	for _, id := range path {
+		want, err := hex.DecodeString(id)
+		if err != nil {
+			return nil, fmt.Errorf("read an ID: %w", err)
+		}
+		for !bytes.HasPrefix(raw[at:end], want) {
+			idLen := bits.LeadingZeros8(raw[at]) + 1
+			size, width := ebmlSize(raw[at+idLen:])
+			if at += idLen + width + size; at >= end {
+				return nil, fmt.Errorf("the file has no element %s", id)
+			}
+		}
+		at += len(want)
+		size, width := ebmlSize(raw[at:])
+		grown := size + len(what)
+		for i := width - 1; i >= 0; i-- {
+			low := byte(grown >> (8 * (width - 1 - i)))
+			if raw[at+i] = low; i == 0 {
+				raw[at] = low | 1<<(8-width)
+			}
+		}
+		at += width
+		end = at + size
+	}
+	return slices.Concat(raw[:end], what, raw[end:]), nil
+}
+
+// ebmlSize reads the size of an element.
+func ebmlSize(b []byte) (size, width int) {
+	width = bits.LeadingZeros8(b[0]) + 1
+	size = int(b[0]) &^ (1 << (8 - width))
+	for _, c := range b[1:width] {
+		size = size<<8 | int(c)
+	}
+	return size, width
 }
 
 // streamCrop has its white borders cropped by the stream itself.
