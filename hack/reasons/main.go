@@ -177,8 +177,8 @@ func explained(folder string) (map[string][]string, error) {
 func page(types, reasons []word, pages map[string][]string) []byte {
 	var b bytes.Buffer
 	b.WriteString("<!-- Made by `make generate` from api/v1alpha1/conditions.go. -->\n# Conditions and reasons\n\n" +
-		"Every condition type and every reason that the operator uses, with the pages that say what to do. Reasons are " +
-		"also those of the\nKubernetes Events that mark transitions. A test produces each of them.\n")
+		"Every condition type and every reason that the operator uses, with the pages that say what to do. " +
+		"Reasons are also\nthose of the Kubernetes Events that mark transitions. A test produces each of them.\n")
 	for _, section := range []struct {
 		title string
 		words []word
