@@ -98,7 +98,8 @@ func (a agent) do(ctx context.Context, lease api.Lease) api.TaskOutput {
 		}
 		at := in.Segmenter.Chunk.StartMicros
 		end := at + 4_000_000
-		return api.TaskOutput{Segments: []api.SegmentUpdate{{StartMicros: at + 1_000_000, EndMicros: &end, Attributes: map[string]any{}}}}
+		return api.TaskOutput{Segments: []api.SegmentUpdate{{StartMicros: at + 1_000_000,
+			EndMicros: &end, Attributes: map[string]any{}}}}
 	case in.Optimizer != nil:
 		var out api.TaskOutput
 		for _, s := range in.Optimizer.Segments {
@@ -109,7 +110,8 @@ func (a agent) do(ctx context.Context, lease api.Lease) api.TaskOutput {
 	case in.Labeler != nil:
 		var out api.TaskOutput
 		for _, s := range in.Labeler.Segments {
-			out.Labels = append(out.Labels, api.SegmentLabel{SegmentID: s.ID, Code: "OK", Label: "Goal", Attributes: map[string]any{}})
+			out.Labels = append(out.Labels, api.SegmentLabel{SegmentID: s.ID, Code: "OK",
+				Label: "Goal", Attributes: map[string]any{}})
 		}
 		return out
 	case in.Clip != nil:

@@ -35,7 +35,8 @@ var wholeSuite atomic.Bool
 
 func TestMain(m *testing.M) {
 	code := storetest.Main(m)
-	if code == 0 && wholeSuite.Load() && flag.Lookup("test.run").Value.String() == "" && flag.Lookup("test.skip").Value.String() == "" {
+	if code == 0 && wholeSuite.Load() && flag.Lookup("test.run").Value.String() == "" &&
+		flag.Lookup("test.skip").Value.String() == "" {
 		if missing := neverAsserted(); len(missing) > 0 {
 			fmt.Fprintf(os.Stderr, "FAIL: no test has produced these reasons: %s\n", strings.Join(missing, ", "))
 			code = 1

@@ -59,14 +59,16 @@ func withModels(names ...string) func(*mrev1.Plugin) {
 func makeModel(name string, class mrev1.PluginClass) *mrev1.Model {
 	return &mrev1.Model{
 		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "default"},
-		Spec:       mrev1.ModelSpec{PluginClass: class, Endpoint: &mrev1.EndpointModel{Value: "https://model.example.com/" + name}},
+		Spec: mrev1.ModelSpec{PluginClass: class,
+			Endpoint: &mrev1.EndpointModel{Value: "https://model.example.com/" + name}},
 	}
 }
 
 // makeContainer is a Plugin that runs in a container of its own.
 func makeContainer(name string, class mrev1.PluginClass, change ...func(*mrev1.ContainerRuntime)) *mrev1.Plugin {
 	p := makePlugin(name, class, "")
-	c := &mrev1.ContainerRuntime{Image: "registry.example.com/" + name + ":v1", Protocol: mrev1.ProtocolLambdaRuntime, StartTimeoutSeconds: 300}
+	c := &mrev1.ContainerRuntime{Image: "registry.example.com/" + name + ":v1",
+		Protocol: mrev1.ProtocolLambdaRuntime, StartTimeoutSeconds: 300}
 	for _, f := range change {
 		f(c)
 	}
@@ -145,8 +147,8 @@ func makeProfile(change ...func(*mrev1.Profile)) *mrev1.Profile {
 
 func makeEvent(change ...func(*mrev1.Event)) *mrev1.Event {
 	e := &mrev1.Event{
-		ObjectMeta: metav1.ObjectMeta{Name: "final", Namespace: "default", UID: "11111111-2222-3333-4444-555555555555", Generation: 1,
-			CreationTimestamp: metav1.NewTime(now0)},
+		ObjectMeta: metav1.ObjectMeta{Name: "final", Namespace: "default", UID: "11111111-2222-3333-4444-555555555555",
+			Generation: 1, CreationTimestamp: metav1.NewTime(now0)},
 		Spec: mrev1.EventSpec{
 			Program: "Open 2026", ProfileRef: mrev1.RevisionReference{Name: "soccer"},
 			Source:         mrev1.EventSource{File: &mrev1.FileSource{URL: "https://example.com/match.mp4"}},
@@ -166,8 +168,9 @@ func makeReplay(change ...func(*mrev1.Replay)) *mrev1.Replay {
 		Spec: mrev1.ReplaySpec{
 			EventRef: mrev1.LocalReference{Name: "final"}, AudioTrack: 1,
 			Select: mrev1.ReplaySelection{
-				ByDuration: &mrev1.SelectByDuration{DurationSeconds: 60, ToleranceSeconds: ptr.To[int32](10), Distribution: "ByScore"},
-				Features:   []mrev1.FeatureWeight{{Plugin: peaks, Attribute: "AudioPeak", Weight: 80}},
+				ByDuration: &mrev1.SelectByDuration{DurationSeconds: 60,
+					ToleranceSeconds: ptr.To[int32](10), Distribution: "ByScore"},
+				Features: []mrev1.FeatureWeight{{Plugin: peaks, Attribute: "AudioPeak", Weight: 80}},
 			},
 			Outputs: mrev1.ReplayOutputs{Resolutions: []string{"1280x720"}},
 		},
@@ -179,7 +182,8 @@ func makeReplay(change ...func(*mrev1.Replay)) *mrev1.Replay {
 }
 
 func catalogueOf(models []*mrev1.Model, plugins ...*mrev1.Plugin) *Catalogue {
-	c := &Catalogue{Plugins: map[string]*mrev1.Plugin{}, Models: map[string]*mrev1.Model{}, Revisions: map[string]*appsv1.ControllerRevision{}}
+	c := &Catalogue{Plugins: map[string]*mrev1.Plugin{}, Models: map[string]*mrev1.Model{},
+		Revisions: map[string]*appsv1.ControllerRevision{}}
 	for _, p := range plugins {
 		c.Plugins[p.Name] = p
 	}

@@ -83,11 +83,13 @@ func pinnedSpec[T any](c *Catalogue, field, kind string, ref mrev1.RevisionRefer
 	var none T
 	r, ok := c.Revisions[ref.Revision]
 	if !ok {
-		return none, waiting(mrev1.ReasonRevisionNotFound, "%s: %s %s has no revision %s", field, kind, ref.Name, ref.Revision)
+		return none, waiting(mrev1.ReasonRevisionNotFound,
+			"%s: %s %s has no revision %s", field, kind, ref.Name, ref.Revision)
 	}
 	spec, err := specOf[T](r, kind, ref.Name)
 	if err != nil {
-		return none, waiting(mrev1.ReasonRevisionNotFound, "%s: %s is no revision of %s %s: %v", field, ref.Revision, kind, ref.Name, err)
+		return none, waiting(mrev1.ReasonRevisionNotFound, "%s: %s is no revision of %s %s: %v", field,
+			ref.Revision, kind, ref.Name, err)
 	}
 	return spec, nil
 }

@@ -138,7 +138,8 @@ func (c *Certificates) distribute(ctx context.Context, bundle []byte) error {
 	}
 	for _, namespace := range sets.List(namespaces) {
 		// Nothing can be made in a namespace that is being removed.
-		if err := applyTrust(ctx, c.Client, namespace, bundle); err != nil && !namespaceTerminates(err) && !apierrors.IsNotFound(err) {
+		if err := applyTrust(ctx, c.Client, namespace, bundle); err != nil &&
+			!namespaceTerminates(err) && !apierrors.IsNotFound(err) {
 			return err
 		}
 	}

@@ -38,7 +38,8 @@ func checkContainer(p *mrev1.Plugin) *Finding {
 			}
 			for _, cidr := range append([]string{to.IPBlock.CIDR}, to.IPBlock.Except...) {
 				if _, err := netip.ParsePrefix(cidr); err != nil {
-					return stalled(mrev1.ReasonInvalidPod, "%s.egress[%d]: %q is no range of addresses, such as 192.0.2.0/24", path, i, cidr)
+					return stalled(mrev1.ReasonInvalidPod,
+						"%s.egress[%d]: %q is no range of addresses, such as 192.0.2.0/24", path, i, cidr)
 				}
 			}
 		}
@@ -76,7 +77,8 @@ func checkResources(path string, r corev1.ResourceRequirements) *Finding {
 		case device(name) && (!limited || request.Cmp(limit) != 0):
 			return stalled(mrev1.ReasonInvalidPod, "%s.requests[%s]: must be the same as the limit; leave it out", path, name)
 		case limited && request.Cmp(limit) > 0:
-			return stalled(mrev1.ReasonInvalidPod, "%s.requests[%s]: %s is more than the limit of %s", path, name, request.String(), limit.String())
+			return stalled(mrev1.ReasonInvalidPod, "%s.requests[%s]: %s is more than the limit of %s",
+				path, name, request.String(), limit.String())
 		}
 	}
 	return nil
@@ -104,9 +106,11 @@ func (c *Catalogue) checkPodTemplates(p *mrev1.Profile) *Finding {
 
 func checkPodTemplate(path string, t mrev1.PodTemplate) *Finding {
 	for _, key := range slices.Sorted(maps.Keys(t.NodeSelector)) {
-		for _, problems := range [][]string{validation.IsQualifiedName(key), validation.IsValidLabelValue(t.NodeSelector[key])} {
+		for _, problems := range [][]string{validation.IsQualifiedName(key),
+			validation.IsValidLabelValue(t.NodeSelector[key])} {
 			if problems != nil {
-				return stalled(mrev1.ReasonInvalidPod, "%s.nodeSelector[%s]: no label that a node can have: %s", path, key, problems[0])
+				return stalled(mrev1.ReasonInvalidPod,
+					"%s.nodeSelector[%s]: no label that a node can have: %s", path, key, problems[0])
 			}
 		}
 	}

@@ -29,19 +29,23 @@ var _ = Describe("Plugins in containers", func() {
 		before := namespace.DeepCopy()
 		namespace.Labels = map[string]string{"pod-security.kubernetes.io/enforce": "restricted"}
 		Expect(k8s.Patch(ctx, namespace, client.MergeFrom(before))).To(Succeed())
-		Expect(k8s.Create(ctx, &nodev1.RuntimeClass{ObjectMeta: metav1.ObjectMeta{Name: "nvidia"}, Handler: "nvidia"})).To(Succeed())
-		Expect(k8s.Create(ctx, &schedulingv1.PriorityClass{ObjectMeta: metav1.ObjectMeta{Name: "media"}, Value: 10})).To(Succeed())
+		Expect(k8s.Create(ctx, &nodev1.RuntimeClass{ObjectMeta: metav1.ObjectMeta{Name: "nvidia"}, Handler: "nvidia"})).
+			To(Succeed())
+		Expect(k8s.Create(ctx, &schedulingv1.PriorityClass{ObjectMeta: metav1.ObjectMeta{Name: "media"}, Value: 10})).
+			To(Succeed())
 		o, needs := podOptions(suite), gpuNeeds(suite)
 		for _, slot := range []Slot{{RoleWorker, "", 0}, {RoleWorker, "gpu", 0}, {RoleRender, "", 0}} {
 			job := buildJob(in(ns, makeEvent()), NewJob{Slot: slot, Attempt: 1}, needs, o)
 			job.OwnerReferences = nil
 			Expect(k8s.Create(ctx, job.DeepCopy(), client.DryRunAll, client.FieldValidation("Strict"))).To(Succeed())
-			pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: job.Name, Labels: job.Labels}, Spec: job.Spec.Template.Spec}
+			pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: job.Name, Labels: job.Labels},
+				Spec: job.Spec.Template.Spec}
 			Eventually(func() error {
 				return k8s.Create(ctx, pod.DeepCopy(), client.DryRunAll, client.FieldValidation("Strict"))
 			}).Should(Succeed())
 			pod.Spec.InitContainers = append(pod.Spec.InitContainers, corev1.Container{Name: "rich", Image: "rich"})
-			Expect(k8s.Create(ctx, pod, client.DryRunAll)).To(MatchError(ContainSubstring("PodSecurity")), "nobody looked at the pod")
+			Expect(k8s.Create(ctx, pod, client.DryRunAll)).To(MatchError(ContainSubstring("PodSecurity")),
+				"nobody looked at the pod")
 		}
 	})
 
@@ -105,7 +109,8 @@ var _ = Describe("A model server", func() {
 		ns := newNamespace(ctx)
 		model := in(ns, makeServer("triton", mrev1.ClassFeaturer, mrev1.OpenInferenceModel{URL: server.URL}))
 		Expect(k8s.Create(ctx, model)).To(Succeed())
-		Eventually(conditionOf(ctx, model, mrev1.ConditionReady)).Should(is("False", mrev1.ReasonModelNotReady, "triton", "503"))
+		Eventually(conditionOf(ctx, model, mrev1.ConditionReady)).
+			Should(is("False", mrev1.ReasonModelNotReady, "triton", "503"))
 		Eventually(reasonsTold(ctx, model)).Should(tells(mrev1.ReasonModelNotReady))
 
 		plugin := in(ns, makePlugin(scenes, mrev1.ClassFeaturer, "scene-change", withModels("triton")))

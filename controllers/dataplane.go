@@ -42,7 +42,8 @@ func unavailable(err error) *Finding {
 		return waiting(mrev1.ReasonDataPlaneUnavailable, "the data plane does not answer; trying again")
 	case client.Temporary(err):
 		return waiting(mrev1.ReasonDataPlaneUnavailable,
-			"the data plane is not able to work (%s): its database or the object store does not answer, and its log says more; trying again", code)
+			"the data plane is not able to work (%s): its database or the object store does not answer, and its log "+
+				"says more; trying again", code)
 	}
 	return waiting(mrev1.ReasonDataPlaneUnavailable, "the data plane refuses the manager: %v", err)
 }

@@ -57,9 +57,10 @@ func startDataPlane(bucket *objects.Bucket) *dataPlane {
 		Manager:   auth.ServiceAccount{Namespace: "mre-system", Name: "mre-manager"},
 		AgentName: "mre-agent",
 	}
-	s := server.New(rows, bucket, auth.NewAuthenticator(cluster, objects, accounts, clock.RealClock{}), clock.RealClock{}, server.Options{
-		URLLifetime: 15 * time.Minute, SourceURLLifetime: time.Hour, SweepAge: time.Hour, SweepInterval: time.Hour,
-	})
+	s := server.New(rows, bucket, auth.NewAuthenticator(cluster, objects, accounts, clock.RealClock{}),
+		clock.RealClock{}, server.Options{
+			URLLifetime: 15 * time.Minute, SourceURLLifetime: time.Hour, SweepAge: time.Hour, SweepInterval: time.Hour,
+		})
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	Expect(err).NotTo(HaveOccurred())
 	metrics, err := net.Listen("tcp", "127.0.0.1:0")
@@ -90,7 +91,8 @@ func ensureAccount(ctx context.Context, namespace, account string) *corev1.Servi
 	return sa
 }
 
-func requestToken(sa *corev1.ServiceAccount, boundTo *authenticationv1.BoundObjectReference, audiences ...string) string {
+func requestToken(sa *corev1.ServiceAccount,
+	boundTo *authenticationv1.BoundObjectReference, audiences ...string) string {
 	GinkgoHelper()
 	request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{
 		Audiences: audiences, ExpirationSeconds: ptr.To[int64](tokenSeconds), BoundObjectRef: boundTo}}
@@ -119,8 +121,10 @@ func (d *dataPlane) asAgentOf(namespace, uid string) *client.Client {
 // podToken is what the kubelet mounts into a pod.
 func podToken(pod *corev1.Pod) string {
 	GinkgoHelper()
-	sa := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: pod.Spec.ServiceAccountName}}
-	return requestToken(sa, &authenticationv1.BoundObjectReference{APIVersion: "v1", Kind: "Pod", Name: pod.Name, UID: pod.UID}, tokenAudience)
+	sa := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace,
+		Name: pod.Spec.ServiceAccountName}}
+	return requestToken(sa, &authenticationv1.BoundObjectReference{APIVersion: "v1", Kind: "Pod",
+		Name: pod.Name, UID: pod.UID}, tokenAudience)
 }
 
 // with is a client with a token.

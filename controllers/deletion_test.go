@@ -94,8 +94,10 @@ var _ = Describe("Deletion", func() {
 			return conditionOf(ctx, replay, mrev1.ConditionRendered)(g).Reason
 		}).Should(Equal(mrev1.ReasonRendered))
 		holder := &corev1.Pod{
-			ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "straggler", Labels: map[string]string{mrev1.LabelEventUID: string(e.UID)}},
-			Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "worker", Image: oldImage}}, AutomountServiceAccountToken: new(false)},
+			ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "straggler",
+				Labels: map[string]string{mrev1.LabelEventUID: string(e.UID)}},
+			Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "worker", Image: oldImage}},
+				AutomountServiceAccountToken: new(false)},
 		}
 		token(ns, "default")
 		Expect(k8s.Create(ctx, holder)).To(Succeed())
@@ -106,7 +108,8 @@ var _ = Describe("Deletion", func() {
 		Eventually(jobsOf(ctx, e)).Should(BeEmpty())
 		_, err := a.data.Lease(ctx, a.uid, api.LeaseRequest{Pool: api.PoolWork, Holder: "late"})
 		Expect(dataclient.Is(err, api.ProblemCodeGone)).To(BeTrue(), "%v", err)
-		Expect(strings.Join(stored(ctx, ns), " ")).To(ContainSubstring("/units/"), "somebody may still write: nothing is removed yet")
+		Expect(strings.Join(stored(ctx, ns), " ")).To(ContainSubstring("/units/"),
+			"somebody may still write: nothing is removed yet")
 
 		By("removing what the policy does not keep, and listing what it does")
 		Expect(k8s.Delete(ctx, holder, client.GracePeriodSeconds(0))).To(Succeed())
@@ -150,7 +153,9 @@ var _ = Describe("Deletion", func() {
 		const ns = "apart-lost"
 		ensureNamespace(ctx, ns)
 		store := newWire(strings.TrimPrefix(storetest.Endpoint, "http://"))
-		lost := startDataPlane(storetest.Bucket(suite, func(c *objects.Config) { c.Endpoint = "http://" + store.Addr().String() }))
+		lost := startDataPlane(storetest.Bucket(suite, func(c *objects.Config) {
+			c.Endpoint = "http://" + store.Addr().String()
+		}))
 		startManager(testManager{only: ns, plane: lost})
 		e := startEvent(ctx, ns)
 		a := agent{data: lost.asAgentOf(ns, string(e.UID)), uid: string(e.UID)}
@@ -167,7 +172,8 @@ var _ = Describe("Deletion", func() {
 		Eventually(conditionOf(ctx, e, mrev1.ConditionReconciling)).Should(is("True", mrev1.ReasonStorageUnavailable))
 		Eventually(reasonsTold(ctx, e)).Should(tells(mrev1.ReasonStorageUnavailable))
 		store.cut(false)
-		Eventually(conditionOf(ctx, e, mrev1.ConditionReady)).WithTimeout(time.Minute).Should(is("True", mrev1.ReasonProgressing))
+		Eventually(conditionOf(ctx, e, mrev1.ConditionReady)).
+			WithTimeout(time.Minute).Should(is("True", mrev1.ReasonProgressing))
 		a.store(ctx, 1)
 
 		By("going on with what needs no bucket")
@@ -184,7 +190,8 @@ var _ = Describe("Deletion", func() {
 		By("saying the same of a Replay when the data plane is gone as well")
 		lost.cut.Store(true)
 		Expect(k8s.Delete(ctx, replay)).To(Succeed())
-		Eventually(conditionOf(ctx, replay, mrev1.ConditionReady)).Should(is("False", mrev1.ReasonDataPlaneUnavailable, mrev1.AnnotationForceDelete))
+		Eventually(conditionOf(ctx, replay, mrev1.ConditionReady)).
+			Should(is("False", mrev1.ReasonDataPlaneUnavailable, mrev1.AnnotationForceDelete))
 		annotate(ctx, replay, mrev1.AnnotationForceDelete, "true")
 		Eventually(isGone(ctx, replay)).Should(BeTrue())
 		Eventually(reasonsTold(ctx, replay)).Should(tells(mrev1.ReasonForceDeleted))
@@ -224,7 +231,8 @@ var _ = Describe("What vanishes in mid-event", func() {
 			pod := &corev1.Pod{
 				ObjectMeta: metav1.ObjectMeta{Namespace: ns, GenerateName: "dead-", Labels: map[string]string{
 					mrev1.LabelEventUID: string(e.UID), "batch.kubernetes.io/job-name": jobName(e, slot, attempt)}},
-				Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "worker", Image: oldImage}}, AutomountServiceAccountToken: new(false)},
+				Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "worker", Image: oldImage}},
+					AutomountServiceAccountToken: new(false)},
 			}
 			Expect(k8s.Create(ctx, pod)).To(Succeed())
 			pod.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "worker", State: corev1.ContainerState{
@@ -232,7 +240,8 @@ var _ = Describe("What vanishes in mid-event", func() {
 			Expect(k8s.Status().Update(ctx, pod)).To(Succeed())
 			fail(ctx, e, slot, attempt)
 		}
-		Eventually(conditionOf(ctx, e, mrev1.ConditionReady)).Should(is("False", mrev1.ReasonJobsFailing, "worker 0", "unit 1: NoSuchBucket"))
+		Eventually(conditionOf(ctx, e, mrev1.ConditionReady)).
+			Should(is("False", mrev1.ReasonJobsFailing, "worker 0", "unit 1: NoSuchBucket"))
 		Eventually(reasonsTold(ctx, e)).Should(tells(mrev1.ReasonJobsFailing))
 	})
 })

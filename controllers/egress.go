@@ -31,7 +31,8 @@ func poolEgress(ctx context.Context, live client.Reader, namespace string, needs
 			continue
 		}
 		if err != nil {
-			return nil, fmt.Errorf("reading Service %s, which is in front of the model of Plugin %s: %w", p.Service.Name, p.Plugin, err)
+			return nil, fmt.Errorf("reading Service %s, which is in front of the model of Plugin %s: %w",
+				p.Service.Name, p.Plugin, err)
 		}
 		if backend, ok := backendOf(&s, p.Service.Port); ok {
 			out[i].Models = append(out[i].Models, backend)

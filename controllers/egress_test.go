@@ -25,10 +25,13 @@ func TestPoolEgress(t *testing.T) {
 		return networkingv1.NetworkPolicyEgressRule{To: []networkingv1.NetworkPolicyPeer{address(cidr)}}
 	}
 	needs := podNeeds{Containers: []pluginContainer{
-		{Plugin: "faces", Container: mrev1.ContainerRuntime{Pool: "gpu", Egress: []networkingv1.NetworkPolicyEgressRule{rule("10.1.0.0/16")}},
+		{Plugin: "faces", Container: mrev1.ContainerRuntime{Pool: "gpu",
+			Egress: []networkingv1.NetworkPolicyEgressRule{rule("10.1.0.0/16")}},
 			Service: &mrev1.ModelService{Name: "triton", Port: 80}},
-		{Plugin: "crowd", Container: mrev1.ContainerRuntime{Egress: []networkingv1.NetworkPolicyEgressRule{rule("10.2.0.0/16")}}},
-		{Plugin: "logos", Container: mrev1.ContainerRuntime{Pool: "gpu", Egress: []networkingv1.NetworkPolicyEgressRule{rule("10.3.0.0/16")}},
+		{Plugin: "crowd",
+			Container: mrev1.ContainerRuntime{Egress: []networkingv1.NetworkPolicyEgressRule{rule("10.2.0.0/16")}}},
+		{Plugin: "logos", Container: mrev1.ContainerRuntime{Pool: "gpu",
+			Egress: []networkingv1.NetworkPolicyEgressRule{rule("10.3.0.0/16")}},
 			Service: &mrev1.ModelService{Name: "not-there-yet", Port: 80}},
 	}}
 	got, err := poolEgress(t.Context(), live, "football", needs)

@@ -191,7 +191,8 @@ func (r *EventReconciler) observeState(ctx context.Context, s *eventScope) (bool
 	case gone(err):
 		// Somebody deleted it past the API server. Its rows are going, and nothing brings them back.
 		if s.ended() < 0 {
-			s.finding = stalled(mrev1.ReasonPlanConflict, "the data plane has deleted this Event (UID %s): make a new Event", s.event.UID)
+			s.finding = stalled(mrev1.ReasonPlanConflict,
+				"the data plane has deleted this Event (UID %s): make a new Event", s.event.UID)
 			s.conditions().notReady(*s.finding)
 		}
 		return false, nil
@@ -310,7 +311,8 @@ func (r *EventReconciler) adopt(ctx context.Context, s *eventScope) error {
 }
 
 // resolveProfile finds the Event's Profile, in the revision that it pins, and checks it and all that it names.
-func (r *EventReconciler) resolveProfile(ctx context.Context, e *mrev1.Event, cat *Catalogue) (*mrev1.Profile, *Finding, error) {
+func (r *EventReconciler) resolveProfile(ctx context.Context, e *mrev1.Event,
+	cat *Catalogue) (*mrev1.Profile, *Finding, error) {
 	var p mrev1.Profile
 	ref := e.Spec.ProfileRef
 	err := r.Client.Get(ctx, client.ObjectKey{Namespace: e.Namespace, Name: ref.Name}, &p)
@@ -442,7 +444,9 @@ func (r *EventReconciler) applyJobs(ctx context.Context, s *eventScope, plan Job
 // lastWords reads what the pods of failing Jobs said at their end. It asks for pods only when a slot fails again
 // and again, so that the manager need not watch them.
 func (r *EventReconciler) lastWords(ctx context.Context, e *mrev1.Event, create []NewJob) (map[string]string, error) {
-	if !slices.ContainsFunc(create, func(j NewJob) bool { return j.Replaces != nil && j.QuickFailures >= quickFailuresForgiven }) {
+	if !slices.ContainsFunc(create, func(j NewJob) bool {
+		return j.Replaces != nil && j.QuickFailures >= quickFailuresForgiven
+	}) {
 		return nil, nil
 	}
 	pods, err := listPods(ctx, r.Live, e)
@@ -508,7 +512,8 @@ func (r *EventReconciler) SetupWithManager(mgr ctrl.Manager) error {
 // waitingForProfile maps a Profile to the Events that have not started yet.
 func (r *EventReconciler) waitingForProfile(ctx context.Context, o client.Object) []ctrl.Request {
 	var list mrev1.EventList
-	if err := r.Client.List(ctx, &list, client.InNamespace(o.GetNamespace()), client.MatchingFields{indexEventProfile: o.GetName()}); err != nil {
+	if err := r.Client.List(ctx, &list, client.InNamespace(o.GetNamespace()),
+		client.MatchingFields{indexEventProfile: o.GetName()}); err != nil {
 		log.FromContext(ctx).Error(err, "Listing the Events of a Profile", "profile", klog.KObj(o))
 		return nil
 	}

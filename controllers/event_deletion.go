@@ -38,7 +38,8 @@ func (r *EventReconciler) finalize(ctx context.Context, e *mrev1.Event) (ctrl.Re
 			return ctrl.Result{}, err
 		}
 		announce(r.Recorder, e, announcement{Type: corev1.EventTypeWarning, Reason: mrev1.ReasonForceDeleted,
-			Message: fmt.Sprintf("The deletion was forced. What may be left: rows of UID %s in the data plane, objects below %s/%s/ in the bucket, pods of its Jobs that still end",
+			Message: fmt.Sprintf("The deletion was forced. What may be left: rows of UID %s in the data plane, objects below "+
+				"%s/%s/ in the bucket, pods of its Jobs that still end",
 				e.UID, e.Namespace, e.UID)})
 		return ctrl.Result{}, r.letGo(ctx, e)
 	}
@@ -53,7 +54,8 @@ func (r *EventReconciler) finalize(ctx context.Context, e *mrev1.Event) (ctrl.Re
 
 // forceHint says how a deletion ends that cannot go on, and what that leaves behind.
 func forceHint(kind string) string {
-	return fmt.Sprintf(". If it is gone for good, annotate the %s with %s=true: the deletion ends, and rows and objects stay where they are",
+	return fmt.Sprintf(". If it is gone for good, annotate the %s with %s=true: the deletion ends, and rows "+
+		"and objects stay where they are",
 		kind, mrev1.AnnotationForceDelete)
 }
 

@@ -48,8 +48,10 @@ func setEventStatus(s *eventScope) {
 		setComplete(c, s.state)
 		c.set(mrev1.ConditionFailed, metav1.ConditionFalse, mrev1.ReasonCompleted, "The Event was processed to its end")
 	case api.EventStateStateFailed:
-		c.set(mrev1.ConditionComplete, metav1.ConditionFalse, or(reason, mrev1.ReasonIngestFailed), or(message, "The Event failed"))
-		c.set(mrev1.ConditionFailed, metav1.ConditionTrue, or(reason, mrev1.ReasonIngestFailed), or(message, "The Event failed"))
+		c.set(mrev1.ConditionComplete, metav1.ConditionFalse,
+			or(reason, mrev1.ReasonIngestFailed), or(message, "The Event failed"))
+		c.set(mrev1.ConditionFailed, metav1.ConditionTrue, or(reason, mrev1.ReasonIngestFailed),
+			or(message, "The Event failed"))
 	default:
 		c.set(mrev1.ConditionComplete, metav1.ConditionFalse, mrev1.ReasonProgressing, stateInWords(s.state.State))
 		c.set(mrev1.ConditionFailed, metav1.ConditionFalse, mrev1.ReasonProgressing, stateInWords(s.state.State))
@@ -64,7 +66,8 @@ func setComplete(c conditions, state *api.EventState) {
 // stillComplete tells that a Complete Event is that for the data plane, too. Then its reason is the present one:
 // what was missing may have been made since.
 func stillComplete(s *eventScope) bool {
-	return s.state.State == api.EventStateStateComplete && meta.IsStatusConditionTrue(s.before.Status.Conditions, mrev1.ConditionComplete)
+	return s.state.State == api.EventStateStateComplete &&
+		meta.IsStatusConditionTrue(s.before.Status.Conditions, mrev1.ConditionComplete)
 }
 
 func setSourceReady(c conditions, state *api.EventState) {
@@ -76,7 +79,8 @@ func setSourceReady(c conditions, state *api.EventState) {
 			string(state.Timeline.Ingest)+"): "+or(state.Timeline.IngestReason, "no reason given"))
 	case state.State == api.EventStateStateFailed:
 		c.set(mrev1.ConditionSourceReady, metav1.ConditionFalse,
-			or(ptr.Deref(state.Reason, ""), mrev1.ReasonIngestFailed), or(ptr.Deref(state.Message, ""), "The source was not opened"))
+			or(ptr.Deref(state.Reason, ""), mrev1.ReasonIngestFailed),
+			or(ptr.Deref(state.Message, ""), "The source was not opened"))
 	default:
 		c.set(mrev1.ConditionSourceReady, metav1.ConditionFalse, mrev1.ReasonSourcePending, "Ingest has not reported yet")
 	}
@@ -87,7 +91,8 @@ func checkIngest(state *api.EventState) *Finding {
 	if state.IngestProblem == nil {
 		return nil
 	}
-	return waiting(mrev1.ReasonIngestFailing, "Ingest ended before the source did and is tried again: %s", *state.IngestProblem)
+	return waiting(mrev1.ReasonIngestFailing,
+		"Ingest ended before the source did and is tried again: %s", *state.IngestProblem)
 }
 
 // setEventReady computes Ready from the terminal conditions, the findings and the state.
@@ -102,7 +107,8 @@ func setEventReady(s *eventScope) {
 	case s.state.State == api.EventStateStateComplete:
 		c.ready(or(reason, mrev1.ReasonCompleted), or(message, "All work is done"))
 	case s.state.State == api.EventStateStateFailed:
-		c.notReady(Finding{Reason: or(reason, mrev1.ReasonIngestFailed), Message: or(message, "The Event failed"), Next: Stall})
+		c.notReady(Finding{Reason: or(reason, mrev1.ReasonIngestFailed),
+			Message: or(message, "The Event failed"), Next: Stall})
 	case s.finding != nil:
 		c.notReady(*s.finding)
 	case suspended(s.event):

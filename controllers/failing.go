@@ -45,7 +45,8 @@ func checkFailing(jobs []ObservedJob, now time.Time) (*Finding, time.Duration) {
 		return nil, 0
 	}
 	slices.Sort(failing)
-	return waiting(mrev1.ReasonJobsFailing, "Jobs end soon after their start, again and again; the last one said: %s", strings.Join(failing, "; ")), after
+	return waiting(mrev1.ReasonJobsFailing, "Jobs end soon after their start, again and again; the last one said: %s",
+		strings.Join(failing, "; ")), after
 }
 
 // lastWordsOf are what the pods of Jobs said at their end, by Job.

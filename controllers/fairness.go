@@ -133,7 +133,8 @@ type workerPool struct {
 }
 
 // share settles how many workers an Event gets, and wakes the others up when that may concern them.
-func (p *workerPool) share(ctx context.Context, c client.Reader, bound int32, e *mrev1.Event, slots mrev1.SlotsStatus, backlog api.Backlog) (mrev1.SlotsStatus, error) {
+func (p *workerPool) share(ctx context.Context, c client.Reader, bound int32, e *mrev1.Event, slots mrev1.SlotsStatus,
+	backlog api.Backlog) (mrev1.SlotsStatus, error) {
 	if bound <= 0 {
 		return slots, nil
 	}
@@ -189,7 +190,8 @@ func runningWorkers(ctx context.Context, c client.Reader) (map[types.UID]map[str
 }
 
 // observe lists the claims of all Events that ask for workers or still have some.
-func (p *workerPool) observe(ctx context.Context, c client.Reader, running map[types.UID]map[string]int32) ([]mrev1.Event, []claim, error) {
+func (p *workerPool) observe(ctx context.Context, c client.Reader,
+	running map[types.UID]map[string]int32) ([]mrev1.Event, []claim, error) {
 	var list mrev1.EventList
 	if err := c.List(ctx, &list); err != nil {
 		return nil, nil, fmt.Errorf("listing Events to share workers: %w", err)

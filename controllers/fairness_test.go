@@ -21,7 +21,8 @@ import (
 func claimsOf(wanted ...int32) []claim {
 	var out []claim
 	for i, n := range wanted {
-		out = append(out, claim{UID: types.UID(fmt.Sprintf("e%02d", i)), Created: now0.Add(time.Duration(i) * time.Minute), Wanted: n})
+		out = append(out, claim{UID: types.UID(fmt.Sprintf("e%02d", i)),
+			Created: now0.Add(time.Duration(i) * time.Minute), Wanted: n})
 	}
 	return out
 }
@@ -78,7 +79,8 @@ func TestFairSharesProperties(t *testing.T) {
 			}
 			for _, o := range claims {
 				if shares[o.UID] < o.Wanted && shares[c.UID] > shares[o.UID]+1 {
-					t.Fatalf("bound %d, wanted %v: %s has %d while %s has %d", bound, wanted, c.UID, shares[c.UID], o.UID, shares[o.UID])
+					t.Fatalf("bound %d, wanted %v: %s has %d while %s has %d",
+						bound, wanted, c.UID, shares[c.UID], o.UID, shares[o.UID])
 				}
 				if shares[o.UID] == 0 && o.Wanted > 0 && shares[c.UID] > 1 {
 					t.Fatalf("bound %d, wanted %v: %s has two before %s has one", bound, wanted, c.UID, o.UID)
@@ -152,7 +154,8 @@ func TestGrantKeepsIdleWorkersWhileNobodyElseAsks(t *testing.T) {
 func TestDivide(t *testing.T) {
 	busy, blocked := api.PoolBacklog{Ready: 1}, api.PoolBacklog{Blocked: 9}
 	slots := func(workers, gpu, npu int32) mrev1.SlotsStatus {
-		return mrev1.SlotsStatus{Workers: workers, Pools: []mrev1.PoolSlotsStatus{{Name: "gpu", Workers: gpu}, {Name: "npu", Workers: npu}}}
+		return mrev1.SlotsStatus{Workers: workers,
+			Pools: []mrev1.PoolSlotsStatus{{Name: "gpu", Workers: gpu}, {Name: "npu", Workers: npu}}}
 	}
 	for name, tc := range map[string]struct {
 		granted int32
@@ -162,17 +165,24 @@ func TestDivide(t *testing.T) {
 		running map[string]int32
 		want    mrev1.SlotsStatus
 	}{
-		"enough for all":                   {granted: 6, like: slots(3, 2, 1), want: slots(3, 2, 1)},
-		"one for each, then one more":      {granted: 4, like: slots(3, 2, 1), want: slots(2, 1, 1)},
-		"the pool that can work":           {granted: 1, like: slots(1, 1, 1), work: blocked, pools: map[string]api.PoolBacklog{"npu": busy}, want: slots(0, 0, 1)},
-		"nobody can":                       {granted: 1, like: slots(1, 1, 1), want: slots(1, 0, 0)},
-		"all can":                          {granted: 2, like: slots(2, 2, 2), work: busy, pools: map[string]api.PoolBacklog{"gpu": busy, "npu": busy}, want: slots(1, 1, 0)},
-		"after another has left":           {granted: 1, like: slots(1, 1, 0), work: blocked, pools: map[string]api.PoolBacklog{"gpu": busy}, running: map[string]int32{"": 1}, want: slots(0, 0, 0)},
-		"who works goes on":                {granted: 1, like: slots(1, 1, 0), work: busy, pools: map[string]api.PoolBacklog{"gpu": busy}, running: map[string]int32{"gpu": 1}, want: slots(0, 1, 0)},
-		"it has left":                      {granted: 1, like: slots(1, 1, 0), work: blocked, pools: map[string]api.PoolBacklog{"gpu": busy}, want: slots(0, 1, 0)},
-		"who is there stays":               {granted: 2, like: slots(1, 1, 0), running: map[string]int32{"": 1, "gpu": 1}, want: slots(1, 1, 0)},
-		"nothing":                          {granted: 0, like: slots(1, 1, 1), want: slots(0, 0, 0)},
-		"one that leaves makes room later": {granted: 3, like: slots(1, 2, 0), running: map[string]int32{"": 2, "gpu": 1}, want: slots(1, 1, 0)},
+		"enough for all":              {granted: 6, like: slots(3, 2, 1), want: slots(3, 2, 1)},
+		"one for each, then one more": {granted: 4, like: slots(3, 2, 1), want: slots(2, 1, 1)},
+		"the pool that can work": {granted: 1, like: slots(1, 1, 1), work: blocked,
+			pools: map[string]api.PoolBacklog{"npu": busy}, want: slots(0, 0, 1)},
+		"nobody can": {granted: 1, like: slots(1, 1, 1), want: slots(1, 0, 0)},
+		"all can": {granted: 2, like: slots(2, 2, 2), work: busy,
+			pools: map[string]api.PoolBacklog{"gpu": busy, "npu": busy}, want: slots(1, 1, 0)},
+		"after another has left": {granted: 1, like: slots(1, 1, 0), work: blocked,
+			pools: map[string]api.PoolBacklog{"gpu": busy}, running: map[string]int32{"": 1}, want: slots(0, 0, 0)},
+		"who works goes on": {granted: 1, like: slots(1, 1, 0), work: busy,
+			pools: map[string]api.PoolBacklog{"gpu": busy}, running: map[string]int32{"gpu": 1}, want: slots(0, 1, 0)},
+		"it has left": {granted: 1, like: slots(1, 1, 0), work: blocked,
+			pools: map[string]api.PoolBacklog{"gpu": busy}, want: slots(0, 1, 0)},
+		"who is there stays": {granted: 2, like: slots(1, 1, 0),
+			running: map[string]int32{"": 1, "gpu": 1}, want: slots(1, 1, 0)},
+		"nothing": {granted: 0, like: slots(1, 1, 1), want: slots(0, 0, 0)},
+		"one that leaves makes room later": {granted: 3, like: slots(1, 2, 0),
+			running: map[string]int32{"": 2, "gpu": 1}, want: slots(1, 1, 0)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := divide(tc.granted, tc.like, api.Backlog{Work: tc.work, Pools: tc.pools}, tc.running)
@@ -181,7 +191,8 @@ func TestDivide(t *testing.T) {
 			}
 		})
 	}
-	if workers, wanted := totals(mrev1.SlotsStatus{Workers: 1, WorkersWanted: 2, Pools: []mrev1.PoolSlotsStatus{{Workers: 3, WorkersWanted: 4}}}); workers != 4 || wanted != 6 {
+	if workers, wanted := totals(mrev1.SlotsStatus{Workers: 1, WorkersWanted: 2,
+		Pools: []mrev1.PoolSlotsStatus{{Workers: 3, WorkersWanted: 4}}}); workers != 4 || wanted != 6 {
 		t.Errorf("totals %d and %d", workers, wanted)
 	}
 }

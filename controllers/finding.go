@@ -36,7 +36,8 @@ func waiting(reason, format string, args ...any) *Finding {
 // aboutReferences tells whether the finding speaks of other objects rather than of the spec itself.
 func (f *Finding) aboutReferences() bool {
 	switch f.Reason {
-	case mrev1.ReasonReferenceNotFound, mrev1.ReasonRevisionNotFound, mrev1.ReasonReferenceNotReady, mrev1.ReasonWrongClass,
+	case mrev1.ReasonReferenceNotFound, mrev1.ReasonRevisionNotFound,
+		mrev1.ReasonReferenceNotReady, mrev1.ReasonWrongClass,
 		mrev1.ReasonModelNotAllowed, mrev1.ReasonDependencyCycle, mrev1.ReasonInvalidMREName:
 		return true
 	}

@@ -57,8 +57,9 @@ var _ = Describe("Who calls the data plane", func() {
 		forge := func(change func(*corev1.Pod)) string {
 			GinkgoHelper()
 			forged := &corev1.Pod{
-				ObjectMeta: metav1.ObjectMeta{Namespace: ns, GenerateName: "forged-", Labels: map[string]string{mrev1.LabelEventUID: string(e.UID)}},
-				Spec:       *job.Spec.Template.Spec.DeepCopy(),
+				ObjectMeta: metav1.ObjectMeta{Namespace: ns, GenerateName: "forged-",
+					Labels: map[string]string{mrev1.LabelEventUID: string(e.UID)}},
+				Spec: *job.Spec.Template.Spec.DeepCopy(),
 			}
 			change(forged)
 			Expect(k8s.Create(ctx, forged)).To(Succeed())
@@ -66,7 +67,8 @@ var _ = Describe("Who calls the data plane", func() {
 		}
 		forbidden(lease(ctx, forge(func(*corev1.Pod) {}), string(e.UID)), "is not controlled by a Job")
 		forbidden(lease(ctx, forge(func(p *corev1.Pod) {
-			p.OwnerReferences = []metav1.OwnerReference{*metav1.NewControllerRef(job, batchv1.SchemeGroupVersion.WithKind("Job"))}
+			p.OwnerReferences = []metav1.OwnerReference{*metav1.NewControllerRef(job,
+				batchv1.SchemeGroupVersion.WithKind("Job"))}
 		}), string(e.UID)), "is not one that Job "+job.Name+" selects")
 		forbidden(lease(ctx, forge(func(p *corev1.Pod) {
 			owner := metav1.NewControllerRef(job, batchv1.SchemeGroupVersion.WithKind("Job"))

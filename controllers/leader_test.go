@@ -127,7 +127,8 @@ var _ = Describe("A bound on all workers", func() {
 		add("third")
 		Eventually(workers).Should(Equal([]string{"w", "w", "w"}))
 		fourth := add("fourth")
-		Eventually(conditionOf(ctx, fourth, mrev1.ConditionReady)).Should(is("False", mrev1.ReasonWaitingForWorkers, "all the 3 workers"))
+		Eventually(conditionOf(ctx, fourth, mrev1.ConditionReady)).
+			Should(is("False", mrev1.ReasonWaitingForWorkers, "all the 3 workers"))
 		Consistently(func() int { return len(strings.Join(workers(), "")) }, time.Second).Should(BeNumerically("<=", 3))
 
 		By("giving the worker of one that rests to the one that waits")

@@ -138,15 +138,18 @@ var _ = Describe("An Event", func() {
 		By("waiting for what is applied after it")
 		replay := in(ns, makeReplay())
 		Expect(k8s.Create(ctx, replay)).To(Succeed())
-		Eventually(conditionOf(ctx, replay, mrev1.ConditionReady)).Should(is("False", mrev1.ReasonEventNotFound, "spec.eventRef: Event final"))
+		Eventually(conditionOf(ctx, replay, mrev1.ConditionReady)).
+			Should(is("False", mrev1.ReasonEventNotFound, "spec.eventRef: Event final"))
 		e := in(ns, makeEvent())
 		Expect(k8s.Create(ctx, e)).To(Succeed())
-		Eventually(conditionOf(ctx, e, mrev1.ConditionReferencesResolved)).Should(is("False", mrev1.ReasonReferenceNotFound, "spec.profileRef: Profile soccer"))
+		Eventually(conditionOf(ctx, e, mrev1.ConditionReferencesResolved)).
+			Should(is("False", mrev1.ReasonReferenceNotFound, "spec.profileRef: Profile soccer"))
 		Eventually(conditionOf(ctx, e, mrev1.ConditionReady)).Should(is("False", mrev1.ReasonWaitingForReferences))
 		Eventually(conditionOf(ctx, replay, mrev1.ConditionReady)).Should(is("False", mrev1.ReasonWaitingForEvent))
 		profile := in(ns, makeProfile())
 		Expect(k8s.Create(ctx, profile)).To(Succeed())
-		Eventually(conditionOf(ctx, e, mrev1.ConditionReferencesResolved)).Should(is("False", mrev1.ReasonReferenceNotReady, "Profile soccer", moment))
+		Eventually(conditionOf(ctx, e, mrev1.ConditionReferencesResolved)).
+			Should(is("False", mrev1.ReasonReferenceNotReady, "Profile soccer", moment))
 		for _, p := range usualPlugins() {
 			Expect(k8s.Create(ctx, in(ns, p))).To(Succeed())
 		}
@@ -181,7 +184,8 @@ var _ = Describe("An Event", func() {
 		}
 		Eventually(conditionOf(ctx, e, mrev1.ConditionSourceReady)).Should(is("True", mrev1.ReasonSourceOpened, "Copy"))
 		Expect(e.Status.Source).To(HaveValue(Equal(mrev1.SourceStatus{
-			Ingest: "Copy", Reason: "H.264 with an IDR every second", Resolution: "1920x1080", FrameRate: "25", AudioTracks: ptr.To[int32](1)})))
+			Ingest: "Copy", Reason: "H.264 with an IDR every second", Resolution: "1920x1080",
+			FrameRate: "25", AudioTracks: ptr.To[int32](1)})))
 		Eventually(func(g Gomega) string {
 			g.Expect(k8s.Get(ctx, client.ObjectKeyFromObject(e), e)).To(Succeed())
 			g.Expect(e.Status.Progress).NotTo(BeNil())
@@ -252,7 +256,9 @@ var _ = Describe("An Event", func() {
 			Expect(k8s.Create(ctx, in(ns, o))).To(Succeed())
 		}
 		Expect(k8s.Create(ctx, in(ns, makeProfile()))).To(Succeed())
-		e := in(ns, makeEvent(func(e *mrev1.Event) { e.Spec.Clips.Original, e.Spec.Clips.Optimized = mrev1.Skip, mrev1.Skip }))
+		e := in(ns, makeEvent(func(e *mrev1.Event) {
+			e.Spec.Clips.Original, e.Spec.Clips.Optimized = mrev1.Skip, mrev1.Skip
+		}))
 		Expect(k8s.Create(ctx, e)).To(Succeed())
 		Eventually(jobsOf(ctx, e)).Should(ConsistOf("ingest-0-1", "worker-0-1", "worker-1-1"))
 		play(ctx, e)
@@ -266,7 +272,8 @@ var _ = Describe("An Event", func() {
 	It("fails for good with its source", func(ctx context.Context) {
 		e := startEvent(ctx, ns)
 		a := newAgent(ns, string(e.UID))
-		Expect(a.data.FailSource(ctx, a.uid, api.Failure{Reason: api.FailureReasonNoVideo, Message: "only audio in match.mp4"})).To(Succeed())
+		Expect(a.data.FailSource(ctx, a.uid,
+			api.Failure{Reason: api.FailureReasonNoVideo, Message: "only audio in match.mp4"})).To(Succeed())
 		Eventually(conditionOf(ctx, e, mrev1.ConditionFailed)).Should(is("True", mrev1.ReasonNoVideo, "only audio"))
 		Expect(conditionOf(ctx, e, mrev1.ConditionReady)(Default)).To(is("False", mrev1.ReasonNoVideo))
 		Expect(conditionOf(ctx, e, mrev1.ConditionStalled)(Default)).To(is("True", mrev1.ReasonNoVideo))
@@ -292,7 +299,8 @@ var _ = Describe("An Event", func() {
 
 		plane.cut.Store(true)
 		Expect(k8s.Delete(ctx, e)).To(Succeed())
-		Eventually(conditionOf(ctx, e, mrev1.ConditionReady)).Should(is("False", mrev1.ReasonDataPlaneUnavailable, mrev1.AnnotationForceDelete))
+		Eventually(conditionOf(ctx, e, mrev1.ConditionReady)).
+			Should(is("False", mrev1.ReasonDataPlaneUnavailable, mrev1.AnnotationForceDelete))
 		before := e.DeepCopy()
 		e.Annotations = map[string]string{mrev1.AnnotationForceDelete: "true"}
 		Expect(k8s.Patch(ctx, e, client.MergeFrom(before))).To(Succeed())

@@ -74,7 +74,8 @@ func probeModel(ctx context.Context, c *http.Client, m *mrev1.Model) *Finding {
 	}
 	_ = answer.Body.Close()
 	if answer.StatusCode != http.StatusOK {
-		return waiting(mrev1.ReasonModelNotReady, "the server says that model %s is not ready: GET %s was answered with %d %s",
+		return waiting(mrev1.ReasonModelNotReady,
+			"the server says that model %s is not ready: GET %s was answered with %d %s",
 			name, ready, answer.StatusCode, http.StatusText(answer.StatusCode))
 	}
 	return nil

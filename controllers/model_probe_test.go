@@ -42,13 +42,18 @@ func TestProbeModel(t *testing.T) {
 		asks  string
 		want  wantFinding
 	}{
-		"ready":                 {model: at(server.URL, ""), asks: "GET /v2/models/crowd/ready"},
-		"below a path":          {model: at(server.URL+"/kserve/", "v 3"), asks: "GET /kserve/v2/models/v%203/ready"},
-		"loading":               {model: at(server.URL, "loading"), asks: "GET /v2/models/loading/ready", want: wantFinding{mrev1.ReasonModelNotReady, Wait, []string{"model loading", "503"}}},
-		"not there":             {model: at(server.URL, "unknown"), asks: "GET /v2/models/unknown/ready", want: wantFinding{mrev1.ReasonModelNotReady, Wait, []string{"404"}}},
-		"sent elsewhere":        {model: at(server.URL, "elsewhere"), asks: "GET /v2/models/elsewhere/ready", want: wantFinding{mrev1.ReasonModelNotReady, Wait, []string{"302"}}},
-		"nobody answers":        {model: at(gone.URL, ""), want: wantFinding{mrev1.ReasonModelUnreachable, Wait, []string{gone.URL + "/v2/models/crowd/ready", "refused"}}},
-		"no answer in time":     {model: at(dumb.URL, ""), want: wantFinding{mrev1.ReasonModelUnreachable, Wait, []string{"no answer in"}}},
+		"ready":        {model: at(server.URL, ""), asks: "GET /v2/models/crowd/ready"},
+		"below a path": {model: at(server.URL+"/kserve/", "v 3"), asks: "GET /kserve/v2/models/v%203/ready"},
+		"loading": {model: at(server.URL, "loading"), asks: "GET /v2/models/loading/ready",
+			want: wantFinding{mrev1.ReasonModelNotReady, Wait, []string{"model loading", "503"}}},
+		"not there": {model: at(server.URL, "unknown"), asks: "GET /v2/models/unknown/ready",
+			want: wantFinding{mrev1.ReasonModelNotReady, Wait, []string{"404"}}},
+		"sent elsewhere": {model: at(server.URL, "elsewhere"), asks: "GET /v2/models/elsewhere/ready",
+			want: wantFinding{mrev1.ReasonModelNotReady, Wait, []string{"302"}}},
+		"nobody answers": {model: at(gone.URL, ""),
+			want: wantFinding{mrev1.ReasonModelUnreachable, Wait, []string{gone.URL + "/v2/models/crowd/ready", "refused"}}},
+		"no answer in time": {model: at(dumb.URL, ""),
+			want: wantFinding{mrev1.ReasonModelUnreachable, Wait, []string{"no answer in"}}},
 		"only the plugin knows": {model: makeModel("crowd", mrev1.ClassFeaturer)},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -91,13 +91,15 @@ func networkPolicies(e *mrev1.Event, n Network, pools []PoolEgress) ([]networkin
 	out := []networkingv1.NetworkPolicy{all}
 	// A source in the bucket is read from the object store.
 	if file := e.Spec.Source.File; file != nil && !strings.HasPrefix(file.URL, "s3://") {
-		out = append(out, networkPolicy(e, "ingest", roleIs(RoleIngest), []networkingv1.NetworkPolicyEgressRule{egressAnywhere()}))
+		out = append(out, networkPolicy(e, "ingest", roleIs(RoleIngest),
+			[]networkingv1.NetworkPolicyEgressRule{egressAnywhere()}))
 	}
 	for _, p := range pools {
 		rules := p.Rules
 		for _, m := range p.Models {
 			rules = append(slices.Clip(rules), networkingv1.NetworkPolicyEgressRule{
-				Ports: tcp(m.Port), To: []networkingv1.NetworkPolicyPeer{{PodSelector: &metav1.LabelSelector{MatchLabels: m.Selector}}},
+				Ports: tcp(m.Port),
+				To:    []networkingv1.NetworkPolicyPeer{{PodSelector: &metav1.LabelSelector{MatchLabels: m.Selector}}},
 			})
 		}
 		if len(rules) == 0 {
@@ -105,10 +107,12 @@ func networkPolicies(e *mrev1.Event, n Network, pools []PoolEgress) ([]networkin
 		}
 		name, who := "worker", roleIs(RoleWorker)
 		if p.Pool == "" {
-			who = append(who, metav1.LabelSelectorRequirement{Key: mrev1.LabelPool, Operator: metav1.LabelSelectorOpDoesNotExist})
+			who = append(who, metav1.LabelSelectorRequirement{Key: mrev1.LabelPool,
+				Operator: metav1.LabelSelectorOpDoesNotExist})
 		} else {
 			name += "-" + p.Pool
-			who = append(who, metav1.LabelSelectorRequirement{Key: mrev1.LabelPool, Operator: metav1.LabelSelectorOpIn, Values: []string{p.Pool}})
+			who = append(who, metav1.LabelSelectorRequirement{Key: mrev1.LabelPool,
+				Operator: metav1.LabelSelectorOpIn, Values: []string{p.Pool}})
 		}
 		out = append(out, networkPolicy(e, name, who, rules))
 	}
@@ -116,23 +120,27 @@ func networkPolicies(e *mrev1.Event, n Network, pools []PoolEgress) ([]networkin
 }
 
 func roleIs(role Role) []metav1.LabelSelectorRequirement {
-	return []metav1.LabelSelectorRequirement{{Key: mrev1.LabelRole, Operator: metav1.LabelSelectorOpIn, Values: []string{string(role)}}}
+	return []metav1.LabelSelectorRequirement{{Key: mrev1.LabelRole,
+		Operator: metav1.LabelSelectorOpIn, Values: []string{string(role)}}}
 }
 
 // networkPolicy has a deterministic name, and goes with the Event that it belongs to.
-func networkPolicy(e *mrev1.Event, suffix string, who []metav1.LabelSelectorRequirement, egress []networkingv1.NetworkPolicyEgressRule) networkingv1.NetworkPolicy {
+func networkPolicy(e *mrev1.Event, suffix string, who []metav1.LabelSelectorRequirement,
+	egress []networkingv1.NetworkPolicyEgressRule) networkingv1.NetworkPolicy {
 	sum := sha256.Sum256([]byte(e.UID))
 	return networkingv1.NetworkPolicy{
 		TypeMeta: metav1.TypeMeta{APIVersion: networkingv1.SchemeGroupVersion.String(), Kind: "NetworkPolicy"},
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: e.Namespace,
-			Name:      fmt.Sprintf("%s-%s-%s", strings.TrimRight(e.Name[:min(len(e.Name), 40)], "-"), hex.EncodeToString(sum[:3]), suffix),
+			Name: fmt.Sprintf("%s-%s-%s", strings.TrimRight(e.Name[:min(len(e.Name), 40)], "-"),
+				hex.EncodeToString(sum[:3]), suffix),
 			Labels: map[string]string{labelManagedBy: managedBy, labelPartOf: partOf, mrev1.LabelEvent: e.Name,
 				mrev1.LabelEventUID: string(e.UID)},
 			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(e, mrev1.GroupVersion.WithKind("Event"))},
 		},
 		Spec: networkingv1.NetworkPolicySpec{
-			PodSelector: metav1.LabelSelector{MatchLabels: map[string]string{mrev1.LabelEventUID: string(e.UID)}, MatchExpressions: who},
+			PodSelector: metav1.LabelSelector{MatchLabels: map[string]string{mrev1.LabelEventUID: string(e.UID)},
+				MatchExpressions: who},
 			PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeEgress},
 			Egress:      egress,
 		},
@@ -154,11 +162,13 @@ func egressToDNS() []networkingv1.NetworkPolicyEgressRule {
 
 // egressAnywhere is for what nobody knows beforehand: sources redirect.
 func egressAnywhere() networkingv1.NetworkPolicyEgressRule {
-	return networkingv1.NetworkPolicyEgressRule{To: []networkingv1.NetworkPolicyPeer{address("0.0.0.0/0"), address("::/0")}}
+	return networkingv1.NetworkPolicyEgressRule{To: []networkingv1.NetworkPolicyPeer{
+		address("0.0.0.0/0"), address("::/0"),
+	}}
 }
 
-// egressTo opens the way to a URL: one of the operator's own Services, another namespace's Service, an address, or a name
-// that may have any address. The empty URL is AWS S3.
+// egressTo opens the way to a URL: one of the operator's own Services, another namespace's Service, an address, or a
+// name that may have any address. The empty URL is AWS S3.
 func egressTo(to string) (networkingv1.NetworkPolicyEgressRule, error) {
 	if to == "" {
 		to = "https://s3.amazonaws.com"
@@ -182,10 +192,12 @@ func egressTo(to string) (networkingv1.NetworkPolicyEgressRule, error) {
 			// The pods of a Service that is not ours may listen on any port.
 			return networkingv1.NetworkPolicyEgressRule{To: []networkingv1.NetworkPolicyPeer{inNamespace(namespace, nil)}}, nil
 		}
-		return networkingv1.NetworkPolicyEgressRule{Ports: ports, To: []networkingv1.NetworkPolicyPeer{inNamespace(namespace, component)}}, nil
+		return networkingv1.NetworkPolicyEgressRule{Ports: ports,
+			To: []networkingv1.NetworkPolicyPeer{inNamespace(namespace, component)}}, nil
 	}
 	if at, err := netip.ParseAddr(u.Hostname()); err == nil {
-		return networkingv1.NetworkPolicyEgressRule{Ports: ports, To: []networkingv1.NetworkPolicyPeer{address(netip.PrefixFrom(at, at.BitLen()).String())}}, nil
+		return networkingv1.NetworkPolicyEgressRule{Ports: ports,
+			To: []networkingv1.NetworkPolicyPeer{address(netip.PrefixFrom(at, at.BitLen()).String())}}, nil
 	}
 	rule := egressAnywhere()
 	rule.Ports = ports
@@ -222,7 +234,8 @@ func tcp(port intstr.IntOrString) []networkingv1.NetworkPolicyPort {
 }
 
 func inNamespace(namespace string, pods map[string]string) networkingv1.NetworkPolicyPeer {
-	peer := networkingv1.NetworkPolicyPeer{NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{labelNamespace: namespace}}}
+	peer := networkingv1.NetworkPolicyPeer{NamespaceSelector: &metav1.LabelSelector{
+		MatchLabels: map[string]string{labelNamespace: namespace}}}
 	if pods != nil {
 		peer.PodSelector = &metav1.LabelSelector{MatchLabels: pods}
 	}

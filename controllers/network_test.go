@@ -38,8 +38,9 @@ func TestNetworkPolicies(t *testing.T) {
 			{Pool: "", Models: []ServiceBackend{model}},
 			{Pool: "gpu", Rules: []networkingv1.NetworkPolicyEgressRule{weights}, Models: []ServiceBackend{model}},
 		}},
-		"aws":           {makeEvent(inBucket), Network{DataPlaneURL: installed.DataPlaneURL}, nil},
-		"another-store": {makeEvent(inBucket), Network{DataPlaneURL: "http://10.0.0.7:8080", ObjectStoreURL: "http://minio.storage.svc.cluster.local"}, nil},
+		"aws": {makeEvent(inBucket), Network{DataPlaneURL: installed.DataPlaneURL}, nil},
+		"another-store": {makeEvent(inBucket),
+			Network{DataPlaneURL: "http://10.0.0.7:8080", ObjectStoreURL: "http://minio.storage.svc.cluster.local"}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			policies, err := networkPolicies(c.event, c.network, c.pools)
@@ -105,8 +106,9 @@ func TestPodsBehindAService(t *testing.T) {
 		want    ServiceBackend
 		ok      bool
 	}{
-		"another port":  {service(triton, intstr.FromInt32(8000)), 80, ServiceBackend{triton, intstr.FromInt32(8000)}, true},
-		"a named port":  {service(triton, intstr.FromString("http")), 80, ServiceBackend{triton, intstr.FromString("http")}, true},
+		"another port": {service(triton, intstr.FromInt32(8000)), 80, ServiceBackend{triton, intstr.FromInt32(8000)}, true},
+		"a named port": {service(triton, intstr.FromString("http")),
+			80, ServiceBackend{triton, intstr.FromString("http")}, true},
 		"the same port": {service(triton, intstr.IntOrString{}), 80, ServiceBackend{triton, intstr.FromInt32(80)}, true},
 		"no such port":  {service(triton, intstr.FromInt32(8000)), 81, ServiceBackend{}, false},
 		"no pods":       {service(nil, intstr.FromInt32(8000)), 80, ServiceBackend{}, false},

@@ -44,7 +44,8 @@ func TestCompilePlan(t *testing.T) {
 	if want := []string{scenes, peaks, moment, label, snapTo}; !slices.Equal(order, want) {
 		t.Errorf("plugins in the order %v, want %v", order, want)
 	}
-	if d := cmp.Diff(map[string]any{"preRollSeconds": 4.0, "postRollSeconds": 9.0}, byName[moment].Configuration); d != "" {
+	if d := cmp.Diff(map[string]any{"preRollSeconds": 4.0, "postRollSeconds": 9.0},
+		byName[moment].Configuration); d != "" {
 		t.Errorf("merged configuration (-want +got):\n%s", d)
 	}
 	if d := cmp.Diff([]string{peaks}, byName[moment].DependsOn); d != "" {
@@ -57,17 +58,20 @@ func TestCompilePlan(t *testing.T) {
 		t.Error("audio-peaks needs the sound before its chunk")
 	}
 	s := byName[scenes]
-	if ptr.Deref(s.Model, "") != "https://model.example.com/m" || s.Generation != 7 || !slices.Contains(s.Outputs, "Zoom") {
+	if ptr.Deref(s.Model, "") != "https://model.example.com/m" ||
+		s.Generation != 7 || !slices.Contains(s.Outputs, "Zoom") {
 		t.Errorf("scenes compiled to %+v", s)
 	}
-	if s.NameInMRE() != "DetectSceneChange" || got.NameHere("DetectSceneChange") != scenes || byName[peaks].MREName != nil {
+	if s.NameInMRE() != "DetectSceneChange" || got.NameHere("DetectSceneChange") != scenes ||
+		byName[peaks].MREName != nil {
 		t.Errorf("in MRE, scenes is %q", s.NameInMRE())
 	}
 	if got.SegmentOverlap != nil {
 		t.Error("the default for overlaps stands in the plan, so that plans of before have another hash")
 	}
 	profile.Spec.SegmentOverlap = mrev1.OverlapAllow
-	if got, err = cat.compilePlan(makeEvent(), profile); err != nil || ptr.Deref(got.SegmentOverlap, "") != api.PlanSegmentOverlapAllow {
+	if got, err = cat.compilePlan(makeEvent(), profile); err != nil ||
+		ptr.Deref(got.SegmentOverlap, "") != api.PlanSegmentOverlapAllow {
 		t.Errorf("overlaps that are allowed are not in the plan: %v, %v", got.SegmentOverlap, err)
 	}
 	if got.UnitMicros != 5_000_000 || got.ChunkSeconds != 20 || got.DrainTimeoutSeconds != 1800 {
@@ -87,13 +91,17 @@ func TestCompileContainers(t *testing.T) {
 	crowd.Spec.Prompts = []mrev1.PromptReference{{Name: "describe", ConfigMap: "prompts"}}
 	crowd.Spec.Outputs = []mrev1.PluginOutput{{Name: "Peak", Description: "true on a peak"}, {Name: "Level"}}
 	plugins := append(usualPlugins(), crowd,
-		makeContainer("faces", mrev1.ClassFeaturer, func(c *mrev1.ContainerRuntime) { c.Protocol, c.StartTimeoutSeconds = "", 0 }))
-	server := makeServer("triton", mrev1.ClassFeaturer, mrev1.OpenInferenceModel{Service: &mrev1.ModelService{Name: "triton", Port: 8000}, ModelName: "crowd-v3"})
+		makeContainer("faces", mrev1.ClassFeaturer, func(c *mrev1.ContainerRuntime) {
+			c.Protocol, c.StartTimeoutSeconds = "", 0
+		}))
+	server := makeServer("triton", mrev1.ClassFeaturer,
+		mrev1.OpenInferenceModel{Service: &mrev1.ModelService{Name: "triton", Port: 8000}, ModelName: "crowd-v3"})
 	profile := makeProfile(func(p *mrev1.Profile) {
 		p.Spec.Featurers = featurers(use("crowd"), use("faces"))
 		p.Spec.Featurers[0].Model = &mrev1.LocalReference{Name: "triton"}
 		p.Spec.ProcessingFrameRate = "30000/1001"
-		p.Spec.Variables = []mrev1.Variable{{Name: "Score", Value: new("0")}, {Name: "Team"}, {Name: "Place", Value: new("Here")}}
+		p.Spec.Variables = []mrev1.Variable{{Name: "Score", Value: new("0")},
+			{Name: "Team"}, {Name: "Place", Value: new("Here")}}
 	})
 	event := makeEvent(func(e *mrev1.Event) {
 		e.Spec.Variables = []mrev1.Variable{{Name: "Team", Value: new("Home")}, {Name: "Cup", Value: new("Open")}}
@@ -109,7 +117,8 @@ func TestCompileContainers(t *testing.T) {
 	if d := cmp.Diff(&api.Rational{Num: 30000, Den: 1001}, plan.ProcessingFrameRate); d != "" {
 		t.Errorf("frame rate (-want +got):\n%s", d)
 	}
-	if d := cmp.Diff(map[string]string{"Score": "0", "Team": "Home", "Place": "Here", "Cup": "Open"}, plan.Variables); d != "" {
+	if d := cmp.Diff(map[string]string{"Score": "0", "Team": "Home", "Place": "Here", "Cup": "Open"},
+		plan.Variables); d != "" {
 		t.Errorf("variables (-want +got):\n%s", d)
 	}
 	if ptr.Deref(plan.TimecodeSource, "") != "NOT_EMBEDDED" {
@@ -123,7 +132,8 @@ func TestCompileContainers(t *testing.T) {
 		Name: "crowd", Class: "Featurer", MediaType: "Video", Configuration: map[string]any{}, DependsOn: []string{},
 		Container: &api.PlanContainer{Pool: "gpu", Protocol: "LambdaRuntime", StartTimeoutSeconds: 300, Warm: new(true)},
 		Outputs:   []string{"Level", "Peak"}, OutputDescriptions: map[string]string{"Peak": "true on a peak"},
-		Model: new("http://triton.default.svc:8000"), ModelName: new("crowd-v3"), ModelProtocol: new(api.PlanPluginModelProtocolOpenInference),
+		Model: new("http://triton.default.svc:8000"), ModelName: new("crowd-v3"),
+		ModelProtocol:  new(api.PlanPluginModelProtocolOpenInference),
 		Prompts:        []api.PlanPrompt{{Name: "describe", ConfigMap: "prompts"}},
 		TimeoutSeconds: 60, MaxAttempts: 3, OnFailure: "Skip", Generation: 1, Revision: &revision.Name,
 	}
@@ -140,7 +150,8 @@ func TestCompileContainers(t *testing.T) {
 	if plan.Plugins[2].Container != nil || plan.Plugins[2].Builtin == "" {
 		t.Errorf("a built-in compiled to %+v", plan.Plugins[2])
 	}
-	if none, err := cat.compilePlan(makeEvent(), makeProfile()); err != nil || none.Variables != nil || none.ProcessingFrameRate.Num != 5 {
+	if none, err := cat.compilePlan(makeEvent(), makeProfile()); err != nil ||
+		none.Variables != nil || none.ProcessingFrameRate.Num != 5 {
 		t.Errorf("a Profile that says nothing: %v, %v, %v", none.Variables, none.ProcessingFrameRate, err)
 	}
 }
@@ -152,13 +163,22 @@ func TestModelEndpoint(t *testing.T) {
 		protocol api.PlanPluginModelProtocol
 		address  string
 	}{
-		"as it stands":   {makeModel("m", mrev1.ClassFeaturer), "m", api.PlanPluginModelProtocolPlain, "https://model.example.com/m"},
-		"a URL":          {makeServer("m", mrev1.ClassFeaturer, mrev1.OpenInferenceModel{URL: "https://kserve.example.com/crowd/"}), "m", api.PlanPluginModelProtocolOpenInference, "https://kserve.example.com/crowd"},
-		"a Service":      {makeServer("m", mrev1.ClassFeaturer, mrev1.OpenInferenceModel{Service: &mrev1.ModelService{Name: "s", Port: 8000}}), "m", api.PlanPluginModelProtocolOpenInference, "http://s.default.svc:8000"},
-		"the usual port": {makeServer("m", mrev1.ClassFeaturer, mrev1.OpenInferenceModel{Service: &mrev1.ModelService{Name: "s"}, ModelName: "x"}), "x", api.PlanPluginModelProtocolOpenInference, "http://s.default.svc:80"},
+		"as it stands": {makeModel("m", mrev1.ClassFeaturer), "m",
+			api.PlanPluginModelProtocolPlain, "https://model.example.com/m"},
+		"a URL": {makeServer("m", mrev1.ClassFeaturer,
+			mrev1.OpenInferenceModel{URL: "https://kserve.example.com/crowd/"}), "m",
+			api.PlanPluginModelProtocolOpenInference, "https://kserve.example.com/crowd"},
+		"a Service": {makeServer("m", mrev1.ClassFeaturer,
+			mrev1.OpenInferenceModel{Service: &mrev1.ModelService{Name: "s", Port: 8000}}), "m",
+			api.PlanPluginModelProtocolOpenInference, "http://s.default.svc:8000"},
+		"the usual port": {makeServer("m", mrev1.ClassFeaturer,
+			mrev1.OpenInferenceModel{Service: &mrev1.ModelService{Name: "s"}, ModelName: "x"}),
+			"x", api.PlanPluginModelProtocolOpenInference, "http://s.default.svc:80"},
 	} {
-		if server, protocol, address := modelEndpoint(tc.model); server != tc.server || protocol != tc.protocol || address != tc.address {
-			t.Errorf("%s: %s by %s at %s, want %s by %s at %s", name, server, protocol, address, tc.server, tc.protocol, tc.address)
+		if server, protocol, address := modelEndpoint(tc.model); server != tc.server ||
+			protocol != tc.protocol || address != tc.address {
+			t.Errorf("%s: %s by %s at %s, want %s by %s at %s", name, server, protocol,
+				address, tc.server, tc.protocol, tc.address)
 		}
 	}
 }
@@ -187,12 +207,17 @@ func TestPlanHash(t *testing.T) {
 		t.Error("the order of keys changes the hash")
 	}
 	for name, other := range map[string]string{
-		"start":     compile(makeEvent(func(e *mrev1.Event) { e.Spec.Start = new(metav1.NewTime(now0.Add(time.Hour))) }), makeProfile(), usualPlugins()),
-		"chunk":     compile(makeEvent(), makeProfile(func(p *mrev1.Profile) { p.Spec.ChunkSeconds = 6 }), usualPlugins()),
-		"clips":     compile(makeEvent(func(e *mrev1.Event) { e.Spec.Clips.Original = mrev1.Skip }), makeProfile(), usualPlugins()),
-		"frames":    compile(makeEvent(), makeProfile(func(p *mrev1.Profile) { p.Spec.ProcessingFrameRate = "25" }), usualPlugins()),
-		"variables": compile(makeEvent(func(e *mrev1.Event) { e.Spec.Variables = []mrev1.Variable{{Name: "A"}} }), makeProfile(), usualPlugins()),
-		"event":     compile(makeEvent(func(e *mrev1.Event) { e.UID = "other" }), makeProfile(), usualPlugins()),
+		"start": compile(makeEvent(func(e *mrev1.Event) { e.Spec.Start = new(metav1.NewTime(now0.Add(time.Hour))) }),
+			makeProfile(), usualPlugins()),
+		"chunk": compile(makeEvent(), makeProfile(func(p *mrev1.Profile) { p.Spec.ChunkSeconds = 6 }), usualPlugins()),
+		"clips": compile(makeEvent(func(e *mrev1.Event) { e.Spec.Clips.Original = mrev1.Skip }),
+			makeProfile(), usualPlugins()),
+		"frames": compile(makeEvent(), makeProfile(func(p *mrev1.Profile) {
+			p.Spec.ProcessingFrameRate = "25"
+		}), usualPlugins()),
+		"variables": compile(makeEvent(func(e *mrev1.Event) { e.Spec.Variables = []mrev1.Variable{{Name: "A"}} }),
+			makeProfile(), usualPlugins()),
+		"event": compile(makeEvent(func(e *mrev1.Event) { e.UID = "other" }), makeProfile(), usualPlugins()),
 	} {
 		if other == base {
 			t.Errorf("%s does not change the hash", name)
@@ -201,9 +226,10 @@ func TestPlanHash(t *testing.T) {
 }
 
 func TestCompilePlanPolicies(t *testing.T) {
-	plugins := append(usualPlugins(), makePlugin("crowd", mrev1.ClassFeaturer, "audio-peaks", onAudio, func(p *mrev1.Plugin) {
-		p.Spec.Policy.OnFailure = mrev1.FailureFailEvent
-	}))
+	plugins := append(usualPlugins(), makePlugin("crowd", mrev1.ClassFeaturer, "audio-peaks", onAudio,
+		func(p *mrev1.Plugin) {
+			p.Spec.Policy.OnFailure = mrev1.FailureFailEvent
+		}))
 	for _, p := range plugins {
 		if p.Name == snapTo {
 			onAudio(p)
@@ -240,13 +266,16 @@ func TestCompilePlanPolicies(t *testing.T) {
 	if f := cat.checkProfile(profile); f != nil {
 		t.Errorf("refused: %+v", *f)
 	}
-	if plan, err = catalogueOf(nil, usualPlugins()...).compilePlan(makeEvent(), makeProfile()); err != nil || plan.GapTimeoutSeconds != 60 {
+	if plan, err = catalogueOf(nil, usualPlugins()...).compilePlan(makeEvent(), makeProfile()); err != nil ||
+		plan.GapTimeoutSeconds != 60 {
 		t.Errorf("gap time-out of a Profile without one: %d, %v", plan.GapTimeoutSeconds, err)
 	}
 }
 
 func TestOptimizedClipsNeedAnOptimizer(t *testing.T) {
-	plan, err := catalogueOf(nil, usualPlugins()...).compilePlan(makeEvent(), makeProfile(func(p *mrev1.Profile) { p.Spec.Optimizer = nil }))
+	plan, err := catalogueOf(nil, usualPlugins()...).compilePlan(makeEvent(), makeProfile(func(p *mrev1.Profile) {
+		p.Spec.Optimizer = nil
+	}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -79,7 +79,8 @@ func (r *PluginReconciler) dependents(ctx context.Context, o client.Object) []ct
 // usersOfModel maps a Model to the Plugins that list it.
 func (r *PluginReconciler) usersOfModel(ctx context.Context, o client.Object) []ctrl.Request {
 	var list mrev1.PluginList
-	if err := r.Client.List(ctx, &list, client.InNamespace(o.GetNamespace()), client.MatchingFields{indexPluginModels: o.GetName()}); err != nil {
+	if err := r.Client.List(ctx, &list, client.InNamespace(o.GetNamespace()),
+		client.MatchingFields{indexPluginModels: o.GetName()}); err != nil {
 		log.FromContext(ctx).Error(err, "Listing the Plugins of a Model", "model", klog.KObj(o))
 		return nil
 	}

@@ -44,10 +44,12 @@ func checkBuiltin(p *mrev1.Plugin) *Finding {
 			name, strings.Join(builtin.Names(), ", "))
 	}
 	if class := mrev1.PluginClass(b.Class()); class != p.Spec.Class {
-		return stalled(mrev1.ReasonWrongClass, "spec.class: the built-in plugin %s is a %s, not a %s", name, class, p.Spec.Class)
+		return stalled(mrev1.ReasonWrongClass,
+			"spec.class: the built-in plugin %s is a %s, not a %s", name, class, p.Spec.Class)
 	}
 	if !slices.Contains(b.MediaTypes(), api.PlanPluginMediaType(p.Spec.MediaType)) {
-		return stalled(mrev1.ReasonWrongMediaType, "spec.mediaType: the built-in plugin %s does not look at %s", name, p.Spec.MediaType)
+		return stalled(mrev1.ReasonWrongMediaType,
+			"spec.mediaType: the built-in plugin %s does not look at %s", name, p.Spec.MediaType)
 	}
 	configuration, err := decodeConfiguration(p.Spec.Configuration)
 	if err != nil {
@@ -78,7 +80,8 @@ func (c *Catalogue) checkDependencies(p *mrev1.Plugin) *Finding {
 		}
 	}
 	if len(wrong) > 0 {
-		return stalled(mrev1.ReasonWrongClass, "spec.dependsOn: only Featurers can be depended on; %s", strings.Join(wrong, ", "))
+		return stalled(mrev1.ReasonWrongClass,
+			"spec.dependsOn: only Featurers can be depended on; %s", strings.Join(wrong, ", "))
 	}
 	if path := c.cycle(p.Name); path != nil {
 		return stalled(mrev1.ReasonDependencyCycle, "spec.dependsOn: circle %s", strings.Join(path, " → "))
@@ -100,7 +103,8 @@ func (c *Catalogue) checkModels(p *mrev1.Plugin) *Finding {
 			continue
 		}
 		if m.Spec.PluginClass != p.Spec.Class {
-			return stalled(mrev1.ReasonModelNotAllowed, "spec.models: Model %s is for a %s, not for a %s", m.Name, m.Spec.PluginClass, p.Spec.Class)
+			return stalled(mrev1.ReasonModelNotAllowed,
+				"spec.models: Model %s is for a %s, not for a %s", m.Name, m.Spec.PluginClass, p.Spec.Class)
 		}
 	}
 	if len(missing) > 0 {

@@ -98,7 +98,8 @@ func agentPod(e *mrev1.Event, j NewJob, o Options) corev1.PodSpec {
 			},
 		}},
 		Volumes: []corev1.Volume{
-			{Name: "token", VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{Sources: credentials(o)}}},
+			{Name: "token",
+				VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{Sources: credentials(o)}}},
 			{Name: "scratch", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{
 				SizeLimit: new(o.ScratchSize)}}},
 		},

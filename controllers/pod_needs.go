@@ -84,7 +84,9 @@ func (n podNeeds) of(s Slot) []pluginContainer {
 	if s.Role != RoleWorker {
 		return nil
 	}
-	return slices.DeleteFunc(slices.Clone(n.Containers), func(c pluginContainer) bool { return c.Container.Pool != s.Pool })
+	return slices.DeleteFunc(slices.Clone(n.Containers), func(c pluginContainer) bool {
+		return c.Container.Pool != s.Pool
+	})
 }
 
 // templateOf is the pod template of a slot, or nil.

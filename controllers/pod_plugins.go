@@ -54,9 +54,11 @@ var (
 	runSize       = resource.MustParse("1Mi")
 	temporarySize = resource.MustParse("2Gi")
 	// pluginRequests are those of a plugin that asks for nothing.
-	pluginRequests = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("100m"), corev1.ResourceMemory: resource.MustParse("128Mi")}
+	pluginRequests = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("100m"),
+		corev1.ResourceMemory: resource.MustParse("128Mi")}
 	// helperRequests are those of the containers that only copy and watch.
-	helperRequests = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("10m"), corev1.ResourceMemory: resource.MustParse("32Mi")}
+	helperRequests = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("10m"),
+		corev1.ResourceMemory: resource.MustParse("32Mi")}
 )
 
 // addPlugins turns a worker's pod into one with plugins in containers of their own. In this order start: a copy of
@@ -71,7 +73,8 @@ func addPlugins(spec *corev1.PodSpec, plugins []pluginContainer) {
 
 	agent.Name = containerAgent
 	agent.RestartPolicy = ptr.To(corev1.ContainerRestartPolicyAlways)
-	agent.Args = append(agent.Args, "--control-socket="+controlSocket, "--media-dir="+mediaFolder, "--prompts-dir="+promptsFolder)
+	agent.Args = append(agent.Args, "--control-socket="+controlSocket,
+		"--media-dir="+mediaFolder, "--prompts-dir="+promptsFolder)
 	agent.StartupProbe = &corev1.Probe{
 		ProbeHandler:  execProbe(ownBinary, "--control-socket="+controlSocket),
 		PeriodSeconds: 1, TimeoutSeconds: 5, FailureThreshold: agentStartSeconds,
@@ -79,12 +82,15 @@ func addPlugins(spec *corev1.PodSpec, plugins []pluginContainer) {
 	agent.VolumeMounts = append(agent.VolumeMounts,
 		corev1.VolumeMount{Name: "media", MountPath: mediaFolder}, corev1.VolumeMount{Name: "run", MountPath: runFolder})
 	scratch := spec.Volumes[slices.IndexFunc(spec.Volumes, func(v corev1.Volume) bool { return v.Name == "scratch" })]
-	spec.Volumes = append(spec.Volumes, emptyDir("bin", binSize), emptyDir("run", runSize), emptyDir("media", *scratch.EmptyDir.SizeLimit))
+	spec.Volumes = append(spec.Volumes, emptyDir("bin", binSize), emptyDir("run", runSize),
+		emptyDir("media", *scratch.EmptyDir.SizeLimit))
 	for i, configMap := range promptsOf(plugins) {
 		name := fmt.Sprintf("prompts-%d", i)
-		spec.Volumes = append(spec.Volumes, corev1.Volume{Name: name, VolumeSource: corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{
-			LocalObjectReference: corev1.LocalObjectReference{Name: configMap}, Optional: new(true)}}})
-		agent.VolumeMounts = append(agent.VolumeMounts, corev1.VolumeMount{Name: name, MountPath: promptsFolder + "/" + configMap, ReadOnly: true})
+		spec.Volumes = append(spec.Volumes,
+			corev1.Volume{Name: name, VolumeSource: corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{
+				LocalObjectReference: corev1.LocalObjectReference{Name: configMap}, Optional: new(true)}}})
+		agent.VolumeMounts = append(agent.VolumeMounts,
+			corev1.VolumeMount{Name: name, MountPath: promptsFolder + "/" + configMap, ReadOnly: true})
 	}
 
 	spec.InitContainers = []corev1.Container{install, agent}
@@ -231,12 +237,14 @@ func weightsVolume(name string, w mrev1.WeightsVolume) corev1.Volume {
 		out.Image = &corev1.ImageVolumeSource{Reference: w.Image.Reference}
 		return out
 	}
-	out.PersistentVolumeClaim = &corev1.PersistentVolumeClaimVolumeSource{ClaimName: w.PersistentVolumeClaim.Name, ReadOnly: true}
+	out.PersistentVolumeClaim = &corev1.PersistentVolumeClaimVolumeSource{ClaimName: w.PersistentVolumeClaim.Name,
+		ReadOnly: true}
 	return out
 }
 
 func emptyDir(name string, size resource.Quantity) corev1.Volume {
-	return corev1.Volume{Name: name, VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{SizeLimit: &size}}}
+	return corev1.Volume{Name: name,
+		VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{SizeLimit: &size}}}
 }
 
 // execProbe asks the agent by way of a program, as the pod's loopback is out of the kubelet's reach.

@@ -36,27 +36,32 @@ func podOptions(t *testing.T) Options {
 // gpuNeeds are two pools: one beside the built-ins, and one with a GPU.
 func gpuNeeds(t *testing.T) podNeeds {
 	t.Helper()
-	faces := makeContainer("faces", mrev1.ClassFeaturer, func(c *mrev1.ContainerRuntime) { c.Args = []string{"faces.handler"} })
-	scores := makeContainer("scores", mrev1.ClassFeaturer, commanded("/bin/scores", "--fast"), func(c *mrev1.ContainerRuntime) {
-		c.Protocol, c.Args = mrev1.ProtocolExec, []string{"one", "two"}
-		c.Resources = resources("memory: 512Mi", "")
-		c.Temporary = new(resource.MustParse("64Mi"))
-		c.ImagePullPolicy = corev1.PullAlways
+	faces := makeContainer("faces", mrev1.ClassFeaturer, func(c *mrev1.ContainerRuntime) {
+		c.Args = []string{"faces.handler"}
 	})
+	scores := makeContainer("scores", mrev1.ClassFeaturer, commanded("/bin/scores", "--fast"),
+		func(c *mrev1.ContainerRuntime) {
+			c.Protocol, c.Args = mrev1.ProtocolExec, []string{"one", "two"}
+			c.Resources = resources("memory: 512Mi", "")
+			c.Temporary = new(resource.MustParse("64Mi"))
+			c.ImagePullPolicy = corev1.PullAlways
+		})
 	scores.Spec.Policy.TimeoutSeconds = 7
-	crowd := makeContainer("crowd", mrev1.ClassFeaturer, inPool("gpu"), commanded("python3", "-m", "crowd"), func(c *mrev1.ContainerRuntime) {
-		c.Resources = resources("nvidia.com/gpu: 1, memory: 4Gi", "cpu: 2, memory: 3Gi")
-		c.Env = []corev1.EnvVar{{Name: "LOG_LEVEL", Value: "debug"}, {Name: "HOME", Value: "/root"},
-			{Name: "TOKEN", ValueFrom: &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{
-				LocalObjectReference: corev1.LocalObjectReference{Name: "crowd"}, Key: "token"}}}}
-		c.SharedMemory = new(resource.MustParse("1Gi"))
-		c.Weights = []mrev1.WeightsVolume{
-			{Name: "base", MountPath: "/weights/base", PersistentVolumeClaim: &mrev1.LocalReference{Name: "weights"}},
-			{Name: "tuned", MountPath: "/weights/tuned", Image: &mrev1.ImageVolume{Reference: "registry.example.com/tuned:v3"}}}
-		c.Egress = []networkingv1.NetworkPolicyEgressRule{{}}
-	})
+	crowd := makeContainer("crowd", mrev1.ClassFeaturer, inPool("gpu"), commanded("python3", "-m", "crowd"),
+		func(c *mrev1.ContainerRuntime) {
+			c.Resources = resources("nvidia.com/gpu: 1, memory: 4Gi", "cpu: 2, memory: 3Gi")
+			c.Env = []corev1.EnvVar{{Name: "LOG_LEVEL", Value: "debug"}, {Name: "HOME", Value: "/root"},
+				{Name: "TOKEN", ValueFrom: &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{
+					LocalObjectReference: corev1.LocalObjectReference{Name: "crowd"}, Key: "token"}}}}
+			c.SharedMemory = new(resource.MustParse("1Gi"))
+			c.Weights = []mrev1.WeightsVolume{
+				{Name: "base", MountPath: "/weights/base", PersistentVolumeClaim: &mrev1.LocalReference{Name: "weights"}},
+				{Name: "tuned", MountPath: "/weights/tuned", Image: &mrev1.ImageVolume{Reference: "registry.example.com/tuned:v3"}}}
+			c.Egress = []networkingv1.NetworkPolicyEgressRule{{}}
+		})
 	withModels("triton")(crowd)
-	crowd.Spec.Prompts = []mrev1.PromptReference{{Name: "describe", ConfigMap: "prompts.describe"}, {Name: "rate", ConfigMap: "prompts"}}
+	crowd.Spec.Prompts = []mrev1.PromptReference{{Name: "describe", ConfigMap: "prompts.describe"},
+		{Name: "rate", ConfigMap: "prompts"}}
 	players := makeContainer("players", mrev1.ClassFeaturer, inPool("gpu"), commanded("players"))
 	players.Spec.Prompts = []mrev1.PromptReference{{Name: "rate", ConfigMap: "prompts"}}
 	profile := makeProfile(func(p *mrev1.Profile) {
@@ -70,7 +75,8 @@ func gpuNeeds(t *testing.T) podNeeds {
 		p.Spec.Processing.Pools = []mrev1.WorkerPool{{Name: "gpu", MinWorkers: 1, PodTemplate: &mrev1.PodTemplate{
 			RuntimeClassName: "nvidia", Resources: resources("memory: 1Gi", "cpu: 100m, memory: 1Gi")}}}
 	})
-	server := makeServer("triton", mrev1.ClassFeaturer, mrev1.OpenInferenceModel{Service: &mrev1.ModelService{Name: "triton", Port: 8000}})
+	server := makeServer("triton", mrev1.ClassFeaturer,
+		mrev1.OpenInferenceModel{Service: &mrev1.ModelService{Name: "triton", Port: 8000}})
 	return catalogueOf([]*mrev1.Model{server}, append(usualPlugins(), faces, crowd, scores, players)...).podNeeds(profile)
 }
 
@@ -107,7 +113,8 @@ func TestPods(t *testing.T) {
 				t.Errorf("%s (-want +got):\n%s", file, d)
 			}
 			for range 5 {
-				if again, _ := yaml.Marshal(buildJob(makeEvent(), NewJob{Slot: tc.slot, Attempt: 1, RecycleAfterChunks: 9}, gpuOr(t, tc.needs), o)); string(again) != string(got) {
+				if again, _ := yaml.Marshal(buildJob(makeEvent(), NewJob{Slot: tc.slot, Attempt: 1, RecycleAfterChunks: 9},
+					gpuOr(t, tc.needs), o)); string(again) != string(got) {
 					t.Fatal("the same needs gave two Jobs")
 				}
 			}
@@ -125,7 +132,8 @@ func gpuOr(t *testing.T, n podNeeds) podNeeds {
 
 // What keeps plugins apart from the agent and from each other, whatever a Plugin's spec says.
 func TestPluginsAreApart(t *testing.T) {
-	spec := buildJob(makeEvent(), NewJob{Slot: Slot{RoleWorker, "gpu", 0}, Attempt: 1}, gpuNeeds(t), podOptions(t)).Spec.Template.Spec
+	spec := buildJob(makeEvent(), NewJob{Slot: Slot{RoleWorker, "gpu", 0}, Attempt: 1},
+		gpuNeeds(t), podOptions(t)).Spec.Template.Spec
 	if *spec.AutomountServiceAccountToken {
 		t.Error("a token is mounted into every container")
 	}
@@ -133,7 +141,8 @@ func TestPluginsAreApart(t *testing.T) {
 	all := slices.Concat(spec.InitContainers, spec.Containers)
 	for _, c := range all {
 		s := c.SecurityContext
-		if *s.AllowPrivilegeEscalation || !*s.ReadOnlyRootFilesystem || !slices.Equal(s.Capabilities.Drop, []corev1.Capability{"ALL"}) {
+		if *s.AllowPrivilegeEscalation || !*s.ReadOnlyRootFilesystem ||
+			!slices.Equal(s.Capabilities.Drop, []corev1.Capability{"ALL"}) {
 			t.Errorf("%s: security context %+v", c.Name, s)
 		}
 		for _, m := range c.VolumeMounts {

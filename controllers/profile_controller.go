@@ -61,7 +61,8 @@ func setProfileStatus(p *mrev1.Profile, cat *Catalogue, c conditions) {
 	if finding != nil && finding.aboutReferences() {
 		c.set(mrev1.ConditionReferencesResolved, metav1.ConditionFalse, finding.Reason, finding.Message)
 	} else {
-		c.set(mrev1.ConditionReferencesResolved, metav1.ConditionTrue, mrev1.ReasonResolved, "Every Plugin and Model was found and fits")
+		c.set(mrev1.ConditionReferencesResolved, metav1.ConditionTrue, mrev1.ReasonResolved,
+			"Every Plugin and Model was found and fits")
 	}
 	accepted := "The Profile can be used by Events"
 	if unused := cat.unusedPools(p); len(unused) > 0 {
@@ -80,7 +81,8 @@ func setProfileStatus(p *mrev1.Profile, cat *Catalogue, c conditions) {
 func (r *ProfileReconciler) SetupWithManager(mgr ctrl.Manager) error {
 	specChanged := builder.WithPredicates(predicate.GenerationChangedPredicate{})
 	// A Plugin's name in MRE is an annotation.
-	specOrNameChanged := builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{}))
+	specOrNameChanged := builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{},
+		predicate.AnnotationChangedPredicate{}))
 	return ctrl.NewControllerManagedBy(mgr).
 		For(&mrev1.Profile{}, specChanged).
 		Watches(&mrev1.Plugin{}, handler.EnqueueRequestsFromMapFunc(r.usersOfPlugin), specOrNameChanged).
@@ -112,7 +114,8 @@ func (r *ProfileReconciler) usersOfRevision(ctx context.Context, o client.Object
 func (r *ProfileReconciler) usersOfModel(ctx context.Context, o client.Object) []ctrl.Request {
 	out := r.users(ctx, o.GetNamespace(), indexProfileModels, []string{o.GetName()})
 	var plugins mrev1.PluginList
-	if err := r.Client.List(ctx, &plugins, client.InNamespace(o.GetNamespace()), client.MatchingFields{indexPluginModels: o.GetName()}); err != nil {
+	if err := r.Client.List(ctx, &plugins, client.InNamespace(o.GetNamespace()),
+		client.MatchingFields{indexPluginModels: o.GetName()}); err != nil {
 		log.FromContext(ctx).Error(err, "Listing the Plugins of a Model", "model", klog.KObj(o))
 		return out
 	}

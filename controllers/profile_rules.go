@@ -69,8 +69,8 @@ func beforeSegmenter(p *mrev1.Profile) map[string]bool {
 func (c *Catalogue) checkProfile(p *mrev1.Profile) *Finding {
 	c, unpinned := c.pinned(p)
 	for _, rule := range []func(*mrev1.Profile) *Finding{
-		c.checkRoles, c.checkPickedModels, c.checkMergedConfigurations, c.checkPodTemplates, c.checkCycles, c.checkMRENames, c.checkFound,
-		func(*mrev1.Profile) *Finding { return unpinned }, c.checkPluginsReady,
+		c.checkRoles, c.checkPickedModels, c.checkMergedConfigurations, c.checkPodTemplates, c.checkCycles, c.checkMRENames,
+		c.checkFound, func(*mrev1.Profile) *Finding { return unpinned }, c.checkPluginsReady,
 	} {
 		if f := rule(p); f != nil {
 			return f
@@ -83,7 +83,8 @@ func (c *Catalogue) checkProfile(p *mrev1.Profile) *Finding {
 func (c *Catalogue) checkRoles(p *mrev1.Profile) *Finding {
 	for _, r := range roles(p) {
 		if plugin, ok := c.Plugins[r.use.Plugin.Name]; ok && plugin.Spec.Class != r.class {
-			return stalled(mrev1.ReasonWrongClass, "%s.plugin: Plugin %s is a %s, not a %s", r.field, plugin.Name, plugin.Spec.Class, r.class)
+			return stalled(mrev1.ReasonWrongClass, "%s.plugin: Plugin %s is a %s, not a %s",
+				r.field, plugin.Name, plugin.Spec.Class, r.class)
 		}
 	}
 	return nil
@@ -98,10 +99,12 @@ func (c *Catalogue) checkPickedModels(p *mrev1.Profile) *Finding {
 		}
 		name := r.use.Model.Name
 		if !slices.ContainsFunc(plugin.Spec.Models, func(m mrev1.LocalReference) bool { return m.Name == name }) {
-			return stalled(mrev1.ReasonModelNotAllowed, "%s.model: Plugin %s does not list Model %s in spec.models", r.field, plugin.Name, name)
+			return stalled(mrev1.ReasonModelNotAllowed,
+				"%s.model: Plugin %s does not list Model %s in spec.models", r.field, plugin.Name, name)
 		}
 		if m, ok := c.Models[name]; ok && m.Spec.PluginClass != plugin.Spec.Class {
-			return stalled(mrev1.ReasonModelNotAllowed, "%s.model: Model %s is for a %s, not for a %s", r.field, name, m.Spec.PluginClass, plugin.Spec.Class)
+			return stalled(mrev1.ReasonModelNotAllowed, "%s.model: Model %s is for a %s, not for a %s", r.field,
+				name, m.Spec.PluginClass, plugin.Spec.Class)
 		}
 	}
 	return nil
@@ -133,7 +136,8 @@ func (c *Catalogue) checkMergedConfigurations(p *mrev1.Profile) *Finding {
 func (c *Catalogue) checkCycles(p *mrev1.Profile) *Finding {
 	for _, name := range pluginNames(p) {
 		if path := c.cycle(name); path != nil {
-			return stalled(mrev1.ReasonDependencyCycle, "Plugins depend on each other in a circle: %s", strings.Join(path, " → "))
+			return stalled(mrev1.ReasonDependencyCycle,
+				"Plugins depend on each other in a circle: %s", strings.Join(path, " → "))
 		}
 	}
 	return nil
@@ -156,12 +160,15 @@ func (c *Catalogue) checkMRENames(p *mrev1.Profile) *Finding {
 		if !annotated {
 			continue
 		}
-		if n := utf8.RuneCountInString(original); n < 1 || n > maxMREName || strings.ContainsFunc(original, unicode.IsControl) {
-			return stalled(mrev1.ReasonInvalidMREName, "Plugin %s: the annotation %s is %q; a name of MRE's has 1 to %d characters in one line",
+		if n := utf8.RuneCountInString(original); n < 1 || n > maxMREName ||
+			strings.ContainsFunc(original, unicode.IsControl) {
+			return stalled(mrev1.ReasonInvalidMREName,
+				"Plugin %s: the annotation %s is %q; a name of MRE's has 1 to %d characters in one line",
 				name, mrev1.AnnotationMREName, original, maxMREName)
 		}
 		if other, taken := owner[original]; taken && other != name {
-			return stalled(mrev1.ReasonInvalidMREName, "Plugins %s and %s: MRE's plugins would see both as %q; change the annotation %s of one of them",
+			return stalled(mrev1.ReasonInvalidMREName,
+				"Plugins %s and %s: MRE's plugins would see both as %q; change the annotation %s of one of them",
 				other, name, original, mrev1.AnnotationMREName)
 		}
 		owner[original] = name

@@ -62,7 +62,8 @@ var _ = Describe("References", func() {
 		}))
 		Expect(k8s.Create(ctx, profile)).To(Succeed())
 		Eventually(conditionOf(ctx, profile, mrev1.ConditionReferencesResolved)).Should(
-			is("False", mrev1.ReasonReferenceNotFound, "spec.segmenter.plugin: Plugin "+moment, "spec.featurers[0].plugin: Plugin "+scenes))
+			is("False", mrev1.ReasonReferenceNotFound, "spec.segmenter.plugin: Plugin "+moment,
+				"spec.featurers[0].plugin: Plugin "+scenes))
 		Eventually(conditionOf(ctx, profile, mrev1.ConditionReconciling)).Should(is("True", mrev1.ReasonReferenceNotFound))
 
 		plugins := usualPlugins()
@@ -70,9 +71,11 @@ var _ = Describe("References", func() {
 		for _, plugin := range slices.Backward(plugins) {
 			Expect(k8s.Create(ctx, in(ns, plugin))).To(Succeed())
 		}
-		Eventually(conditionOf(ctx, plugins[0], mrev1.ConditionReady)).Should(is("False", mrev1.ReasonReferenceNotFound, "spec.models: Model m"))
+		Eventually(conditionOf(ctx, plugins[0], mrev1.ConditionReady)).
+			Should(is("False", mrev1.ReasonReferenceNotFound, "spec.models: Model m"))
 		Eventually(conditionOf(ctx, plugins[2], mrev1.ConditionReady)).Should(is("True", mrev1.ReasonAccepted))
-		Eventually(conditionOf(ctx, profile, mrev1.ConditionReady)).Should(is("False", mrev1.ReasonReferenceNotFound, "spec.featurers[0].model: Model m"))
+		Eventually(conditionOf(ctx, profile, mrev1.ConditionReady)).
+			Should(is("False", mrev1.ReasonReferenceNotFound, "spec.featurers[0].model: Model m"))
 
 		model := in(ns, makeModel("m", mrev1.ClassFeaturer))
 		Expect(k8s.Create(ctx, model)).To(Succeed())
@@ -80,7 +83,8 @@ var _ = Describe("References", func() {
 		Eventually(conditionOf(ctx, plugins[0], mrev1.ConditionReady)).Should(is("True", mrev1.ReasonAccepted))
 		Eventually(conditionOf(ctx, profile, mrev1.ConditionReady)).Should(is("True", mrev1.ReasonAccepted))
 		Expect(profile.Status.Graph).To(HaveExactElements(
-			mrev1.GraphStep{Plugins: []string{peaks, scenes}}, mrev1.GraphStep{Plugins: []string{moment}}, mrev1.GraphStep{Plugins: []string{label, snapTo}}))
+			mrev1.GraphStep{Plugins: []string{peaks, scenes}}, mrev1.GraphStep{Plugins: []string{moment}},
+			mrev1.GraphStep{Plugins: []string{label, snapTo}}))
 		Expect(profile.Status.Conditions).NotTo(ContainElement(HaveField("Type", mrev1.ConditionReconciling)))
 
 		called := func(p *mrev1.Plugin, name string) {
@@ -90,13 +94,16 @@ var _ = Describe("References", func() {
 		}
 		called(plugins[1], "DetectAudioPeaks")
 		called(plugins[2], "DetectAudioPeaks")
-		Eventually(conditionOf(ctx, profile, mrev1.ConditionReady)).Should(is("False", mrev1.ReasonInvalidMREName, peaks, moment, "DetectAudioPeaks"))
-		Expect(conditionOf(ctx, profile, mrev1.ConditionReferencesResolved)(Default)).To(is("False", mrev1.ReasonInvalidMREName))
+		Eventually(conditionOf(ctx, profile, mrev1.ConditionReady)).
+			Should(is("False", mrev1.ReasonInvalidMREName, peaks, moment, "DetectAudioPeaks"))
+		Expect(conditionOf(ctx, profile, mrev1.ConditionReferencesResolved)(Default)).
+			To(is("False", mrev1.ReasonInvalidMREName))
 		called(plugins[2], "SegmentByKeyMoment")
 		Eventually(conditionOf(ctx, profile, mrev1.ConditionReady)).Should(is("True", mrev1.ReasonAccepted))
 
 		Expect(k8s.Delete(ctx, plugins[1])).To(Succeed())
-		Eventually(conditionOf(ctx, plugins[2], mrev1.ConditionReady)).Should(is("False", mrev1.ReasonReferenceNotFound, "spec.dependsOn: Plugin "+peaks))
+		Eventually(conditionOf(ctx, plugins[2], mrev1.ConditionReady)).
+			Should(is("False", mrev1.ReasonReferenceNotFound, "spec.dependsOn: Plugin "+peaks))
 		Eventually(conditionOf(ctx, profile, mrev1.ConditionReady)).Should(is("False", mrev1.ReasonReferenceNotFound, peaks))
 		Expect(profile.Status.Graph).To(BeEmpty())
 	})
@@ -104,9 +111,12 @@ var _ = Describe("References", func() {
 	It("keep the order of dependencies that is applied", func(ctx context.Context) {
 		for _, want := range [][]string{{"b", "a", "c"}, {"a", "c", "b"}} {
 			p := &unstructured.Unstructured{Object: map[string]any{
-				"apiVersion": mrev1.GroupVersion.String(), "kind": "Plugin", "metadata": map[string]any{"name": "ordered", "namespace": ns},
-				"spec": map[string]any{"class": "Segmenter", "mediaType": "Video", "runtime": map[string]any{"builtin": map[string]any{"name": "key-moment"}},
-					"dependsOn": []any{map[string]any{"name": want[0]}, map[string]any{"name": want[1]}, map[string]any{"name": want[2]}}},
+				"apiVersion": mrev1.GroupVersion.String(), "kind": "Plugin",
+				"metadata": map[string]any{"name": "ordered", "namespace": ns},
+				"spec": map[string]any{"class": "Segmenter", "mediaType": "Video",
+					"runtime": map[string]any{"builtin": map[string]any{"name": "key-moment"}},
+					"dependsOn": []any{map[string]any{"name": want[0]}, map[string]any{"name": want[1]},
+						map[string]any{"name": want[2]}}},
 			}}
 			Expect(k8s.Apply(ctx, client.ApplyConfigurationFromUnstructured(p), client.FieldOwner("somebody"))).To(Succeed())
 			var stored mrev1.Plugin
@@ -128,9 +138,12 @@ var _ = Describe("References", func() {
 		before := c.DeepCopy()
 		c.Spec.DependsOn = references("a")
 		Expect(k8s.Patch(ctx, c, client.MergeFrom(before))).To(Succeed())
-		Eventually(conditionOf(ctx, a, mrev1.ConditionReady)).Should(is("False", mrev1.ReasonDependencyCycle, "a → b → c → a"))
-		Eventually(conditionOf(ctx, b, mrev1.ConditionStalled)).Should(is("True", mrev1.ReasonDependencyCycle, "b → c → a → b"))
-		Eventually(conditionOf(ctx, c, mrev1.ConditionReady)).Should(is("False", mrev1.ReasonDependencyCycle, "c → a → b → c"))
+		Eventually(conditionOf(ctx, a, mrev1.ConditionReady)).
+			Should(is("False", mrev1.ReasonDependencyCycle, "a → b → c → a"))
+		Eventually(conditionOf(ctx, b, mrev1.ConditionStalled)).
+			Should(is("True", mrev1.ReasonDependencyCycle, "b → c → a → b"))
+		Eventually(conditionOf(ctx, c, mrev1.ConditionReady)).
+			Should(is("False", mrev1.ReasonDependencyCycle, "c → a → b → c"))
 
 		before = c.DeepCopy()
 		c.Spec.DependsOn = nil
@@ -150,7 +163,8 @@ var _ = Describe("References", func() {
 		Expect(k8s.Create(ctx, profile)).To(Succeed())
 		Eventually(conditionOf(ctx, plugins[2], mrev1.ConditionStalled)).Should(
 			is("True", mrev1.ReasonInvalidConfiguration, "spec.configuration.preRollSeconds"))
-		Eventually(conditionOf(ctx, profile, mrev1.ConditionReady)).Should(is("False", mrev1.ReasonReferenceNotReady, "Plugin "+moment, "preRollSeconds"))
+		Eventually(conditionOf(ctx, profile, mrev1.ConditionReady)).
+			Should(is("False", mrev1.ReasonReferenceNotReady, "Plugin "+moment, "preRollSeconds"))
 
 		before := plugins[2].DeepCopy()
 		plugins[2].Spec.Configuration.Raw = []byte(`{"preRollSeconds": 3}`)

@@ -94,7 +94,8 @@ func (r *ReplayReconciler) reconcile(ctx context.Context, replay *mrev1.Replay) 
 }
 
 // putRules stores the rules when the data plane has older ones or none, and returns its state.
-func (r *ReplayReconciler) putRules(ctx context.Context, replay *mrev1.Replay, e *mrev1.Event) (api.ReplayState, *Finding) {
+func (r *ReplayReconciler) putRules(ctx context.Context, replay *mrev1.Replay,
+	e *mrev1.Event) (api.ReplayState, *Finding) {
 	call, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	state, err := r.DataPlane.Replay(call, string(replay.UID))
@@ -138,7 +139,8 @@ func (r *ReplayReconciler) finalize(ctx context.Context, replay *mrev1.Replay) (
 		return ctrl.Result{}, removeFinalizer(ctx, r.Client, replay)
 	case forced:
 		announce(r.Recorder, replay, announcement{Type: corev1.EventTypeWarning, Reason: mrev1.ReasonForceDeleted,
-			Message: fmt.Sprintf("The deletion was forced. What may be left: rows of UID %s in the data plane, and its reels in the bucket", replay.UID)})
+			Message: fmt.Sprintf("The deletion was forced. What may be left: rows of UID %s in the data plane, and its "+
+				"reels in the bucket", replay.UID)})
 		return ctrl.Result{}, removeFinalizer(ctx, r.Client, replay)
 	}
 	before, pause := replay.DeepCopy(), deletionPause
@@ -179,7 +181,8 @@ func (r *ReplayReconciler) SetupWithManager(mgr ctrl.Manager) error {
 // ofEvent maps an Event to its Replays.
 func (r *ReplayReconciler) ofEvent(ctx context.Context, o client.Object) []ctrl.Request {
 	var list mrev1.ReplayList
-	if err := r.Client.List(ctx, &list, client.InNamespace(o.GetNamespace()), client.MatchingFields{indexReplayEvent: o.GetName()}); err != nil {
+	if err := r.Client.List(ctx, &list, client.InNamespace(o.GetNamespace()),
+		client.MatchingFields{indexReplayEvent: o.GetName()}); err != nil {
 		log.FromContext(ctx).Error(err, "Listing the Replays of an Event", "event", klog.KObj(o))
 		return nil
 	}

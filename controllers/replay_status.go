@@ -75,7 +75,8 @@ func setReplayConditions(c conditions, s api.ReplayState, rendered int) {
 		c.set(mrev1.ConditionRendered, metav1.ConditionTrue, mrev1.ReasonRendered, "Every output is rendered"+brokenOff)
 		c.ready(mrev1.ReasonRendered, "Every output is rendered"+brokenOff)
 	case api.ReplayStateStateNoMatch:
-		unselected(c, *stalled(mrev1.ReasonNoMatch, "%s%s", or(said, "no segment of the Event has one of the features"), brokenOff))
+		unselected(c, *stalled(mrev1.ReasonNoMatch, "%s%s",
+			or(said, "no segment of the Event has one of the features"), brokenOff))
 	case api.ReplayStateStateEventFailed:
 		unselected(c, *stalled(mrev1.ReasonEventFailed, "%s", or(said, "the Event failed; there is nothing to render")))
 	case api.ReplayStateStateFailed:

@@ -84,7 +84,8 @@ func revisionLabels(kind, name string) map[string]string {
 // of its own on some clusters.
 func ownedBy(kind string, owner client.Object) metav1.OwnerReference {
 	return metav1.OwnerReference{
-		APIVersion: mrev1.GroupVersion.String(), Kind: kind, Name: owner.GetName(), UID: owner.GetUID(), Controller: new(true),
+		APIVersion: mrev1.GroupVersion.String(), Kind: kind,
+		Name: owner.GetName(), UID: owner.GetUID(), Controller: new(true),
 	}
 }
 
@@ -92,7 +93,8 @@ func ownedBy(kind string, owner client.Object) metav1.OwnerReference {
 func specOf[T any](r *appsv1.ControllerRevision, kind, name string) (T, error) {
 	var out revisedSpec[T]
 	if r.Labels[mrev1.LabelRevisionKind] != kind || r.Labels[mrev1.LabelRevisionOf] != name {
-		return out.Spec, fmt.Errorf("it is a revision of %s %s", r.Labels[mrev1.LabelRevisionKind], r.Labels[mrev1.LabelRevisionOf])
+		return out.Spec, fmt.Errorf("it is a revision of %s %s",
+			r.Labels[mrev1.LabelRevisionKind], r.Labels[mrev1.LabelRevisionOf])
 	}
 	if err := json.Unmarshal(r.Data.Raw, &out); err != nil {
 		return out.Spec, fmt.Errorf("it cannot be read: %w", err)
@@ -101,7 +103,8 @@ func specOf[T any](r *appsv1.ControllerRevision, kind, name string) (T, error) {
 }
 
 // listRevisions reads the revisions of a kind, or of one object of it.
-func listRevisions(ctx context.Context, c client.Reader, namespace string, by map[string]string) ([]appsv1.ControllerRevision, error) {
+func listRevisions(ctx context.Context, c client.Reader, namespace string,
+	by map[string]string) ([]appsv1.ControllerRevision, error) {
 	var list appsv1.ControllerRevisionList
 	if err := c.List(ctx, &list, client.InNamespace(namespace), client.MatchingLabels(by)); err != nil {
 		return nil, fmt.Errorf("listing revisions: %w", err)
@@ -116,7 +119,8 @@ func keepRevision(ctx context.Context, c client.Client, kind string, owner clien
 	if err != nil {
 		return "", err
 	}
-	history, err := listRevisions(ctx, c, owner.GetNamespace(), map[string]string{mrev1.LabelRevisionKind: kind, mrev1.LabelRevisionOf: owner.GetName()})
+	history, err := listRevisions(ctx, c, owner.GetNamespace(),
+		map[string]string{mrev1.LabelRevisionKind: kind, mrev1.LabelRevisionOf: owner.GetName()})
 	if err != nil {
 		return "", err
 	}
@@ -141,7 +145,8 @@ func keepRevision(ctx context.Context, c client.Client, kind string, owner clien
 
 // storeRevision makes a revision the newest of its history. One that is there already, because the spec came
 // back or the object was made anew under its name, gets a new number and its owner.
-func storeRevision(ctx context.Context, c client.Client, want *appsv1.ControllerRevision, history []appsv1.ControllerRevision) error {
+func storeRevision(ctx context.Context, c client.Client, want *appsv1.ControllerRevision,
+	history []appsv1.ControllerRevision) error {
 	newest := int64(0)
 	var have *appsv1.ControllerRevision
 	for i := range history {
@@ -159,7 +164,9 @@ func storeRevision(ctx context.Context, c client.Client, want *appsv1.Controller
 		}
 		return nil
 	}
-	owned := slices.EqualFunc(have.OwnerReferences, want.OwnerReferences, func(a, b metav1.OwnerReference) bool { return a.UID == b.UID })
+	owned := slices.EqualFunc(have.OwnerReferences, want.OwnerReferences, func(a, b metav1.OwnerReference) bool {
+		return a.UID == b.UID
+	})
 	if have.Revision == newest && owned {
 		return nil
 	}

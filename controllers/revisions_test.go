@@ -38,7 +38,8 @@ func TestRevisionOf(t *testing.T) {
 	if name(base) != name(reordered) {
 		t.Error("the same spec has another name in another place, or with its keys in another order")
 	}
-	if changed := makePlugin(scenes, mrev1.ClassFeaturer, "scene-change", configured(`{"a": 2}`)); name(base) == name(changed) {
+	if changed := makePlugin(scenes, mrev1.ClassFeaturer, "scene-change",
+		configured(`{"a": 2}`)); name(base) == name(changed) {
 		t.Error("another spec has the same name")
 	}
 	model, err := revisionOf(kindModel, base, base.Spec)
@@ -50,7 +51,10 @@ func TestRevisionOf(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if again := makePlugin(scenes, mrev1.ClassFeaturer, ""); name(base) != name(func() *mrev1.Plugin { again.Spec = spec; return again }()) {
+	if again := makePlugin(scenes, mrev1.ClassFeaturer, ""); name(base) != name(func() *mrev1.Plugin {
+		again.Spec = spec
+		return again
+	}()) {
 		t.Error("a spec that was read back has another name")
 	}
 	if _, err := specOf[mrev1.PluginSpec](r, kindPlugin, peaks); err == nil {
@@ -61,7 +65,8 @@ func TestRevisionOf(t *testing.T) {
 func TestSurplusRevisions(t *testing.T) {
 	var history []appsv1.ControllerRevision
 	for i := range 15 {
-		history = append(history, appsv1.ControllerRevision{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("r%02d", i)}, Revision: int64(i)})
+		history = append(history,
+			appsv1.ControllerRevision{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("r%02d", i)}, Revision: int64(i)})
 	}
 	got := surplusRevisions(history, "r14", map[string]bool{"r00": true, "r02": true, "": true})
 	if d := cmp.Diff([]string{"r03", "r01"}, got); d != "" {
@@ -75,7 +80,8 @@ func TestSurplusRevisions(t *testing.T) {
 func TestPinnedProfile(t *testing.T) {
 	pin := func(c *Catalogue, change ...func(*mrev1.Plugin)) string {
 		t.Helper()
-		old := makePlugin(moment, mrev1.ClassSegmenter, "key-moment", append([]func(*mrev1.Plugin){dependsOn(peaks)}, change...)...)
+		old := makePlugin(moment, mrev1.ClassSegmenter, "key-moment",
+			append([]func(*mrev1.Plugin){dependsOn(peaks)}, change...)...)
 		r, err := revisionOf(kindPlugin, old, old.Spec)
 		if err != nil {
 			t.Fatal(err)
@@ -107,7 +113,8 @@ func TestPinnedProfile(t *testing.T) {
 		t.Fatal(err)
 	}
 	cat.Revisions[other.Name] = other
-	wantFinding{mrev1.ReasonRevisionNotFound, Wait, []string{"spec.segmenter.plugin.revision", "revision of Plugin " + scenes}}.
+	wantFinding{mrev1.ReasonRevisionNotFound, Wait,
+		[]string{"spec.segmenter.plugin.revision", "revision of Plugin " + scenes}}.
 		check(t, cat.checkProfile(at(other.Name)))
 	wantFinding{mrev1.ReasonReferenceNotReady, Stall, []string{moment, "preRollSeconds"}}.
 		check(t, cat.checkProfile(at(pin(cat, configured(`{"preRollSeconds": "never"}`)))))
@@ -120,7 +127,8 @@ var _ = Describe("Revisions", func() {
 	// revisionsOf lists the revisions of an object with their numbers.
 	revisionsOf := func(ctx context.Context, kind, name string) func(Gomega) map[string]int64 {
 		return func(g Gomega) map[string]int64 {
-			list, err := listRevisions(ctx, k8s, ns, map[string]string{mrev1.LabelRevisionKind: kind, mrev1.LabelRevisionOf: name})
+			list, err := listRevisions(ctx, k8s, ns,
+				map[string]string{mrev1.LabelRevisionKind: kind, mrev1.LabelRevisionOf: name})
 			g.Expect(err).NotTo(HaveOccurred())
 			out := map[string]int64{}
 			for _, r := range list {
@@ -149,7 +157,8 @@ var _ = Describe("Revisions", func() {
 		second := revisionOfPlugin(ctx, p)
 		Eventually(revisionsOf(ctx, kindPlugin, scenes)).Should(Equal(map[string]int64{first: 1, second: 2}))
 		edit(ctx, p, configured(`{"threshold": 0.5}`))
-		Eventually(revisionsOf(ctx, kindPlugin, scenes)).Should(And(HaveKeyWithValue(first, BeNumerically(">", 2)), HaveKeyWithValue(second, int64(2))))
+		Eventually(revisionsOf(ctx, kindPlugin, scenes)).
+			Should(And(HaveKeyWithValue(first, BeNumerically(">", 2)), HaveKeyWithValue(second, int64(2))))
 		Expect(revisionOfPlugin(ctx, p)).To(Equal(first))
 
 		By("keeping the pinned one, and no more than the history of the others")
@@ -166,7 +175,8 @@ var _ = Describe("Revisions", func() {
 			edit(ctx, p, configured(fmt.Sprintf(`{"threshold": 0.7%d}`, i)))
 			revisionOfPlugin(ctx, p)
 		}
-		Eventually(revisionsOf(ctx, kindPlugin, scenes)).Should(And(HaveKey(second), Not(HaveKey(first)), HaveLen(revisionHistory+2)))
+		Eventually(revisionsOf(ctx, kindPlugin, scenes)).
+			Should(And(HaveKey(second), Not(HaveKey(first)), HaveLen(revisionHistory+2)))
 		Consistently(revisionsOf(ctx, kindPlugin, scenes), time.Second).Should(HaveKey(second))
 	})
 
@@ -207,7 +217,8 @@ var _ = Describe("Revisions", func() {
 		edit(ctx, profile, func(p *mrev1.Profile) { p.Spec.Segmenter.Plugin.Revision = old })
 		Eventually(conditionOf(ctx, profile, mrev1.ConditionReady)).Should(is("True", mrev1.ReasonAccepted))
 		edit(ctx, profile, func(p *mrev1.Profile) { p.Spec.Segmenter.Plugin.Revision = moment + "-gone" })
-		Eventually(conditionOf(ctx, profile, mrev1.ConditionReferencesResolved)).Should(is("False", mrev1.ReasonRevisionNotFound, "spec.segmenter.plugin.revision"))
+		Eventually(conditionOf(ctx, profile, mrev1.ConditionReferencesResolved)).
+			Should(is("False", mrev1.ReasonRevisionNotFound, "spec.segmenter.plugin.revision"))
 	})
 
 	It("protect a running Event from edits and deletions", func(ctx context.Context) {

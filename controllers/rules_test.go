@@ -74,21 +74,29 @@ func TestCheckPodTemplate(t *testing.T) {
 			NodeSelector: map[string]string{"example.com/disk": "fast"}, Resources: resources("memory: 2Gi", "memory: 1Gi"),
 			Tolerations: []corev1.Toleration{{Key: "a", Value: "b", Effect: "NoSchedule"}, {Operator: "Exists"},
 				{Key: "c", Operator: "Exists", Effect: "NoExecute", TolerationSeconds: new(int64(3))}}}},
-		"label with a space":       {mrev1.PodTemplate{NodeSelector: map[string]string{"fast disk": "yes"}}, invalid(path + ".nodeSelector[fast disk]")},
-		"label with a bad value":   {mrev1.PodTemplate{NodeSelector: map[string]string{"disk": "very fast"}}, invalid(path + ".nodeSelector[disk]")},
-		"toleration without a key": {toleration(corev1.Toleration{Value: "x"}), invalid(path+".tolerations[1]", "key is missing")},
-		"toleration of any value":  {toleration(corev1.Toleration{Key: "b", Operator: "Exists", Value: "x"}), invalid(path+".tolerations[1]", "value must be empty")},
-		"toleration for a while":   {toleration(corev1.Toleration{Key: "b", Effect: "NoSchedule", TolerationSeconds: new(int64(3))}), invalid("tolerationSeconds")},
-		"unknown effect":           {toleration(corev1.Toleration{Key: "b", Effect: "NoWay"}), invalid("NoWay")},
-		"key with a space":         {toleration(corev1.Toleration{Key: "b c"}), invalid("b c")},
-		"request above the limit":  {mrev1.PodTemplate{Resources: resources("cpu: 1", "cpu: 2")}, invalid(path + ".resources.requests[cpu]")},
+		"label with a space": {mrev1.PodTemplate{NodeSelector: map[string]string{"fast disk": "yes"}},
+			invalid(path + ".nodeSelector[fast disk]")},
+		"label with a bad value": {mrev1.PodTemplate{NodeSelector: map[string]string{"disk": "very fast"}},
+			invalid(path + ".nodeSelector[disk]")},
+		"toleration without a key": {toleration(corev1.Toleration{Value: "x"}),
+			invalid(path+".tolerations[1]", "key is missing")},
+		"toleration of any value": {toleration(corev1.Toleration{Key: "b", Operator: "Exists", Value: "x"}),
+			invalid(path+".tolerations[1]", "value must be empty")},
+		"toleration for a while": {toleration(corev1.Toleration{Key: "b", Effect: "NoSchedule",
+			TolerationSeconds: new(int64(3))}), invalid("tolerationSeconds")},
+		"unknown effect":   {toleration(corev1.Toleration{Key: "b", Effect: "NoWay"}), invalid("NoWay")},
+		"key with a space": {toleration(corev1.Toleration{Key: "b c"}), invalid("b c")},
+		"request above the limit": {mrev1.PodTemplate{Resources: resources("cpu: 1", "cpu: 2")},
+			invalid(path + ".resources.requests[cpu]")},
 	} {
 		t.Run(name, func(t *testing.T) { tc.want.check(t, checkPodTemplate(path, tc.template)) })
 	}
 	pool := makeProfile(func(p *mrev1.Profile) {
-		p.Spec.Processing.Pools = []mrev1.WorkerPool{{Name: "a"}, {Name: "b", PodTemplate: &mrev1.PodTemplate{NodeSelector: map[string]string{"x y": ""}}}}
+		p.Spec.Processing.Pools = []mrev1.WorkerPool{{Name: "a"},
+			{Name: "b", PodTemplate: &mrev1.PodTemplate{NodeSelector: map[string]string{"x y": ""}}}}
 	})
-	invalid("spec.processing.pools[1].podTemplate.nodeSelector").check(t, catalogueOf(nil, usualPlugins()...).checkProfile(pool))
+	invalid("spec.processing.pools[1].podTemplate.nodeSelector").check(t,
+		catalogueOf(nil, usualPlugins()...).checkProfile(pool))
 }
 
 // A pool that no plugin names does no harm, and is told.
@@ -121,7 +129,8 @@ func TestCheckPlugin(t *testing.T) {
 			c.Env = []corev1.EnvVar{{Name: "LOG.LEVEL", Value: "1"}, {Name: "TOKEN", ValueFrom: &corev1.EnvVarSource{}}}
 			c.Resources = resources("memory: 1Gi", "cpu: 250m, memory: 1Gi")
 		})},
-		"container whose settings nobody knows": {plugin: withConfiguration(makeContainer("p", mrev1.ClassFeaturer), `{"colour": "red"}`)},
+		"container whose settings nobody knows": {plugin: withConfiguration(makeContainer("p", mrev1.ClassFeaturer),
+			`{"colour": "red"}`)},
 		"container with a list of settings": {
 			plugin: withConfiguration(makeContainer("p", mrev1.ClassFeaturer), `["red"]`),
 			want:   wantFinding{mrev1.ReasonInvalidConfiguration, Stall, []string{"spec.configuration"}},
@@ -135,8 +144,10 @@ func TestCheckPlugin(t *testing.T) {
 			want: wantFinding{mrev1.ReasonReferenceNotFound, Wait, []string{"spec.dependsOn"}},
 		},
 		"variable that no process can have": {
-			plugin: makeContainer("p", mrev1.ClassFeaturer, func(c *mrev1.ContainerRuntime) { c.Env = []corev1.EnvVar{{Name: "A=B"}} }),
-			want:   wantFinding{mrev1.ReasonInvalidPod, Stall, []string{"spec.runtime.container.env", "A=B"}},
+			plugin: makeContainer("p", mrev1.ClassFeaturer, func(c *mrev1.ContainerRuntime) {
+				c.Env = []corev1.EnvVar{{Name: "A=B"}}
+			}),
+			want: wantFinding{mrev1.ReasonInvalidPod, Stall, []string{"spec.runtime.container.env", "A=B"}},
 		},
 		"variable with two values": {
 			plugin: makeContainer("p", mrev1.ClassFeaturer, func(c *mrev1.ContainerRuntime) {
@@ -146,33 +157,48 @@ func TestCheckPlugin(t *testing.T) {
 		},
 		"egress to no address": {
 			plugin: makeContainer("p", mrev1.ClassFeaturer, func(c *mrev1.ContainerRuntime) {
-				c.Egress = []networkingv1.NetworkPolicyEgressRule{{}, {To: []networkingv1.NetworkPolicyPeer{{IPBlock: &networkingv1.IPBlock{CIDR: "example.com"}}}}}
+				c.Egress = []networkingv1.NetworkPolicyEgressRule{{},
+					{To: []networkingv1.NetworkPolicyPeer{{IPBlock: &networkingv1.IPBlock{CIDR: "example.com"}}}}}
 			}),
 			want: wantFinding{mrev1.ReasonInvalidPod, Stall, []string{"spec.runtime.container.egress[1]", "example.com"}},
 		},
 		"request above the limit": {
-			plugin: makeContainer("p", mrev1.ClassFeaturer, func(c *mrev1.ContainerRuntime) { c.Resources = resources("memory: 1Gi", "memory: 2Gi") }),
-			want:   wantFinding{mrev1.ReasonInvalidPod, Stall, []string{"spec.runtime.container.resources.requests[memory]", "2Gi", "1Gi"}},
+			plugin: makeContainer("p", mrev1.ClassFeaturer, func(c *mrev1.ContainerRuntime) {
+				c.Resources = resources("memory: 1Gi", "memory: 2Gi")
+			}),
+			want: wantFinding{mrev1.ReasonInvalidPod, Stall,
+				[]string{"spec.runtime.container.resources.requests[memory]", "2Gi", "1Gi"}},
 		},
 		"negative memory": {
-			plugin: makeContainer("p", mrev1.ClassFeaturer, func(c *mrev1.ContainerRuntime) { c.Resources = resources("memory: -1", "") }),
-			want:   wantFinding{mrev1.ReasonInvalidPod, Stall, []string{"spec.runtime.container.resources.limits[memory]"}},
+			plugin: makeContainer("p", mrev1.ClassFeaturer, func(c *mrev1.ContainerRuntime) {
+				c.Resources = resources("memory: -1", "")
+			}),
+			want: wantFinding{mrev1.ReasonInvalidPod, Stall, []string{"spec.runtime.container.resources.limits[memory]"}},
 		},
 		"half a GPU": {
-			plugin: makeContainer("p", mrev1.ClassFeaturer, func(c *mrev1.ContainerRuntime) { c.Resources = resources("nvidia.com/gpu: 500m", "") }),
-			want:   wantFinding{mrev1.ReasonInvalidPod, Stall, []string{"spec.runtime.container.resources.limits[nvidia.com/gpu]", "whole"}},
+			plugin: makeContainer("p", mrev1.ClassFeaturer, func(c *mrev1.ContainerRuntime) {
+				c.Resources = resources("nvidia.com/gpu: 500m", "")
+			}),
+			want: wantFinding{mrev1.ReasonInvalidPod, Stall,
+				[]string{"spec.runtime.container.resources.limits[nvidia.com/gpu]", "whole"}},
 		},
 		"GPU without a limit": {
-			plugin: makeContainer("p", mrev1.ClassFeaturer, func(c *mrev1.ContainerRuntime) { c.Resources = resources("", "nvidia.com/gpu: 1") }),
-			want:   wantFinding{mrev1.ReasonInvalidPod, Stall, []string{"spec.runtime.container.resources.requests[nvidia.com/gpu]"}},
+			plugin: makeContainer("p", mrev1.ClassFeaturer, func(c *mrev1.ContainerRuntime) {
+				c.Resources = resources("", "nvidia.com/gpu: 1")
+			}),
+			want: wantFinding{mrev1.ReasonInvalidPod, Stall,
+				[]string{"spec.runtime.container.resources.requests[nvidia.com/gpu]"}},
 		},
 		"resource with a space": {
-			plugin: makeContainer("p", mrev1.ClassFeaturer, func(c *mrev1.ContainerRuntime) { c.Resources = resources("big gpu: 1", "") }),
-			want:   wantFinding{mrev1.ReasonInvalidPod, Stall, []string{"spec.runtime.container.resources.limits[big gpu]"}},
+			plugin: makeContainer("p", mrev1.ClassFeaturer, func(c *mrev1.ContainerRuntime) {
+				c.Resources = resources("big gpu: 1", "")
+			}),
+			want: wantFinding{mrev1.ReasonInvalidPod, Stall, []string{"spec.runtime.container.resources.limits[big gpu]"}},
 		},
 		"unknown builtin": {
 			plugin: makePlugin("p", mrev1.ClassFeaturer, "crystal-ball"),
-			want:   wantFinding{mrev1.ReasonUnknownBuiltin, Stall, []string{"spec.runtime.builtin.name", "crystal-ball", "scene-change"}},
+			want: wantFinding{mrev1.ReasonUnknownBuiltin, Stall,
+				[]string{"spec.runtime.builtin.name", "crystal-ball", "scene-change"}},
 		},
 		"class is not the builtin's": {
 			plugin: makePlugin("p", mrev1.ClassFeaturer, "key-moment"),
@@ -188,7 +214,8 @@ func TestCheckPlugin(t *testing.T) {
 		},
 		"each key is named": {
 			plugin: makePlugin("p", mrev1.ClassSegmenter, "key-moment", configured(`{"preRollSeconds": -1, "colour": "red"}`)),
-			want:   wantFinding{mrev1.ReasonInvalidConfiguration, Stall, []string{"spec.configuration.preRollSeconds", "; spec.configuration.colour"}},
+			want: wantFinding{mrev1.ReasonInvalidConfiguration, Stall,
+				[]string{"spec.configuration.preRollSeconds", "; spec.configuration.colour"}},
 		},
 		"dependency missing": {
 			plugin: makePlugin("p", mrev1.ClassSegmenter, "key-moment", dependsOn("zulu", "alpha")),
@@ -259,7 +286,8 @@ func TestCheckProfile(t *testing.T) {
 		"everything missing is named": {
 			profile: makeProfile(),
 			want: wantFinding{mrev1.ReasonReferenceNotFound, Wait,
-				[]string{"spec.segmenter.plugin: Plugin " + moment, "spec.optimizer.plugin: Plugin " + snapTo, "spec.labeler.plugin"}},
+				[]string{"spec.segmenter.plugin: Plugin " + moment,
+					"spec.optimizer.plugin: Plugin " + snapTo, "spec.labeler.plugin"}},
 		},
 		"dependency of a plugin missing": {
 			profile: makeProfile(), plugins: without(peaks),
@@ -270,12 +298,13 @@ func TestCheckProfile(t *testing.T) {
 			want: wantFinding{mrev1.ReasonWrongClass, Stall, []string{"spec.segmenter.plugin", "Featurer"}},
 		},
 		"segmenter as featurer": {
-			profile: makeProfile(func(p *mrev1.Profile) { p.Spec.Featurers = featurers(use(scenes), use(moment)) }), plugins: usualPlugins(),
-			want: wantFinding{mrev1.ReasonWrongClass, Stall, []string{"spec.featurers[1].plugin"}},
+			profile: makeProfile(func(p *mrev1.Profile) { p.Spec.Featurers = featurers(use(scenes), use(moment)) }),
+			plugins: usualPlugins(), want: wantFinding{mrev1.ReasonWrongClass, Stall, []string{"spec.featurers[1].plugin"}},
 		},
 		"model that the plugin does not list": {
-			profile: makeProfile(picked("m")), plugins: usualPlugins(), models: []*mrev1.Model{makeModel("m", mrev1.ClassFeaturer)},
-			want: wantFinding{mrev1.ReasonModelNotAllowed, Stall, []string{"spec.featurers[0].model", "does not list"}},
+			profile: makeProfile(picked("m")), plugins: usualPlugins(),
+			models: []*mrev1.Model{makeModel("m", mrev1.ClassFeaturer)},
+			want:   wantFinding{mrev1.ReasonModelNotAllowed, Stall, []string{"spec.featurers[0].model", "does not list"}},
 		},
 		"model of another class": {
 			profile: makeProfile(picked("m")),
@@ -289,17 +318,20 @@ func TestCheckProfile(t *testing.T) {
 			want:    wantFinding{mrev1.ReasonReferenceNotFound, Wait, []string{"spec.featurers[0].model: Model m"}},
 		},
 		"override is invalid": {
-			profile: makeProfile(func(p *mrev1.Profile) { p.Spec.Segmenter = useWith(moment, `{"preRollSeconds": 99}`) }), plugins: usualPlugins(),
-			want: wantFinding{mrev1.ReasonInvalidConfiguration, Stall, []string{"spec.segmenter.configuration.preRollSeconds"}},
+			profile: makeProfile(func(p *mrev1.Profile) { p.Spec.Segmenter = useWith(moment, `{"preRollSeconds": 99}`) }),
+			plugins: usualPlugins(), want: wantFinding{mrev1.ReasonInvalidConfiguration, Stall,
+				[]string{"spec.segmenter.configuration.preRollSeconds"}},
 		},
 		"override is invalid with the default": {
 			profile: makeProfile(func(p *mrev1.Profile) { p.Spec.Segmenter = useWith(moment, `{"maxSeconds": 5}`) }),
-			plugins: append(without(moment), makePlugin(moment, mrev1.ClassSegmenter, "key-moment", configured(`{"minSeconds": 10}`))),
-			want:    wantFinding{mrev1.ReasonInvalidConfiguration, Stall, []string{"spec.segmenter.configuration.minSeconds"}},
+			plugins: append(without(moment), makePlugin(moment, mrev1.ClassSegmenter,
+				"key-moment", configured(`{"minSeconds": 10}`))),
+			want: wantFinding{mrev1.ReasonInvalidConfiguration, Stall, []string{"spec.segmenter.configuration.minSeconds"}},
 		},
 		"a wrong override is told while something is missing": {
-			profile: makeProfile(func(p *mrev1.Profile) { p.Spec.Segmenter = useWith(moment, `{"colour": 1}`) }), plugins: without(snapTo),
-			want: wantFinding{mrev1.ReasonInvalidConfiguration, Stall, []string{"spec.segmenter.configuration.colour"}},
+			profile: makeProfile(func(p *mrev1.Profile) { p.Spec.Segmenter = useWith(moment, `{"colour": 1}`) }),
+			plugins: without(snapTo), want: wantFinding{mrev1.ReasonInvalidConfiguration, Stall,
+				[]string{"spec.segmenter.configuration.colour"}},
 		},
 		"circle": {
 			profile: makeProfile(),
@@ -309,20 +341,24 @@ func TestCheckProfile(t *testing.T) {
 		},
 		"two plugins with one name in MRE": {
 			profile: makeProfile(),
-			plugins: append(without(moment, peaks), calledInMRE("DetectAudioPeaks", makePlugin(peaks, mrev1.ClassFeaturer, "audio-peaks", onAudio)),
+			plugins: append(without(moment, peaks),
+				calledInMRE("DetectAudioPeaks", makePlugin(peaks, mrev1.ClassFeaturer, "audio-peaks", onAudio)),
 				calledInMRE("DetectAudioPeaks", makePlugin(moment, mrev1.ClassSegmenter, "key-moment", dependsOn(peaks)))),
 			want: wantFinding{mrev1.ReasonInvalidMREName, Stall, []string{moment, peaks, `"DetectAudioPeaks"`}},
 		},
 		"a name in MRE that is another plugin's here": {
-			profile: makeProfile(), plugins: append(without(moment), calledInMRE(peaks, makePlugin(moment, mrev1.ClassSegmenter, "key-moment", dependsOn(peaks)))),
+			profile: makeProfile(), plugins: append(without(moment),
+				calledInMRE(peaks, makePlugin(moment, mrev1.ClassSegmenter, "key-moment", dependsOn(peaks)))),
 			want: wantFinding{mrev1.ReasonInvalidMREName, Stall, []string{moment, peaks}},
 		},
 		"an empty name in MRE": {
-			profile: makeProfile(), plugins: append(without(moment), calledInMRE("", makePlugin(moment, mrev1.ClassSegmenter, "key-moment", dependsOn(peaks)))),
+			profile: makeProfile(), plugins: append(without(moment),
+				calledInMRE("", makePlugin(moment, mrev1.ClassSegmenter, "key-moment", dependsOn(peaks)))),
 			want: wantFinding{mrev1.ReasonInvalidMREName, Stall, []string{moment, "1 to 150"}},
 		},
 		"a name in MRE that is its own here": {
-			profile: makeProfile(), plugins: append(without(moment), calledInMRE(moment, makePlugin(moment, mrev1.ClassSegmenter, "key-moment", dependsOn(peaks)))),
+			profile: makeProfile(), plugins: append(without(moment),
+				calledInMRE(moment, makePlugin(moment, mrev1.ClassSegmenter, "key-moment", dependsOn(peaks)))),
 		},
 		"plugin not ready": {
 			profile: makeProfile(),

@@ -39,13 +39,15 @@ func (r *EventReconciler) size(ctx context.Context, s *eventScope) (bool, error)
 	}
 	if granted, wanted := totals(slots); wanted > 0 && granted == 0 {
 		s.finding = waiting(mrev1.ReasonWaitingForWorkers,
-			"other Events have all the %d workers that the install allows (--max-workers); this Event has its turn when one is free", r.Options.MaxWorkers)
+			"other Events have all the %d workers that the install allows (--max-workers); this Event has its "+
+				"turn when one is free", r.Options.MaxWorkers)
 	}
 	s.event.Status.Slots = slots
 	if s.state.State == api.EventStateStateFailed {
 		return true, nil
 	}
-	run := api.Run{Suspend: suspended(s.event), Workers: slots.Workers, Renderers: slots.Renderers, Pools: poolsToTell(slots, s.bounds)}
+	run := api.Run{Suspend: suspended(s.event), Workers: slots.Workers,
+		Renderers: slots.Renderers, Pools: poolsToTell(slots, s.bounds)}
 	if told, ok := r.runs.get(s.event.UID); ok && reflect.DeepEqual(told, run) && s.state.Suspended == run.Suspend {
 		return true, nil
 	}
@@ -102,7 +104,8 @@ func (r *EventReconciler) retry(ctx context.Context, s *eventScope) (bool, error
 	}
 	if len(word) > maxRetryWord {
 		s.retried(word, mrev1.ReasonRetryRefused, 0,
-			fmt.Sprintf("annotation %s: the word has %d characters; at most %d are allowed", mrev1.AnnotationRetry, len(word), maxRetryWord))
+			fmt.Sprintf("annotation %s: the word has %d characters; at most %d are allowed",
+				mrev1.AnnotationRetry, len(word), maxRetryWord))
 		return true, nil
 	}
 	log.FromContext(ctx).Info("Trying dead letters again", "event", klog.KObj(s.event), "word", word)
@@ -143,7 +146,8 @@ func setSuspended(s *eventScope) {
 	c := s.conditions()
 	switch {
 	case suspended(s.event) && s.ended() < 0:
-		c.set(mrev1.ConditionSuspended, metav1.ConditionTrue, mrev1.ReasonSuspended, "spec.suspend is true: no task is handed out and the Jobs leave")
+		c.set(mrev1.ConditionSuspended, metav1.ConditionTrue, mrev1.ReasonSuspended,
+			"spec.suspend is true: no task is handed out and the Jobs leave")
 	case meta.IsStatusConditionTrue(s.event.Status.Conditions, mrev1.ConditionSuspended):
 		c.set(mrev1.ConditionSuspended, metav1.ConditionFalse, mrev1.ReasonResumed, "The Event goes on")
 	}
@@ -157,7 +161,8 @@ func (s *eventScope) leaving() map[Role]time.Duration {
 	if since >= 0 {
 		return out
 	}
-	if c := meta.FindStatusCondition(s.event.Status.Conditions, mrev1.ConditionSuspended); c != nil && c.Status == metav1.ConditionTrue {
+	if c := meta.FindStatusCondition(s.event.Status.Conditions, mrev1.ConditionSuspended); c != nil &&
+		c.Status == metav1.ConditionTrue {
 		rest := max(0, s.now.Sub(c.LastTransitionTime.Time))
 		return map[Role]time.Duration{RoleIngest: leaveTime, RoleWorker: rest, RoleRender: rest}
 	}

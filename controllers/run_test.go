@@ -62,22 +62,30 @@ func TestReasonsOfTheDataPlane(t *testing.T) {
 		want  gomegatypes.GomegaMatcher
 		said  string
 	}{
-		{api.EventStateStateFailed, mrev1.ConditionFailed, is("True", mrev1.ReasonSourceNotFound, "404"), string(api.FailureReasonSourceNotFound)},
-		{api.EventStateStateFailed, mrev1.ConditionFailed, is("True", mrev1.ReasonSourceUnreachable, "404"), string(api.FailureReasonSourceUnreachable)},
-		{api.EventStateStateFailed, mrev1.ConditionFailed, is("True", mrev1.ReasonSourceCorrupt, "404"), string(api.FailureReasonSourceCorrupt)},
-		{api.EventStateStateFailed, mrev1.ConditionFailed, is("True", mrev1.ReasonIngestFailed, "404"), string(api.FailureReasonIngestFailed)},
+		{api.EventStateStateFailed, mrev1.ConditionFailed, is("True", mrev1.ReasonSourceNotFound, "404"),
+			string(api.FailureReasonSourceNotFound)},
+		{api.EventStateStateFailed, mrev1.ConditionFailed, is("True", mrev1.ReasonSourceUnreachable, "404"),
+			string(api.FailureReasonSourceUnreachable)},
+		{api.EventStateStateFailed, mrev1.ConditionFailed, is("True", mrev1.ReasonSourceCorrupt, "404"),
+			string(api.FailureReasonSourceCorrupt)},
+		{api.EventStateStateFailed, mrev1.ConditionFailed, is("True", mrev1.ReasonIngestFailed, "404"),
+			string(api.FailureReasonIngestFailed)},
 		{api.EventStateStateFailed, mrev1.ConditionFailed, is("True", mrev1.ReasonDrainTimedOut, "404"), "DrainTimedOut"},
 		{api.EventStateStateFailed, mrev1.ConditionFailed, is("True", mrev1.ReasonPluginFailed, "404"), "PluginFailed"},
-		{api.EventStateStateFailed, mrev1.ConditionFailed, is("True", mrev1.ReasonSourceNotSeekable, "404"), string(api.FailureReasonSourceNotSeekable)},
-		{api.EventStateStateComplete, mrev1.ConditionComplete, is("True", mrev1.ReasonCompletedWithFailures, "404"), "CompletedWithFailures"},
+		{api.EventStateStateFailed, mrev1.ConditionFailed, is("True", mrev1.ReasonSourceNotSeekable, "404"),
+			string(api.FailureReasonSourceNotSeekable)},
+		{api.EventStateStateComplete, mrev1.ConditionComplete,
+			is("True", mrev1.ReasonCompletedWithFailures, "404"), "CompletedWithFailures"},
 	} {
 		g := NewWithT(t)
 		e := makeEvent()
-		s := &eventScope{before: e.DeepCopy(), event: e, now: now0, state: &api.EventState{State: tc.state, PlanHash: "h", Reason: &tc.said, Message: new("404")}}
+		s := &eventScope{before: e.DeepCopy(), event: e, now: now0,
+			state: &api.EventState{State: tc.state, PlanHash: "h", Reason: &tc.said, Message: new("404")}}
 		setEventStatus(s)
 		setEventReady(s)
 		g.Expect(meta.FindStatusCondition(e.Status.Conditions, tc.kind)).To(HaveValue(tc.want))
-		g.Expect(meta.FindStatusCondition(e.Status.Conditions, mrev1.ConditionReady)).To(HaveValue(HaveField("Reason", tc.said)))
+		g.Expect(meta.FindStatusCondition(e.Status.Conditions, mrev1.ConditionReady)).
+			To(HaveValue(HaveField("Reason", tc.said)))
 	}
 }
 
@@ -92,8 +100,9 @@ func TestReasonsOfReplays(t *testing.T) {
 		{api.ReplayStateStateFailed, is("False", mrev1.ReasonRenderFailed, "output 640x360: no room")},
 	} {
 		r := makeReplay()
-		setReplayStatus(r, conditions{list: &r.Status.Conditions, generation: 1, now: now0}, api.ReplayState{State: tc.state, PlanHash: new("p"),
-			Outputs: []api.ReelState{{Resolution: "640x360", State: api.ReelStateStateFailed, Error: new("no room")}}})
+		setReplayStatus(r, conditions{list: &r.Status.Conditions, generation: 1, now: now0},
+			api.ReplayState{State: tc.state, PlanHash: new("p"),
+				Outputs: []api.ReelState{{Resolution: "640x360", State: api.ReelStateStateFailed, Error: new("no room")}}})
 		NewWithT(t).Expect(meta.FindStatusCondition(r.Status.Conditions, mrev1.ConditionReady)).To(HaveValue(tc.want))
 	}
 }
@@ -115,7 +124,8 @@ var _ = Describe("A refusal", func() {
 		_, err = admin.DeleteEvent(ctx, string(e.UID), api.DeletionPolicyDelete, false)
 		Expect(err).NotTo(HaveOccurred())
 		annotate(ctx, e, "example.com/look", "again")
-		Eventually(conditionOf(ctx, e, mrev1.ConditionStalled)).Should(is("True", mrev1.ReasonPlanConflict, "make a new Event"))
+		Eventually(conditionOf(ctx, e, mrev1.ConditionStalled)).
+			Should(is("True", mrev1.ReasonPlanConflict, "make a new Event"))
 		Expect(k8s.Delete(ctx, e)).To(Succeed())
 		Eventually(isGone(ctx, e)).Should(BeTrue())
 	})
@@ -128,7 +138,8 @@ var _ = Describe("A refusal", func() {
 		quota.Status = corev1.ResourceQuotaStatus{Hard: quota.Spec.Hard, Used: quota.Spec.Hard}
 		Expect(k8s.Status().Update(ctx, quota)).To(Succeed())
 		Eventually(func(g Gomega) { // the admission plugin learns of a quota by a watch
-			g.Expect(k8s.Create(ctx, buildJob(e, NewJob{Slot: Slot{RoleWorker, "", 60}, Attempt: 1}, podNeeds{}, DefaultOptions()), client.DryRunAll)).NotTo(Succeed())
+			g.Expect(k8s.Create(ctx, buildJob(e, NewJob{Slot: Slot{RoleWorker, "", 60}, Attempt: 1}, podNeeds{},
+				DefaultOptions()), client.DryRunAll)).NotTo(Succeed())
 		}).Should(Succeed())
 		fail(ctx, e, Slot{RoleWorker, "", 1}, 1)
 		Eventually(conditionOf(ctx, e, mrev1.ConditionReady)).Should(is("False", mrev1.ReasonJobNotCreated, "quota"))
@@ -152,7 +163,8 @@ var _ = Describe("Running an Event", func() {
 		edit(ctx, e, func(e *mrev1.Event) { e.Spec.Suspend = new(true) })
 		Eventually(conditionOf(ctx, e, mrev1.ConditionSuspended)).Should(is("True", mrev1.ReasonSuspended))
 		Eventually(conditionOf(ctx, e, mrev1.ConditionReady)).Should(is("True", mrev1.ReasonSuspended))
-		Eventually(jobsOf(ctx, e)).Should(ConsistOf("worker-0-1", "worker-1-1", "render-0-1"), "ingest asks for no tasks, so that it is stopped")
+		Eventually(jobsOf(ctx, e)).Should(ConsistOf("worker-0-1", "worker-1-1", "render-0-1"),
+			"ingest asks for no tasks, so that it is stopped")
 		answer, err := a.data.Lease(ctx, a.uid, api.LeaseRequest{Pool: api.PoolWork, Holder: "agent"})
 		Expect(err).NotTo(HaveOccurred())
 		Expect(answer.Outcome).To(Equal(api.LeaseResponseOutcomeRetire))
@@ -226,12 +238,14 @@ var _ = Describe("Running an Event", func() {
 		answer, err := a.data.Lease(ctx, a.uid, api.LeaseRequest{Pool: api.PoolWork, Holder: "agent"})
 		Expect(err).NotTo(HaveOccurred())
 		Expect(answer.Outcome).To(Equal(api.LeaseResponseOutcomeTask))
-		Expect(a.data.Fail(ctx, a.uid, answer.Lease.TaskID, api.TaskFailure{Token: answer.Lease.Token, Message: "out of luck"})).To(Succeed())
+		Expect(a.data.Fail(ctx, a.uid, answer.Lease.TaskID,
+			api.TaskFailure{Token: answer.Lease.Token, Message: "out of luck"})).To(Succeed())
 		Eventually(eventOf(ctx, e)).Should(HaveField("DeadLetters", HaveValue(BeNumerically(">=", 1))))
 
 		annotate(ctx, e, mrev1.AnnotationRetry, "once more")
 		Eventually(eventOf(ctx, e)).Should(HaveField("Retry", HaveValue(And(
-			HaveField("Word", "once more"), HaveField("Retried", BeNumerically(">=", 1)), HaveField("Message", HaveSuffix("tasks are tried again"))))),
+			HaveField("Word", "once more"), HaveField("Retried", BeNumerically(">=", 1)),
+			HaveField("Message", HaveSuffix("tasks are tried again"))))),
 			"whichever manager asked first, both get its answer")
 		Eventually(eventOf(ctx, e)).Should(HaveField("DeadLetters", HaveValue(BeZero())))
 		Eventually(reasonsTold(ctx, e)).Should(tells(mrev1.ReasonRetried))
@@ -263,16 +277,20 @@ var _ = Describe("Running an Event", func() {
 			if answer.Outcome != api.LeaseResponseOutcomeTask {
 				break
 			}
-			Expect(a.data.Fail(ctx, a.uid, answer.Lease.TaskID, api.TaskFailure{Token: answer.Lease.Token, Message: "out of luck"})).To(Succeed())
+			Expect(a.data.Fail(ctx, a.uid, answer.Lease.TaskID,
+				api.TaskFailure{Token: answer.Lease.Token, Message: "out of luck"})).To(Succeed())
 		}
-		Eventually(conditionOf(ctx, e, mrev1.ConditionComplete)).Should(is("True", mrev1.ReasonCompletedWithFailures, "Missing: ", " clips", "First failed clip ", "out of luck"))
+		Eventually(conditionOf(ctx, e, mrev1.ConditionComplete)).Should(is("True", mrev1.ReasonCompletedWithFailures,
+			"Missing: ", " clips", "First failed clip ", "out of luck"))
 		Eventually(conditionOf(ctx, e, mrev1.ConditionReady)).Should(is("False", mrev1.ReasonCompletedWithFailures, " clips"))
-		Eventually(conditionOf(ctx, e, mrev1.ConditionStalled)).Should(is("True", mrev1.ReasonCompletedWithFailures, " clips"))
+		Eventually(conditionOf(ctx, e, mrev1.ConditionStalled)).
+			Should(is("True", mrev1.ReasonCompletedWithFailures, " clips"))
 		Eventually(reasonsTold(ctx, e)).Should(tells(mrev1.ReasonCompletedWithFailures))
 
 		annotate(ctx, e, mrev1.AnnotationRetry, "once more")
 		Eventually(eventOf(ctx, e)).Should(HaveField("DeadLetters", HaveValue(BeZero())))
-		Expect(conditionOf(ctx, e, mrev1.ConditionComplete)(Default)).To(is("True", mrev1.ReasonCompletedWithFailures), "nothing is mended yet")
+		Expect(conditionOf(ctx, e, mrev1.ConditionComplete)(Default)).To(is("True", mrev1.ReasonCompletedWithFailures),
+			"nothing is mended yet")
 		a.work(ctx, api.PoolRender)
 		Eventually(conditionOf(ctx, e, mrev1.ConditionComplete)).Should(is("True", mrev1.ReasonCompleted, "All work is done"))
 		Eventually(conditionOf(ctx, e, mrev1.ConditionReady)).Should(is("True", mrev1.ReasonCompleted))
@@ -283,7 +301,8 @@ var _ = Describe("Running an Event", func() {
 		e := startEvent(ctx, ns)
 		a := newAgent(ns, string(e.UID))
 		Expect(a.data.NoteIngest(ctx, a.uid, "the filters cannot be built")).To(Succeed())
-		Eventually(conditionOf(ctx, e, mrev1.ConditionSourceReady)).Should(is("False", mrev1.ReasonIngestFailing, "tried again", "the filters cannot be built"))
+		Eventually(conditionOf(ctx, e, mrev1.ConditionSourceReady)).
+			Should(is("False", mrev1.ReasonIngestFailing, "tried again", "the filters cannot be built"))
 		Eventually(conditionOf(ctx, e, mrev1.ConditionReady)).Should(is("False", mrev1.ReasonIngestFailing))
 		a.open(ctx)
 		a.store(ctx, 0)
@@ -298,23 +317,27 @@ var _ = Describe("Running an Event", func() {
 		for n := range int64(8) {
 			a.store(ctx, n)
 		}
-		Expect(a.data.FailSource(ctx, a.uid, api.Failure{Reason: api.FailureReasonSourceUnreachable, Message: "the line is dead"})).To(Succeed())
+		Expect(a.data.FailSource(ctx, a.uid,
+			api.Failure{Reason: api.FailureReasonSourceUnreachable, Message: "the line is dead"})).To(Succeed())
 		a.work(ctx, api.PoolWork)
 		a.work(ctx, api.PoolRender)
-		Eventually(conditionOf(ctx, e, mrev1.ConditionFailed)).Should(is("True", mrev1.ReasonSourceUnreachable, "the line is dead"))
+		Eventually(conditionOf(ctx, e, mrev1.ConditionFailed)).
+			Should(is("True", mrev1.ReasonSourceUnreachable, "the line is dead"))
 		Eventually(eventOf(ctx, e)).Should(HaveField("Slots.Renderers", BeZero()))
 		replay := in(ns, makeReplay())
 		Expect(k8s.Create(ctx, replay)).To(Succeed())
 		Eventually(eventOf(ctx, e)).Should(HaveField("Slots.Renderers", BeEquivalentTo(1)), "somebody has to render it")
 		a.work(ctx, api.PoolRender)
-		Eventually(conditionOf(ctx, replay, mrev1.ConditionRendered)).Should(is("True", mrev1.ReasonRendered, "broke off", "the line is dead"))
+		Eventually(conditionOf(ctx, replay, mrev1.ConditionRendered)).
+			Should(is("True", mrev1.ReasonRendered, "broke off", "the line is dead"))
 		Expect(conditionOf(ctx, e, mrev1.ConditionFailed)(Default)).To(is("True", mrev1.ReasonSourceUnreachable))
 	})
 
 	It("refuses to try an Event again that has failed", func(ctx context.Context) {
 		e := startEvent(ctx, ns)
 		a := newAgent(ns, string(e.UID))
-		Expect(a.data.FailSource(ctx, a.uid, api.Failure{Reason: api.FailureReasonNoVideo, Message: "only audio"})).To(Succeed())
+		Expect(a.data.FailSource(ctx, a.uid,
+			api.Failure{Reason: api.FailureReasonNoVideo, Message: "only audio"})).To(Succeed())
 		Eventually(conditionOf(ctx, e, mrev1.ConditionFailed)).Should(is("True", mrev1.ReasonNoVideo))
 		annotate(ctx, e, mrev1.AnnotationRetry, "please")
 		Eventually(reasonsTold(ctx, e)).Should(tells(mrev1.ReasonRetryRefused))
@@ -327,7 +350,8 @@ var _ = Describe("Running an Event", func() {
 		}
 		Expect(k8s.Create(ctx, in(ns, makeProfile(func(p *mrev1.Profile) {
 			p.Spec.ChunkSeconds = 5
-			p.Spec.Processing = mrev1.ProcessingSpec{MinWorkers: 1, MaxWorkers: 4, MinRenderers: 1, DrainTimeoutSeconds: 1800, RecycleAfterChunks: ptr.To[int32](3)}
+			p.Spec.Processing = mrev1.ProcessingSpec{MinWorkers: 1, MaxWorkers: 4, MinRenderers: 1,
+				DrainTimeoutSeconds: 1800, RecycleAfterChunks: ptr.To[int32](3)}
 		})))).To(Succeed())
 		e := in(ns, makeEvent())
 		Expect(k8s.Create(ctx, e)).To(Succeed())
@@ -337,19 +361,22 @@ var _ = Describe("Running an Event", func() {
 		for n := range int64(8) {
 			a.store(ctx, n)
 		}
-		Eventually(jobsOf(ctx, e)).Should(ConsistOf("ingest-0-1", "worker-0-1", "worker-1-1", "worker-2-1", "worker-3-1", "render-0-1"))
+		Eventually(jobsOf(ctx, e)).Should(ConsistOf("ingest-0-1", "worker-0-1",
+			"worker-1-1", "worker-2-1", "worker-3-1", "render-0-1"))
 		jobs, err := listJobs(ctx, k8s, e)
 		Expect(err).NotTo(HaveOccurred())
 		for _, j := range jobs {
 			args := j.Spec.Template.Spec.Containers[0].Args
 			Expect(slices.Contains(args, "--recycle-after-chunks=3")).To(Equal(j.Labels[mrev1.LabelRole] == "worker"))
-			Expect(slices.Contains(args, "--ordinal="+j.Labels[mrev1.LabelOrdinal])).To(Equal(j.Labels[mrev1.LabelRole] != "ingest"))
+			Expect(slices.Contains(args, "--ordinal="+j.Labels[mrev1.LabelOrdinal])).
+				To(Equal(j.Labels[mrev1.LabelRole] != "ingest"))
 		}
 
 		By("sending those away that are not needed any more")
 		a.work(ctx, api.PoolWork)
 		Eventually(eventOf(ctx, e)).Should(HaveField("Slots", And(
-			HaveField("Workers", BeEquivalentTo(4)), HaveField("WorkersWanted", BeEquivalentTo(1)), HaveField("WorkersLowSince", Not(BeNil())))))
+			HaveField("Workers", BeEquivalentTo(4)), HaveField("WorkersWanted", BeEquivalentTo(1)),
+			HaveField("WorkersLowSince", Not(BeNil())))))
 		Eventually(func(g Gomega) {
 			g.Expect(k8s.Get(ctx, client.ObjectKeyFromObject(e), e)).To(Succeed())
 			before := e.DeepCopy()
@@ -367,7 +394,8 @@ var _ = Describe("Running an Event", func() {
 
 func TestCheckFailing(t *testing.T) {
 	job := func(failures int32, age time.Duration, change ...func(*ObservedJob)) ObservedJob {
-		j := ObservedJob{Slot: Slot{RoleWorker, "", 2}, Name: "w", QuickFailures: failures, Created: now0.Add(-age), LastWords: "NoSuchBucket: mre"}
+		j := ObservedJob{Slot: Slot{RoleWorker, "", 2}, Name: "w", QuickFailures: failures,
+			Created: now0.Add(-age), LastWords: "NoSuchBucket: mre"}
 		for _, f := range change {
 			f(&j)
 		}
@@ -379,9 +407,11 @@ func TestCheckFailing(t *testing.T) {
 		want  wantFinding
 		after time.Duration
 	}{
-		"forgiven":          {job: job(2, time.Second)},
-		"again and again":   {job: job(3, 20*time.Second), want: wantFinding{mrev1.ReasonJobsFailing, Wait, []string{"worker 2", "NoSuchBucket: mre"}}, after: 40 * time.Second},
-		"failed this time":  {job: job(2, 20*time.Second, failed), want: wantFinding{mrev1.ReasonJobsFailing, Wait, []string{"worker 2"}}, after: time.Second},
+		"forgiven": {job: job(2, time.Second)},
+		"again and again": {job: job(3, 20*time.Second), want: wantFinding{mrev1.ReasonJobsFailing, Wait,
+			[]string{"worker 2", "NoSuchBucket: mre"}}, after: 40 * time.Second},
+		"failed this time": {job: job(2, 20*time.Second, failed),
+			want: wantFinding{mrev1.ReasonJobsFailing, Wait, []string{"worker 2"}}, after: time.Second},
 		"runs long enough":  {job: job(9, 2*time.Minute)},
 		"failed after long": {job: job(9, time.Hour, failed), want: wantFinding{}},
 	} {

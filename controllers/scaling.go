@@ -133,7 +133,8 @@ func follow(n int32, lowSince *metav1.Time, wanted int32, now time.Time) (int32,
 
 // sizeSlots is how many Jobs an Event should have by itself, before Events share what the install allows, and
 // when to look again.
-func sizeSlots(was mrev1.SlotsStatus, s api.EventState, n needs, b bounds, now time.Time) (mrev1.SlotsStatus, time.Duration) {
+func sizeSlots(was mrev1.SlotsStatus, s api.EventState, n needs, b bounds,
+	now time.Time) (mrev1.SlotsStatus, time.Duration) {
 	var out mrev1.SlotsStatus
 	var again time.Duration
 	sooner := func(after time.Duration) {

@@ -21,11 +21,15 @@ func TestBounds(t *testing.T) {
 		want bounds
 	}{
 		"nothing said": {mrev1.ProcessingSpec{}, bounds{MinWorkers: 1, MaxWorkers: 1, MinRenderers: 1, MaxRenderers: 1}},
-		"fixed":        {mrev1.ProcessingSpec{MinWorkers: 3, MinRenderers: 2}, bounds{MinWorkers: 3, MaxWorkers: 3, MinRenderers: 2, MaxRenderers: 2}},
-		"by backlog": {mrev1.ProcessingSpec{MinWorkers: 1, MaxWorkers: 4, MaxRenderers: 8, RecycleAfterChunks: ptr.To[int32](5)},
+		"fixed": {mrev1.ProcessingSpec{MinWorkers: 3, MinRenderers: 2},
+			bounds{MinWorkers: 3, MaxWorkers: 3, MinRenderers: 2, MaxRenderers: 2}},
+		"by backlog": {mrev1.ProcessingSpec{MinWorkers: 1, MaxWorkers: 4,
+			MaxRenderers: 8, RecycleAfterChunks: ptr.To[int32](5)},
 			bounds{MinWorkers: 1, MaxWorkers: 4, MinRenderers: 1, MaxRenderers: 8, RecycleAfterChunks: 5}},
-		"pools": {mrev1.ProcessingSpec{Pools: []mrev1.WorkerPool{{Name: "gpu", MinWorkers: 2, MaxWorkers: 3}, {Name: "fixed", MinWorkers: 2}, {Name: "idle"}}},
-			bounds{MinWorkers: 1, MaxWorkers: 1, MinRenderers: 1, MaxRenderers: 1, Pools: map[string]poolBounds{"gpu": {2, 3}, "fixed": {2, 2}, "unsized": {1, 1}}}},
+		"pools": {mrev1.ProcessingSpec{Pools: []mrev1.WorkerPool{{Name: "gpu", MinWorkers: 2, MaxWorkers: 3},
+			{Name: "fixed", MinWorkers: 2}, {Name: "idle"}}},
+			bounds{MinWorkers: 1, MaxWorkers: 1, MinRenderers: 1, MaxRenderers: 1,
+				Pools: map[string]poolBounds{"gpu": {2, 3}, "fixed": {2, 2}, "unsized": {1, 1}}}},
 	} {
 		var pools []string
 		for pool := range tc.want.Pools {
@@ -44,18 +48,23 @@ func TestWanted(t *testing.T) {
 		work, render        api.PoolBacklog
 		workers, renderers  int32
 	}{
-		"nothing to do":                      {workers: 1, renderers: 1},
-		"one chunk":                          {ingested: 7, processed: 6, work: api.PoolBacklog{Ready: 3}, workers: 1, renderers: 1},
-		"two chunks are what keeps up":       {ingested: 8, processed: 6, work: api.PoolBacklog{Ready: 3, Leased: 1}, workers: 1, renderers: 1},
-		"three are one too many":             {ingested: 9, processed: 6, work: api.PoolBacklog{Ready: 3}, workers: 2, renderers: 1},
+		"nothing to do": {workers: 1, renderers: 1},
+		"one chunk": {ingested: 7, processed: 6,
+			work: api.PoolBacklog{Ready: 3}, workers: 1, renderers: 1},
+		"two chunks are what keeps up": {ingested: 8, processed: 6,
+			work: api.PoolBacklog{Ready: 3, Leased: 1}, workers: 1, renderers: 1},
+		"three are one too many": {ingested: 9, processed: 6,
+			work: api.PoolBacklog{Ready: 3}, workers: 2, renderers: 1},
 		"a recording that was ingested fast": {ingested: 500, work: api.PoolBacklog{Ready: 500}, workers: 6, renderers: 1},
-		"chunks that wait for each other":    {ingested: 500, work: api.PoolBacklog{Ready: 1, Blocked: 499}, workers: 1, renderers: 1},
-		"clips pile up":                      {render: api.PoolBacklog{Ready: 9, Leased: 1}, workers: 1, renderers: 3},
-		"very many clips":                    {render: api.PoolBacklog{Ready: 1 << 40}, workers: 1, renderers: 5},
-		"clips whose marks are not final":    {render: api.PoolBacklog{Blocked: 100}, workers: 1, renderers: 1},
+		"chunks that wait for each other": {ingested: 500,
+			work: api.PoolBacklog{Ready: 1, Blocked: 499}, workers: 1, renderers: 1},
+		"clips pile up":                   {render: api.PoolBacklog{Ready: 9, Leased: 1}, workers: 1, renderers: 3},
+		"very many clips":                 {render: api.PoolBacklog{Ready: 1 << 40}, workers: 1, renderers: 5},
+		"clips whose marks are not final": {render: api.PoolBacklog{Blocked: 100}, workers: 1, renderers: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := api.EventState{Progress: api.Progress{ChunksIngested: tc.ingested, ChunksProcessed: tc.processed}, Backlog: api.Backlog{Work: tc.work, Render: tc.render}}
+			s := api.EventState{Progress: api.Progress{ChunksIngested: tc.ingested, ChunksProcessed: tc.processed},
+				Backlog: api.Backlog{Work: tc.work, Render: tc.render}}
 			if got := workersWanted(s, s.Backlog.Work, poolBounds{b.MinWorkers, b.MaxWorkers}); got != tc.workers {
 				t.Errorf("%d workers, want %d", got, tc.workers)
 			}
@@ -75,13 +84,15 @@ func TestFollow(t *testing.T) {
 		since     *metav1.Time
 		after     time.Duration
 	}{
-		"from nothing":           {n: 0, wanted: 3, to: 3},
-		"up at once":             {n: 1, wanted: 5, to: 5},
-		"up again, not down":     {n: 4, wanted: 4, low: ago(50 * time.Second), to: 4},
-		"down has to wait":       {n: 4, wanted: 1, to: 4, since: ago(0), after: scaleDownAfter},
-		"still waiting":          {n: 4, wanted: 2, low: ago(20 * time.Second), to: 4, since: ago(20 * time.Second), after: 40 * time.Second},
-		"down":                   {n: 4, wanted: 2, low: ago(time.Minute), to: 2},
-		"a clock that went back": {n: 4, wanted: 2, low: ago(-time.Hour), to: 4, since: ago(-time.Hour), after: 61 * time.Minute},
+		"from nothing":       {n: 0, wanted: 3, to: 3},
+		"up at once":         {n: 1, wanted: 5, to: 5},
+		"up again, not down": {n: 4, wanted: 4, low: ago(50 * time.Second), to: 4},
+		"down has to wait":   {n: 4, wanted: 1, to: 4, since: ago(0), after: scaleDownAfter},
+		"still waiting": {n: 4, wanted: 2, low: ago(20 * time.Second),
+			to: 4, since: ago(20 * time.Second), after: 40 * time.Second},
+		"down": {n: 4, wanted: 2, low: ago(time.Minute), to: 2},
+		"a clock that went back": {n: 4, wanted: 2, low: ago(-time.Hour), to: 4,
+			since: ago(-time.Hour), after: 61 * time.Minute},
 	} {
 		t.Run(name, func(t *testing.T) {
 			to, since, after := follow(tc.n, tc.low, tc.wanted, now0)
@@ -96,7 +107,8 @@ func TestFollow(t *testing.T) {
 func TestSizeSlotsOverTime(t *testing.T) {
 	b := bounds{MinWorkers: 1, MaxWorkers: 4, MinRenderers: 1, MaxRenderers: 1}
 	state := func(waiting int64) api.EventState {
-		return api.EventState{State: api.EventStateStateActive, Progress: api.Progress{ChunksIngested: waiting}, Backlog: api.Backlog{Work: api.PoolBacklog{Ready: waiting}}}
+		return api.EventState{State: api.EventStateStateActive, Progress: api.Progress{ChunksIngested: waiting},
+			Backlog: api.Backlog{Work: api.PoolBacklog{Ready: waiting}}}
 	}
 	all := needs{ingest: true, work: true, render: true}
 	var slots mrev1.SlotsStatus
@@ -126,9 +138,11 @@ func TestSizeSlotsOverTime(t *testing.T) {
 
 // Each pool follows its own backlog.
 func TestSizeSlotsOfPools(t *testing.T) {
-	b := bounds{MinWorkers: 1, MaxWorkers: 4, MinRenderers: 1, MaxRenderers: 1, Pools: map[string]poolBounds{"gpu": {1, 2}, "npu": {1, 8}}}
+	b := bounds{MinWorkers: 1, MaxWorkers: 4, MinRenderers: 1, MaxRenderers: 1,
+		Pools: map[string]poolBounds{"gpu": {1, 2}, "npu": {1, 8}}}
 	state := api.EventState{State: api.EventStateStateActive, Progress: api.Progress{ChunksIngested: 9},
-		Backlog: api.Backlog{Work: api.PoolBacklog{Ready: 1}, Pools: map[string]api.PoolBacklog{"gpu": {Ready: 9}, "npu": {Ready: 4, Blocked: 90}}}}
+		Backlog: api.Backlog{Work: api.PoolBacklog{Ready: 1},
+			Pools: map[string]api.PoolBacklog{"gpu": {Ready: 9}, "npu": {Ready: 4, Blocked: 90}}}}
 	slots, again := sizeSlots(mrev1.SlotsStatus{}, state, neededRoles(state, false, b), b, now0)
 	want := mrev1.SlotsStatus{Workers: 1, WorkersWanted: 1, Renderers: 1, Pools: []mrev1.PoolSlotsStatus{
 		{Name: "gpu", Workers: 2, WorkersWanted: 2}, {Name: "npu", Workers: 2, WorkersWanted: 2}}}

@@ -66,7 +66,8 @@ func SetupWithManager(ctx context.Context, mgr ctrl.Manager, d DataPlane, o Opti
 		&ProfileReconciler{Client: c, Recorder: mgr.GetEventRecorder("profile"), Clock: now},
 		&EventReconciler{Client: c, Live: mgr.GetAPIReader(), DataPlane: d,
 			Recorder: mgr.GetEventRecorder("event"), Clock: now, Options: o, Feed: feed.Events()},
-		&ReplayReconciler{Client: c, DataPlane: d, Recorder: mgr.GetEventRecorder("replay"), Clock: now, Options: o, Feed: feed.Replays()},
+		&ReplayReconciler{Client: c, DataPlane: d, Recorder: mgr.GetEventRecorder("replay"),
+			Clock: now, Options: o, Feed: feed.Replays()},
 	} {
 		if err := r.SetupWithManager(mgr); err != nil {
 			return fmt.Errorf("setting up %T: %w", r, err)
@@ -87,8 +88,12 @@ func setupIndexes(ctx context.Context, indexer client.FieldIndexer) error {
 		}},
 		{&mrev1.Profile{}, indexProfilePlugins, func(o client.Object) []string { return pluginNames(o.(*mrev1.Profile)) }},
 		{&mrev1.Profile{}, indexProfileModels, func(o client.Object) []string { return modelNames(o.(*mrev1.Profile)) }},
-		{&mrev1.Event{}, indexEventProfile, func(o client.Object) []string { return []string{o.(*mrev1.Event).Spec.ProfileRef.Name} }},
-		{&mrev1.Replay{}, indexReplayEvent, func(o client.Object) []string { return []string{o.(*mrev1.Replay).Spec.EventRef.Name} }},
+		{&mrev1.Event{}, indexEventProfile, func(o client.Object) []string {
+			return []string{o.(*mrev1.Event).Spec.ProfileRef.Name}
+		}},
+		{&mrev1.Replay{}, indexReplayEvent, func(o client.Object) []string {
+			return []string{o.(*mrev1.Replay).Spec.EventRef.Name}
+		}},
 	} {
 		if err := indexer.IndexField(ctx, index.of, index.name, index.by); err != nil {
 			return fmt.Errorf("indexing %T by %s: %w", index.of, index.name, err)

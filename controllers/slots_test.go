@@ -30,23 +30,32 @@ func TestNeededRoles(t *testing.T) {
 		noClips   bool
 		want      needs
 	}{
-		"no clips": {state: api.EventState{State: api.EventStateStateActive}, noClips: true, want: needs{ingest: true, work: true, pools: []string{"gpu"}}},
-		"no clips, and a reel": {state: api.EventState{State: api.EventStateStateComplete, SourceEnded: new(true), Backlog: api.Backlog{Render: busy}}, noClips: true,
+		"no clips": {state: api.EventState{State: api.EventStateStateActive}, noClips: true,
+			want: needs{ingest: true, work: true, pools: []string{"gpu"}}},
+		"no clips, and a reel": {state: api.EventState{State: api.EventStateStateComplete, SourceEnded: new(true),
+			Backlog: api.Backlog{Render: busy}}, noClips: true,
 			want: needs{render: true}},
-		"pending":        {state: api.EventState{State: api.EventStateStatePending}, want: all},
-		"active":         {state: api.EventState{State: api.EventStateStateActive}, want: all},
-		"suspended":      {state: api.EventState{State: api.EventStateStateActive, Backlog: api.Backlog{Work: busy}}, suspended: true},
-		"source ended":   {state: api.EventState{State: api.EventStateStateDraining, SourceEnded: new(true), Backlog: api.Backlog{Work: busy}}, want: needs{work: true, render: true}},
-		"clips are left": {state: api.EventState{State: api.EventStateStateDraining, SourceEnded: new(true), Backlog: api.Backlog{Render: api.PoolBacklog{Leased: 1}}}, want: needs{render: true}},
+		"pending": {state: api.EventState{State: api.EventStateStatePending}, want: all},
+		"active":  {state: api.EventState{State: api.EventStateStateActive}, want: all},
+		"suspended": {state: api.EventState{State: api.EventStateStateActive,
+			Backlog: api.Backlog{Work: busy}}, suspended: true},
+		"source ended": {state: api.EventState{State: api.EventStateStateDraining, SourceEnded: new(true),
+			Backlog: api.Backlog{Work: busy}}, want: needs{work: true, render: true}},
+		"clips are left": {state: api.EventState{State: api.EventStateStateDraining, SourceEnded: new(true),
+			Backlog: api.Backlog{Render: api.PoolBacklog{Leased: 1}}}, want: needs{render: true}},
 		"only the export is left": {
 			state: api.EventState{State: api.EventStateStateDraining, SourceEnded: new(true)}},
-		"complete":         {state: api.EventState{State: api.EventStateStateComplete, SourceEnded: new(true)}},
-		"a reel for later": {state: api.EventState{State: api.EventStateStateComplete, SourceEnded: new(true), Backlog: api.Backlog{Render: busy}}, want: needs{render: true}},
-		"a retry after it": {state: api.EventState{State: api.EventStateStateComplete, SourceEnded: new(true), Backlog: api.Backlog{Work: busy}}, want: needs{work: true, render: true}},
+		"complete": {state: api.EventState{State: api.EventStateStateComplete, SourceEnded: new(true)}},
+		"a reel for later": {state: api.EventState{State: api.EventStateStateComplete, SourceEnded: new(true),
+			Backlog: api.Backlog{Render: busy}}, want: needs{render: true}},
+		"a retry after it": {state: api.EventState{State: api.EventStateStateComplete, SourceEnded: new(true),
+			Backlog: api.Backlog{Work: busy}}, want: needs{work: true, render: true}},
 		"a pool has work left": {state: api.EventState{State: api.EventStateStateDraining, SourceEnded: new(true),
-			Backlog: api.Backlog{Pools: map[string]api.PoolBacklog{"gpu": {Blocked: 1}}}}, want: needs{render: true, pools: []string{"gpu"}}},
-		"failed":               {state: api.EventState{State: api.EventStateStateFailed, Backlog: api.Backlog{Work: busy}}},
-		"failed, with a reel":  {state: api.EventState{State: api.EventStateStateFailed, Backlog: api.Backlog{Render: busy}}, want: needs{render: true}},
+			Backlog: api.Backlog{Pools: map[string]api.PoolBacklog{"gpu": {Blocked: 1}}}},
+			want: needs{render: true, pools: []string{"gpu"}}},
+		"failed": {state: api.EventState{State: api.EventStateStateFailed, Backlog: api.Backlog{Work: busy}}},
+		"failed, with a reel": {state: api.EventState{State: api.EventStateStateFailed, Backlog: api.Backlog{Render: busy}},
+			want: needs{render: true}},
 		"complete, end unsaid": {state: api.EventState{State: api.EventStateStateComplete}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -58,7 +67,8 @@ func TestNeededRoles(t *testing.T) {
 		})
 	}
 	slots := mrev1.SlotsStatus{Workers: 2, Renderers: 3, Pools: []mrev1.PoolSlotsStatus{{Name: "gpu", Workers: 4}}}
-	if d := cmp.Diff(map[Crew]int32{{RoleIngest, ""}: 1, {RoleWorker, ""}: 2, {RoleWorker, "gpu"}: 4, {RoleRender, ""}: 3}, wantedJobs(all, slots)); d != "" {
+	if d := cmp.Diff(map[Crew]int32{{RoleIngest, ""}: 1, {RoleWorker, ""}: 2, {RoleWorker, "gpu"}: 4, {RoleRender, ""}: 3},
+		wantedJobs(all, slots)); d != "" {
 		t.Errorf("wanted (-want +got):\n%s", d)
 	}
 	if got := wantedJobs(needs{}, slots); len(got) != 0 {
@@ -76,7 +86,8 @@ func TestPlanJobs(t *testing.T) {
 	gpu0, gpu1 := Slot{RoleWorker, "gpu", 0}, Slot{RoleWorker, "gpu", 1}
 	ago := func(d time.Duration) time.Time { return now0.Add(-d) }
 	job := func(s Slot, attempt int32, state JobState, change ...func(*ObservedJob)) ObservedJob {
-		j := ObservedJob{Slot: s, Name: jobName(makeEvent(), s, attempt), Attempt: attempt, State: state, Created: ago(10 * time.Minute)}
+		j := ObservedJob{Slot: s, Name: jobName(makeEvent(), s, attempt), Attempt: attempt,
+			State: state, Created: ago(10 * time.Minute)}
 		if state != JobRunning {
 			j.Finished = ago(time.Second)
 		}
@@ -114,25 +125,31 @@ func TestPlanJobs(t *testing.T) {
 		},
 		"three quick failures are forgiven": {
 			want: map[Crew]int32{{RoleWorker, ""}: 1}, ended: running, observed: []ObservedJob{third},
-			plan: JobsPlan{Create: []NewJob{{Slot: worker0, Attempt: 4, QuickFailures: 3, Replaces: &third}}, Delete: []string{third.Name}},
+			plan: JobsPlan{Create: []NewJob{{Slot: worker0, Attempt: 4, QuickFailures: 3, Replaces: &third}},
+				Delete: []string{third.Name}},
 		},
 		"the sixth waits": {
-			want: map[Crew]int32{{RoleWorker, ""}: 1}, ended: running, observed: []ObservedJob{job(worker0, 6, JobFailed, quick(5))},
-			plan: JobsPlan{After: 3 * time.Second},
+			want: map[Crew]int32{{RoleWorker, ""}: 1}, ended: running,
+			observed: []ObservedJob{job(worker0, 6, JobFailed, quick(5))},
+			plan:     JobsPlan{After: 3 * time.Second},
 		},
 		"the wait has a bound": {
-			want: map[Crew]int32{{RoleWorker, ""}: 1}, ended: running, observed: []ObservedJob{job(worker0, 99, JobFailed, quick(98))},
-			plan: JobsPlan{After: 29 * time.Second},
+			want: map[Crew]int32{{RoleWorker, ""}: 1}, ended: running,
+			observed: []ObservedJob{job(worker0, 99, JobFailed, quick(98))},
+			plan:     JobsPlan{After: 29 * time.Second},
 		},
 		"a predecessor left over is removed": {
-			want: map[Crew]int32{{RoleWorker, ""}: 1}, ended: running, observed: []ObservedJob{failed, job(worker0, 2, JobRunning)},
-			plan: JobsPlan{Delete: []string{failed.Name}},
+			want: map[Crew]int32{{RoleWorker, ""}: 1}, ended: running,
+			observed: []ObservedJob{failed, job(worker0, 2, JobRunning)},
+			plan:     JobsPlan{Delete: []string{failed.Name}},
 		},
 		"a Job that is being deleted is waited for": {
-			want: map[Crew]int32{{RoleWorker, ""}: 1}, ended: running, observed: []ObservedJob{job(worker0, 1, JobRunning, deleting)},
+			want: map[Crew]int32{{RoleWorker, ""}: 1}, ended: running,
+			observed: []ObservedJob{job(worker0, 1, JobRunning, deleting)},
 		},
 		"a finished slot stays": {
-			want: map[Crew]int32{{RoleRender, ""}: 1}, ended: running, observed: []ObservedJob{job(worker0, 1, JobSucceeded), job(render0, 1, JobRunning)},
+			want: map[Crew]int32{{RoleRender, ""}: 1}, ended: running,
+			observed: []ObservedJob{job(worker0, 1, JobSucceeded), job(render0, 1, JobRunning)},
 		},
 		"new work after the end": {
 			want: map[Crew]int32{{RoleRender, ""}: 1}, ended: time.Hour, observed: []ObservedJob{job(render0, 1, JobSucceeded)},
@@ -143,27 +160,33 @@ func TestPlanJobs(t *testing.T) {
 			plan: JobsPlan{Delete: []string{jobName(makeEvent(), render0, 2), jobName(makeEvent(), worker0, 1)}},
 		},
 		"one too many that has retired goes": {
-			want: map[Crew]int32{{RoleWorker, ""}: 1}, ended: running, observed: []ObservedJob{job(worker0, 1, JobRunning), job(worker1, 1, JobSucceeded)},
-			plan: JobsPlan{Delete: []string{jobName(makeEvent(), worker1, 1)}},
+			want: map[Crew]int32{{RoleWorker, ""}: 1}, ended: running,
+			observed: []ObservedJob{job(worker0, 1, JobRunning), job(worker1, 1, JobSucceeded)},
+			plan:     JobsPlan{Delete: []string{jobName(makeEvent(), worker1, 1)}},
 		},
 		"one too many that works is told by the data plane": {
-			want: map[Crew]int32{{RoleWorker, ""}: 1}, ended: running, observed: []ObservedJob{job(worker0, 1, JobRunning), job(worker1, 1, JobRunning, ready)},
+			want: map[Crew]int32{{RoleWorker, ""}: 1}, ended: running,
+			observed: []ObservedJob{job(worker0, 1, JobRunning), job(worker1, 1, JobRunning, ready)},
 		},
 		"one too many that has not started goes": {
-			want: map[Crew]int32{{RoleWorker, ""}: 1}, ended: running, observed: []ObservedJob{job(worker0, 1, JobRunning), job(worker1, 1, JobRunning)},
-			plan: JobsPlan{Delete: []string{jobName(makeEvent(), worker1, 1)}},
+			want: map[Crew]int32{{RoleWorker, ""}: 1}, ended: running,
+			observed: []ObservedJob{job(worker0, 1, JobRunning), job(worker1, 1, JobRunning)},
+			plan:     JobsPlan{Delete: []string{jobName(makeEvent(), worker1, 1)}},
 		},
 		"none may work now": {
 			want: map[Crew]int32{{RoleWorker, ""}: 0}, ended: running, observed: []ObservedJob{job(worker0, 1, JobFailed)},
 			plan: JobsPlan{Delete: []string{jobName(makeEvent(), worker0, 1)}},
 		},
 		"a recycled worker has a successor at once, every time": {
-			want: map[Crew]int32{{RoleWorker, ""}: 1}, ended: running, recycles: true, observed: []ObservedJob{job(worker0, 40, JobSucceeded, quick(0))},
-			plan: JobsPlan{Create: []NewJob{{Slot: worker0, Attempt: 41}}, Delete: []string{jobName(makeEvent(), worker0, 40)}},
+			want: map[Crew]int32{{RoleWorker, ""}: 1}, ended: running, recycles: true,
+			observed: []ObservedJob{job(worker0, 40, JobSucceeded, quick(0))},
+			plan: JobsPlan{Create: []NewJob{{Slot: worker0, Attempt: 41}},
+				Delete: []string{jobName(makeEvent(), worker0, 40)}},
 		},
 		"one that ends for nothing is held back": {
-			want: map[Crew]int32{{RoleWorker, ""}: 1}, ended: running, observed: []ObservedJob{job(worker0, 6, JobSucceeded, quick(5))},
-			plan: JobsPlan{After: 3 * time.Second},
+			want: map[Crew]int32{{RoleWorker, ""}: 1}, ended: running,
+			observed: []ObservedJob{job(worker0, 6, JobSucceeded, quick(5))},
+			plan:     JobsPlan{After: 3 * time.Second},
 		},
 		"pools are crews of their own": {
 			want: map[Crew]int32{{RoleWorker, ""}: 1, {RoleWorker, "gpu"}: 1}, ended: running,
@@ -171,12 +194,14 @@ func TestPlanJobs(t *testing.T) {
 			plan:     JobsPlan{Delete: []string{jobName(makeEvent(), gpu1, 1)}},
 		},
 		"a pool from nothing": {
-			want: map[Crew]int32{{RoleWorker, ""}: 1, {RoleWorker, "gpu"}: 2}, ended: running, observed: []ObservedJob{job(worker0, 1, JobRunning)},
-			plan: JobsPlan{Create: []NewJob{{Slot: gpu0, Attempt: 1}, {Slot: gpu1, Attempt: 1}}},
+			want: map[Crew]int32{{RoleWorker, ""}: 1, {RoleWorker, "gpu"}: 2}, ended: running,
+			observed: []ObservedJob{job(worker0, 1, JobRunning)},
+			plan:     JobsPlan{Create: []NewJob{{Slot: gpu0, Attempt: 1}, {Slot: gpu1, Attempt: 1}}},
 		},
 		"a recycled worker of a pool": {
-			want: map[Crew]int32{{RoleWorker, "gpu"}: 1}, ended: running, recycles: true, observed: []ObservedJob{job(gpu0, 40, JobSucceeded, quick(0))},
-			plan: JobsPlan{Create: []NewJob{{Slot: gpu0, Attempt: 41}}, Delete: []string{jobName(makeEvent(), gpu0, 40)}},
+			want: map[Crew]int32{{RoleWorker, "gpu"}: 1}, ended: running, recycles: true,
+			observed: []ObservedJob{job(gpu0, 40, JobSucceeded, quick(0))},
+			plan:     JobsPlan{Create: []NewJob{{Slot: gpu0, Attempt: 41}}, Delete: []string{jobName(makeEvent(), gpu0, 40)}},
 		},
 		"a pool leaves with the end": {
 			ended: time.Minute, observed: []ObservedJob{job(gpu0, 1, JobRunning)},
@@ -192,7 +217,8 @@ func TestPlanJobs(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if d := cmp.Diff(tc.plan, planJobs(JobsWanted{Slots: tc.want, Recycles: tc.recycles, Leaving: leavingAll(tc.ended)}, tc.observed, now0)); d != "" {
+			if d := cmp.Diff(tc.plan, planJobs(JobsWanted{Slots: tc.want, Recycles: tc.recycles, Leaving: leavingAll(tc.ended)},
+				tc.observed, now0)); d != "" {
 				t.Errorf("plan (-want +got):\n%s", d)
 			}
 		})
@@ -201,7 +227,8 @@ func TestPlanJobs(t *testing.T) {
 
 // Two managers that see the same Jobs decide the same, and acting twice on one picture makes no second Job.
 func TestPlanJobsIsDeterministic(t *testing.T) {
-	want := JobsWanted{Slots: map[Crew]int32{{RoleIngest, ""}: 1, {RoleWorker, ""}: 8, {RoleWorker, "gpu"}: 4, {RoleWorker, "npu"}: 4, {RoleRender, ""}: 8}, Leaving: leavingAll(running)}
+	want := JobsWanted{Slots: map[Crew]int32{{RoleIngest, ""}: 1, {RoleWorker, ""}: 8, {RoleWorker, "gpu"}: 4,
+		{RoleWorker, "npu"}: 4, {RoleRender, ""}: 8}, Leaving: leavingAll(running)}
 	first := planJobs(want, nil, now0)
 	for range 20 {
 		if d := cmp.Diff(first, planJobs(want, nil, now0)); d != "" {
@@ -231,7 +258,8 @@ func TestJobName(t *testing.T) {
 		if !strings.HasPrefix(name, "aaaaaaaaaaaaaa") || !strings.Contains(name, "-"+pool+"-63-99999") {
 			t.Errorf("%s does not tell the Event, the pool and the slot", name)
 		}
-		if name == jobName(e, Slot{RoleWorker, "", 63}, 99999) || jobName(e, Slot{RoleWorker, "gpu", 11}, 1) == jobName(e, Slot{RoleWorker, "gpu-1", 1}, 1) {
+		if name == jobName(e, Slot{RoleWorker, "", 63}, 99999) ||
+			jobName(e, Slot{RoleWorker, "gpu", 11}, 1) == jobName(e, Slot{RoleWorker, "gpu-1", 1}, 1) {
 			t.Errorf("%s: two slots share a Job name", name)
 		}
 	}
@@ -242,7 +270,8 @@ func TestJobName(t *testing.T) {
 }
 
 func TestObserveJob(t *testing.T) {
-	built := buildJob(makeEvent(), NewJob{Slot: Slot{RoleRender, "", 2}, Attempt: 5, QuickFailures: 3}, podNeeds{}, DefaultOptions())
+	built := buildJob(makeEvent(), NewJob{Slot: Slot{RoleRender, "", 2}, Attempt: 5, QuickFailures: 3},
+		podNeeds{}, DefaultOptions())
 	condition := func(kind batchv1.JobConditionType) func(*batchv1.Job) {
 		return func(j *batchv1.Job) {
 			j.Status.Conditions = append(j.Status.Conditions, batchv1.JobCondition{
@@ -267,13 +296,15 @@ func TestObserveJob(t *testing.T) {
 			if !ok {
 				t.Fatal("not recognised")
 			}
-			want := ObservedJob{Slot: Slot{RoleRender, "", 2}, Name: job.Name, Attempt: 5, QuickFailures: 3, State: tc.state, Finished: tc.finished}
+			want := ObservedJob{Slot: Slot{RoleRender, "", 2}, Name: job.Name, Attempt: 5,
+				QuickFailures: 3, State: tc.state, Finished: tc.finished}
 			if d := cmp.Diff(want, got); d != "" {
 				t.Errorf("observed (-want +got):\n%s", d)
 			}
 		})
 	}
-	pooled, ok := observeJob(buildJob(makeEvent(), NewJob{Slot: Slot{RoleWorker, "gpu", 1}, Attempt: 2}, podNeeds{}, DefaultOptions()))
+	pooled, ok := observeJob(buildJob(makeEvent(),
+		NewJob{Slot: Slot{RoleWorker, "gpu", 1}, Attempt: 2}, podNeeds{}, DefaultOptions()))
 	if want := (Slot{RoleWorker, "gpu", 1}); !ok || pooled.Slot != want {
 		t.Errorf("observed %+v, want %+v", pooled.Slot, want)
 	}
@@ -295,10 +326,11 @@ func TestCheckStarts(t *testing.T) {
 		pods []corev1.Pod
 		want wantFinding
 	}{
-		"young":   {job: ObservedJob{Name: "w", Created: now0.Add(-time.Minute)}},
-		"runs":    {job: job, pods: pod(func(p *corev1.Pod) { p.Status.Phase = corev1.PodRunning })},
-		"no pod":  {job: job, want: wantFinding{mrev1.ReasonStartDeadlineExceeded, Wait, []string{"Job w has no pod"}}},
-		"unknown": {job: job, pods: pod(func(*corev1.Pod) {}), want: wantFinding{mrev1.ReasonStartDeadlineExceeded, Wait, []string{"no reason given"}}},
+		"young":  {job: ObservedJob{Name: "w", Created: now0.Add(-time.Minute)}},
+		"runs":   {job: job, pods: pod(func(p *corev1.Pod) { p.Status.Phase = corev1.PodRunning })},
+		"no pod": {job: job, want: wantFinding{mrev1.ReasonStartDeadlineExceeded, Wait, []string{"Job w has no pod"}}},
+		"unknown": {job: job, pods: pod(func(*corev1.Pod) {}),
+			want: wantFinding{mrev1.ReasonStartDeadlineExceeded, Wait, []string{"no reason given"}}},
 		"image": {job: job, pods: pod(func(p *corev1.Pod) {
 			p.Status.ContainerStatuses = []corev1.ContainerStatus{{State: corev1.ContainerState{
 				Waiting: &corev1.ContainerStateWaiting{Reason: "ImagePullBackOff", Message: "no such image"}}}}
@@ -307,21 +339,30 @@ func TestCheckStarts(t *testing.T) {
 			p.Status.InitContainerStatuses = []corev1.ContainerStatus{
 				{Name: "install", State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{}}},
 				{Name: "agent", Started: new(true), State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}},
-				{Name: "plugin-crowd", State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ErrImagePull", Message: "not found"}}},
-				{Name: "plugin-late", State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "PodInitializing"}}},
+				{Name: "plugin-crowd", State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ErrImagePull",
+					Message: "not found"}}},
+				{Name: "plugin-late",
+					State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "PodInitializing"}}},
 			}
-		}), want: wantFinding{mrev1.ReasonStartDeadlineExceeded, Wait, []string{"Plugin crowd, image registry.example.com/crowd:v1: ErrImagePull: not found"}}},
+		}), want: wantFinding{mrev1.ReasonStartDeadlineExceeded, Wait,
+			[]string{"Plugin crowd, image registry.example.com/crowd:v1: ErrImagePull: not found"}}},
 		"an agent that dies": {job: job, pods: pod(func(p *corev1.Pod) {
 			p.Status.InitContainerStatuses = []corev1.ContainerStatus{
-				{Name: "agent", Started: new(false), State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff", Message: "back-off 10s"}},
-					LastTerminationState: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 1, Message: "no such flag\n"}}},
-				{Name: "plugin-crowd", State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "PodInitializing"}}},
+				{Name: "agent", Started: new(false),
+					State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff",
+						Message: "back-off 10s"}},
+					LastTerminationState: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 1,
+						Message: "no such flag\n"}}},
+				{Name: "plugin-crowd",
+					State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "PodInitializing"}}},
 			}
-		}), want: wantFinding{mrev1.ReasonStartDeadlineExceeded, Wait, []string{"container agent: CrashLoopBackOff: back-off 10s; it said last: no such flag"}}},
+		}), want: wantFinding{mrev1.ReasonStartDeadlineExceeded, Wait,
+			[]string{"container agent: CrashLoopBackOff: back-off 10s; it said last: no such flag"}}},
 		"an agent that is not ready": {job: job, pods: pod(func(p *corev1.Pod) {
 			p.Status.InitContainerStatuses = []corev1.ContainerStatus{
 				{Name: "agent", Started: new(false), State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}},
-				{Name: "plugin-crowd", State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "PodInitializing"}}},
+				{Name: "plugin-crowd",
+					State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "PodInitializing"}}},
 			}
 		}), want: wantFinding{mrev1.ReasonStartDeadlineExceeded, Wait, []string{"the agent runs and is not ready"}}},
 		"a volume": {job: job, pods: pod(func(p *corev1.Pod) {
@@ -329,11 +370,13 @@ func TestCheckStarts(t *testing.T) {
 				{Name: "install", State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "PodInitializing"}}}}
 		}), want: wantFinding{mrev1.ReasonStartDeadlineExceeded, Wait, []string{"PodInitializing"}}},
 		"no room": {job: job, pods: pod(func(p *corev1.Pod) {
-			p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: "Unschedulable", Message: "0/1 nodes"}}
+			p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionFalse,
+				Reason: "Unschedulable", Message: "0/1 nodes"}}
 		}), want: wantFinding{mrev1.ReasonStartDeadlineExceeded, Wait, []string{"Unschedulable: 0/1 nodes"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			tc.want.check(t, checkStarts([]ObservedJob{tc.job}, tc.pods, map[string]string{"plugin-crowd": "registry.example.com/crowd:v1"}, 5*time.Minute, now0))
+			tc.want.check(t, checkStarts([]ObservedJob{tc.job}, tc.pods,
+				map[string]string{"plugin-crowd": "registry.example.com/crowd:v1"}, 5*time.Minute, now0))
 		})
 	}
 }

@@ -77,7 +77,8 @@ func (r *EventReconciler) storeSnapshot(ctx context.Context, e *mrev1.Event, s *
 	}
 	first, err := readSnapshot(ctx, r.Live, e)
 	if err == nil && first == nil {
-		return nil, fmt.Errorf("keeping a snapshot for Event %s: ControllerRevision %s is there and not the Event's; delete it", e.Name, snapshotName(e))
+		return nil, fmt.Errorf("keeping a snapshot for Event %s: ControllerRevision %s is there and not the "+
+			"Event's; delete it", e.Name, snapshotName(e))
 	}
 	return first, err
 }

@@ -21,7 +21,8 @@ const jobNameLabel = "batch.kubernetes.io/job-name"
 // that cannot be pulled or a quota. Kubernetes itself would wait for ever.
 //
 // images are those of the plugins, by the name of their container.
-func checkStarts(jobs []ObservedJob, pods []corev1.Pod, images map[string]string, deadline time.Duration, now time.Time) *Finding {
+func checkStarts(jobs []ObservedJob, pods []corev1.Pod, images map[string]string,
+	deadline time.Duration, now time.Time) *Finding {
 	var late []string
 	for _, j := range jobs {
 		if j.State != JobRunning || j.Deleting || now.Sub(j.Created) < deadline {

@@ -19,7 +19,8 @@ const actionReconcile = "Reconcile"
 
 // patchStatus writes the difference between two versions of an object's status in one patch, and tells
 // of the transitions only once that is stored. The patch is refused when somebody else wrote in between.
-func patchStatus(ctx context.Context, c client.Client, recorder events.EventRecorder, before, after client.Object, say []announcement) error {
+func patchStatus(ctx context.Context, c client.Client, recorder events.EventRecorder,
+	before, after client.Object, say []announcement) error {
 	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
 	if err := c.Status().Patch(ctx, after, patch); err != nil {
 		if apierrors.IsNotFound(err) {
@@ -34,7 +35,8 @@ func patchStatus(ctx context.Context, c client.Client, recorder events.EventReco
 }
 
 // patchChange writes a status that differs from the one before, and tells of the transitions of its conditions.
-func patchChange(ctx context.Context, c client.Client, recorder events.EventRecorder, before, after client.Object, was, is []metav1.Condition) error {
+func patchChange(ctx context.Context, c client.Client, recorder events.EventRecorder,
+	before, after client.Object, was, is []metav1.Condition) error {
 	if equality.Semantic.DeepEqual(before, after) {
 		return nil
 	}

@@ -30,11 +30,13 @@ func TestReadyAndKstatus(t *testing.T) {
 	var list []metav1.Condition
 	c := conditions{list: &list, generation: 3, now: now0}
 	c.notReady(*waiting(mrev1.ReasonReferenceNotFound, "x"))
-	if d := cmp.Diff(map[string]string{"Ready": "False:ReferenceNotFound", "Reconciling": "True:ReferenceNotFound"}, summary(list)); d != "" {
+	if d := cmp.Diff(map[string]string{"Ready": "False:ReferenceNotFound", "Reconciling": "True:ReferenceNotFound"},
+		summary(list)); d != "" {
 		t.Errorf("waiting (-want +got):\n%s", d)
 	}
 	c.notReady(*stalled(mrev1.ReasonWrongClass, "x"))
-	if d := cmp.Diff(map[string]string{"Ready": "False:WrongClass", "Stalled": "True:WrongClass"}, summary(list)); d != "" {
+	if d := cmp.Diff(map[string]string{"Ready": "False:WrongClass", "Stalled": "True:WrongClass"},
+		summary(list)); d != "" {
 		t.Errorf("stalled (-want +got):\n%s", d)
 	}
 	c.now = now0.Add(time.Minute)
@@ -44,7 +46,8 @@ func TestReadyAndKstatus(t *testing.T) {
 	}
 	ready := meta.FindStatusCondition(list, mrev1.ConditionReady)
 	if ready.ObservedGeneration != 3 || !ready.LastTransitionTime.Time.Equal(c.now) || len(ready.Message) > maxMessage {
-		t.Errorf("generation %d, transition %v, %d characters", ready.ObservedGeneration, ready.LastTransitionTime, len(ready.Message))
+		t.Errorf("generation %d, transition %v, %d characters", ready.ObservedGeneration,
+			ready.LastTransitionTime, len(ready.Message))
 	}
 }
 
@@ -70,25 +73,29 @@ func TestTransitions(t *testing.T) {
 		},
 		"what Ready repeats is told once": {
 			before: []metav1.Condition{condition("Ready", "True", "Progressing")},
-			after:  []metav1.Condition{condition("Complete", "True", "Completed"), condition("Ready", "True", "Completed"), condition("Failed", "False", "Completed")},
-			want:   []announcement{{corev1.EventTypeNormal, "Completed", "m"}},
+			after: []metav1.Condition{condition("Complete", "True", "Completed"),
+				condition("Ready", "True", "Completed"), condition("Failed", "False", "Completed")},
+			want: []announcement{{corev1.EventTypeNormal, "Completed", "m"}},
 		},
 		"what Ready comes back to was told": {
-			before: []metav1.Condition{condition("Complete", "True", "Completed"), condition("Ready", "False", "DataPlaneUnavailable")},
-			after:  []metav1.Condition{condition("Complete", "True", "Completed"), condition("Ready", "True", "Completed")},
+			before: []metav1.Condition{condition("Complete", "True", "Completed"),
+				condition("Ready", "False", "DataPlaneUnavailable")},
+			after: []metav1.Condition{condition("Complete", "True", "Completed"), condition("Ready", "True", "Completed")},
 		},
 		"what is missing is a warning": {
 			before: []metav1.Condition{condition("Complete", "False", "Progressing"), condition("Ready", "True", "Progressing")},
-			after:  []metav1.Condition{condition("Complete", "True", mrev1.ReasonCompletedWithFailures), condition("Ready", "True", mrev1.ReasonCompletedWithFailures)},
-			want:   []announcement{{corev1.EventTypeWarning, mrev1.ReasonCompletedWithFailures, "m"}},
+			after: []metav1.Condition{condition("Complete", "True", mrev1.ReasonCompletedWithFailures),
+				condition("Ready", "True", mrev1.ReasonCompletedWithFailures)},
+			want: []announcement{{corev1.EventTypeWarning, mrev1.ReasonCompletedWithFailures, "m"}},
 		},
 		"a failure is a warning": {
 			after: []metav1.Condition{condition("Failed", "True", "NoVideo"), condition("Ready", "False", "NoVideo")},
 			want:  []announcement{{corev1.EventTypeWarning, "NoVideo", "m"}},
 		},
 		"what is not yet so is not told": {
-			after: []metav1.Condition{condition("SourceReady", "False", "SourcePending"), condition("Ready", "True", "Progressing")},
-			want:  []announcement{{corev1.EventTypeNormal, "Progressing", "m"}},
+			after: []metav1.Condition{condition("SourceReady", "False", "SourcePending"),
+				condition("Ready", "True", "Progressing")},
+			want: []announcement{{corev1.EventTypeNormal, "Progressing", "m"}},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -100,7 +107,8 @@ func TestTransitions(t *testing.T) {
 }
 
 func TestEventStatus(t *testing.T) {
-	timeline := &api.Timeline{Rate: api.Rational{Num: 30000, Den: 1001}, Width: 1280, Height: 720, Ingest: api.TimelineIngestMezzanine, IngestReason: "IDRs are 10 s apart"}
+	timeline := &api.Timeline{Rate: api.Rational{Num: 30000, Den: 1001}, Width: 1280, Height: 720,
+		Ingest: api.TimelineIngestMezzanine, IngestReason: "IDRs are 10 s apart"}
 	for name, tc := range map[string]struct {
 		state   api.EventState
 		finding *Finding
@@ -108,42 +116,54 @@ func TestEventStatus(t *testing.T) {
 	}{
 		"pending": {
 			state: api.EventState{State: api.EventStateStatePending, PlanHash: "h"},
-			want: map[string]string{"Ready": "True:Progressing", "SourceReady": "False:SourcePending", "ReferencesResolved": "True:Resolved",
-				"Complete": "False:Progressing", "Failed": "False:Progressing"},
+			want: map[string]string{"Ready": "True:Progressing", "SourceReady": "False:SourcePending",
+				"ReferencesResolved": "True:Resolved", "Complete": "False:Progressing", "Failed": "False:Progressing"},
 		},
 		"active, but a pod does not start": {
-			state: api.EventState{State: api.EventStateStateActive, PlanHash: "h", Timeline: timeline}, finding: waiting(mrev1.ReasonStartDeadlineExceeded, "x"),
-			want: map[string]string{"Ready": "False:StartDeadlineExceeded", "Reconciling": "True:StartDeadlineExceeded", "SourceReady": "True:SourceOpened",
-				"ReferencesResolved": "True:Resolved", "Complete": "False:Progressing", "Failed": "False:Progressing"},
+			state:   api.EventState{State: api.EventStateStateActive, PlanHash: "h", Timeline: timeline},
+			finding: waiting(mrev1.ReasonStartDeadlineExceeded, "x"),
+			want: map[string]string{"Ready": "False:StartDeadlineExceeded", "Reconciling": "True:StartDeadlineExceeded",
+				"SourceReady": "True:SourceOpened", "ReferencesResolved": "True:Resolved",
+				"Complete": "False:Progressing", "Failed": "False:Progressing"},
 		},
 		"pending, and ingest is tried again": {
-			state: api.EventState{State: api.EventStateStatePending, PlanHash: "h", IngestProblem: new("the filters cannot be built")},
-			want: map[string]string{"Ready": "False:IngestFailing", "Reconciling": "True:IngestFailing", "SourceReady": "False:IngestFailing",
-				"ReferencesResolved": "True:Resolved", "Complete": "False:Progressing", "Failed": "False:Progressing"},
+			state: api.EventState{State: api.EventStateStatePending, PlanHash: "h",
+				IngestProblem: new("the filters cannot be built")},
+			want: map[string]string{"Ready": "False:IngestFailing", "Reconciling": "True:IngestFailing",
+				"SourceReady": "False:IngestFailing", "ReferencesResolved": "True:Resolved",
+				"Complete": "False:Progressing", "Failed": "False:Progressing"},
 		},
 		"active, and ingest is tried again": {
-			state: api.EventState{State: api.EventStateStateActive, PlanHash: "h", Timeline: timeline, IngestProblem: new("the line is dead")},
-			want: map[string]string{"Ready": "False:IngestFailing", "Reconciling": "True:IngestFailing", "SourceReady": "False:IngestFailing",
-				"ReferencesResolved": "True:Resolved", "Complete": "False:Progressing", "Failed": "False:Progressing"},
+			state: api.EventState{State: api.EventStateStateActive, PlanHash: "h",
+				Timeline: timeline, IngestProblem: new("the line is dead")},
+			want: map[string]string{"Ready": "False:IngestFailing", "Reconciling": "True:IngestFailing",
+				"SourceReady": "False:IngestFailing", "ReferencesResolved": "True:Resolved",
+				"Complete": "False:Progressing", "Failed": "False:Progressing"},
 		},
 		"complete, with results given up": {
-			state: api.EventState{State: api.EventStateStateComplete, PlanHash: "h", Timeline: timeline, Reason: new("CompletedWithFailures"), Message: new("2 chunks")},
-			want: map[string]string{"Ready": "True:CompletedWithFailures", "SourceReady": "True:SourceOpened", "ReferencesResolved": "True:Resolved",
-				"Complete": "True:CompletedWithFailures", "Failed": "False:Completed"},
-		},
-		"complete, with clips lost": {
-			state: api.EventState{State: api.EventStateStateComplete, PlanHash: "h", Timeline: timeline, Reason: new("CompletedWithFailures"), Message: new("2 clips"), OutputsLost: new(true)},
-			want: map[string]string{"Ready": "False:CompletedWithFailures", "Stalled": "True:CompletedWithFailures", "SourceReady": "True:SourceOpened",
+			state: api.EventState{State: api.EventStateStateComplete, PlanHash: "h", Timeline: timeline,
+				Reason: new("CompletedWithFailures"), Message: new("2 chunks")},
+			want: map[string]string{"Ready": "True:CompletedWithFailures", "SourceReady": "True:SourceOpened",
 				"ReferencesResolved": "True:Resolved", "Complete": "True:CompletedWithFailures", "Failed": "False:Completed"},
 		},
+		"complete, with clips lost": {
+			state: api.EventState{State: api.EventStateStateComplete, PlanHash: "h", Timeline: timeline,
+				Reason: new("CompletedWithFailures"), Message: new("2 clips"), OutputsLost: new(true)},
+			want: map[string]string{"Ready": "False:CompletedWithFailures", "Stalled": "True:CompletedWithFailures",
+				"SourceReady": "True:SourceOpened", "ReferencesResolved": "True:Resolved",
+				"Complete": "True:CompletedWithFailures", "Failed": "False:Completed"},
+		},
 		"failed": {
-			state: api.EventState{State: api.EventStateStateFailed, PlanHash: "h", Reason: new("SourceNotFound"), Message: new("404")},
-			want: map[string]string{"Ready": "False:SourceNotFound", "Stalled": "True:SourceNotFound", "SourceReady": "False:SourceNotFound",
-				"ReferencesResolved": "True:Resolved", "Complete": "False:SourceNotFound", "Failed": "True:SourceNotFound"},
+			state: api.EventState{State: api.EventStateStateFailed, PlanHash: "h",
+				Reason: new("SourceNotFound"), Message: new("404")},
+			want: map[string]string{"Ready": "False:SourceNotFound", "Stalled": "True:SourceNotFound",
+				"SourceReady": "False:SourceNotFound", "ReferencesResolved": "True:Resolved",
+				"Complete": "False:SourceNotFound", "Failed": "True:SourceNotFound"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := &eventScope{before: makeEvent(), event: makeEvent(), now: now0, state: &tc.state, finding: firstOf(checkIngest(&tc.state), tc.finding)}
+			s := &eventScope{before: makeEvent(), event: makeEvent(), now: now0, state: &tc.state,
+				finding: firstOf(checkIngest(&tc.state), tc.finding)}
 			setEventStatus(s)
 			setEventReady(s)
 			if d := cmp.Diff(tc.want, summary(s.event.Status.Conditions)); d != "" {
@@ -160,13 +180,16 @@ func TestEventStatus(t *testing.T) {
 // What the data plane says after the end changes counters and nothing else.
 func TestTheEndIsFinal(t *testing.T) {
 	for _, end := range []api.EventStateState{api.EventStateStateComplete, api.EventStateStateFailed} {
-		first := &eventScope{before: makeEvent(), event: makeEvent(), now: now0, state: &api.EventState{State: end, PlanHash: "h"}}
+		first := &eventScope{before: makeEvent(), event: makeEvent(), now: now0,
+			state: &api.EventState{State: end, PlanHash: "h"}}
 		setEventStatus(first)
 		setEventReady(first)
 		first.event.Status.ObservedGeneration = 1
-		for _, later := range []api.EventStateState{api.EventStateStatePending, api.EventStateStateActive, api.EventStateStateComplete, api.EventStateStateFailed} {
-			s := &eventScope{before: first.event.DeepCopy(), event: first.event.DeepCopy(), now: now0.Add(time.Hour), finding: waiting("X", "x"),
-				state: &api.EventState{State: later, PlanHash: "h", Progress: api.Progress{ClipsRendered: 9}}}
+		for _, later := range []api.EventStateState{api.EventStateStatePending, api.EventStateStateActive,
+			api.EventStateStateComplete, api.EventStateStateFailed} {
+			s := &eventScope{before: first.event.DeepCopy(), event: first.event.DeepCopy(), now: now0.Add(time.Hour),
+				finding: waiting("X", "x"), state: &api.EventState{State: later,
+					PlanHash: "h", Progress: api.Progress{ClipsRendered: 9}}}
 			setEventStatus(s)
 			setEventReady(s)
 			if d := cmp.Diff(first.event.Status.Conditions, s.event.Status.Conditions); d != "" {
@@ -195,8 +218,8 @@ func TestTheReasonOfTheEndIsThePresentOne(t *testing.T) {
 		setEventReady(s)
 		e.Status.ObservedGeneration = 1
 		want := or(said, mrev1.ReasonCompleted)
-		conditions := map[string]string{"Ready": "True:" + want, "SourceReady": "False:SourcePending", "ReferencesResolved": "True:Resolved",
-			"Complete": "True:" + want, "Failed": "False:Completed"}
+		conditions := map[string]string{"Ready": "True:" + want, "SourceReady": "False:SourcePending",
+			"ReferencesResolved": "True:Resolved", "Complete": "True:" + want, "Failed": "False:Completed"}
 		if said != "" {
 			conditions["Ready"], conditions["Stalled"] = "False:"+want, "True:"+want
 		}
@@ -214,7 +237,8 @@ func TestTheReasonOfTheEndIsThePresentOne(t *testing.T) {
 
 func TestReplayStatus(t *testing.T) {
 	reel := func(resolution string, state api.ReelStateState) api.ReelState {
-		return api.ReelState{Resolution: resolution, State: state, Location: new("s3://b/" + resolution), Error: new("no room")}
+		return api.ReelState{Resolution: resolution, State: state,
+			Location: new("s3://b/" + resolution), Error: new("no room")}
 	}
 	for name, tc := range map[string]struct {
 		state api.ReplayState
@@ -222,24 +246,35 @@ func TestReplayStatus(t *testing.T) {
 		says  string
 	}{
 		"waiting": {api.ReplayState{State: api.ReplayStateStateWaiting},
-			map[string]string{"Ready": "True:WaitingForEvent", "Selected": "False:WaitingForEvent", "Rendered": "False:WaitingForEvent"}, "being processed"},
+			map[string]string{"Ready": "True:WaitingForEvent", "Selected": "False:WaitingForEvent",
+				"Rendered": "False:WaitingForEvent"}, "being processed"},
 		"rendering": {api.ReplayState{State: api.ReplayStateStateRendering, PlanHash: new("p"), Selected: 3,
 			Outputs: []api.ReelState{reel("640x360", api.ReelStateStateRendered), reel("360x640", api.ReelStateStatePending)}},
 			map[string]string{"Ready": "True:Rendering", "Selected": "True:Planned", "Rendered": "False:Rendering"}, "1 of 2"},
-		"rendered": {api.ReplayState{State: api.ReplayStateStateRendered, PlanHash: new("p"), Outputs: []api.ReelState{reel("640x360", api.ReelStateStateRendered)}},
-			map[string]string{"Ready": "True:Rendered", "Selected": "True:Planned", "Rendered": "True:Rendered"}, "Every output"},
-		"rendered of a part": {api.ReplayState{State: api.ReplayStateStateRendered, PlanHash: new("p"), BrokenOff: new("the line is dead"), Outputs: []api.ReelState{reel("640x360", api.ReelStateStateRendered)}},
-			map[string]string{"Ready": "True:Rendered", "Selected": "True:Planned", "Rendered": "True:Rendered"}, "what it gave before: the line is dead"},
+		"rendered": {api.ReplayState{State: api.ReplayStateStateRendered, PlanHash: new("p"),
+			Outputs: []api.ReelState{reel("640x360", api.ReelStateStateRendered)}},
+			map[string]string{"Ready": "True:Rendered", "Selected": "True:Planned",
+				"Rendered": "True:Rendered"}, "Every output"},
+		"rendered of a part": {api.ReplayState{State: api.ReplayStateStateRendered, PlanHash: new("p"),
+			BrokenOff: new("the line is dead"), Outputs: []api.ReelState{reel("640x360", api.ReelStateStateRendered)}},
+			map[string]string{"Ready": "True:Rendered", "Selected": "True:Planned", "Rendered": "True:Rendered"},
+			"what it gave before: the line is dead"},
 		"lost in part": {api.ReplayState{State: api.ReplayStateStateFailed, PlanHash: new("p"),
-			Outputs: []api.ReelState{reel("1x1", api.ReelStateStateFailed), reel("2x2", api.ReelStateStateRendered), reel("3x3", api.ReelStateStateFailed)}},
-			map[string]string{"Ready": "False:RenderFailed", "Stalled": "True:RenderFailed", "Selected": "True:Planned", "Rendered": "False:RenderFailed"},
+			Outputs: []api.ReelState{reel("1x1", api.ReelStateStateFailed),
+				reel("2x2", api.ReelStateStateRendered), reel("3x3", api.ReelStateStateFailed)}},
+			map[string]string{"Ready": "False:RenderFailed", "Stalled": "True:RenderFailed",
+				"Selected": "True:Planned", "Rendered": "False:RenderFailed"},
 			"2 of 3 outputs are lost: output 1x1: no room; output 3x3: no room"},
 		"no match": {api.ReplayState{State: api.ReplayStateStateNoMatch},
-			map[string]string{"Ready": "False:NoMatch", "Stalled": "True:NoMatch", "Selected": "False:NoMatch", "Rendered": "False:NoMatch"}, "no segment"},
-		"failed": {api.ReplayState{State: api.ReplayStateStateFailed, PlanHash: new("p"), Outputs: []api.ReelState{reel("640x360", api.ReelStateStateFailed)}},
-			map[string]string{"Ready": "False:RenderFailed", "Stalled": "True:RenderFailed", "Selected": "True:Planned", "Rendered": "False:RenderFailed"}, "output 640x360: no room"},
+			map[string]string{"Ready": "False:NoMatch", "Stalled": "True:NoMatch", "Selected": "False:NoMatch",
+				"Rendered": "False:NoMatch"}, "no segment"},
+		"failed": {api.ReplayState{State: api.ReplayStateStateFailed, PlanHash: new("p"),
+			Outputs: []api.ReelState{reel("640x360", api.ReelStateStateFailed)}},
+			map[string]string{"Ready": "False:RenderFailed", "Stalled": "True:RenderFailed", "Selected": "True:Planned",
+				"Rendered": "False:RenderFailed"}, "output 640x360: no room"},
 		"event failed": {api.ReplayState{State: api.ReplayStateStateEventFailed},
-			map[string]string{"Ready": "False:EventFailed", "Stalled": "True:EventFailed", "Selected": "False:EventFailed", "Rendered": "False:EventFailed"}, "Event failed"},
+			map[string]string{"Ready": "False:EventFailed", "Stalled": "True:EventFailed", "Selected": "False:EventFailed",
+				"Rendered": "False:EventFailed"}, "Event failed"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := makeReplay()
@@ -247,7 +282,8 @@ func TestReplayStatus(t *testing.T) {
 			if d := cmp.Diff(tc.want, summary(r.Status.Conditions)); d != "" {
 				t.Errorf("conditions (-want +got):\n%s", d)
 			}
-			if got := meta.FindStatusCondition(r.Status.Conditions, mrev1.ConditionReady).Message; !strings.Contains(got, tc.says) {
+			if got := meta.FindStatusCondition(r.Status.Conditions,
+				mrev1.ConditionReady).Message; !strings.Contains(got, tc.says) {
 				t.Errorf("Ready says %q, not %q", got, tc.says)
 			}
 			if (r.Status.Selected != nil) != (tc.state.PlanHash != nil) {
@@ -281,12 +317,14 @@ func TestPace(t *testing.T) {
 		after *mrev1.EventStatus
 		want  statusChange
 	}{
-		"same":      {change(func(*mrev1.EventStatus) {}), statusSame},
-		"counters":  {change(func(s *mrev1.EventStatus) { s.Progress.Chunks.Processed++ }), statusCounts},
-		"message":   {change(func(s *mrev1.EventStatus) { s.Conditions[0].Message = "b" }), statusCounts},
-		"reason":    {change(func(s *mrev1.EventStatus) { s.Conditions[0].Reason = "Completed" }), statusMatters},
-		"artifacts": {change(func(s *mrev1.EventStatus) { s.Artifacts = &mrev1.EventArtifacts{Export: "s3://b/k"} }), statusMatters},
-		"source":    {change(func(s *mrev1.EventStatus) { s.Source = &mrev1.SourceStatus{Ingest: "Copy"} }), statusMatters},
+		"same":     {change(func(*mrev1.EventStatus) {}), statusSame},
+		"counters": {change(func(s *mrev1.EventStatus) { s.Progress.Chunks.Processed++ }), statusCounts},
+		"message":  {change(func(s *mrev1.EventStatus) { s.Conditions[0].Message = "b" }), statusCounts},
+		"reason":   {change(func(s *mrev1.EventStatus) { s.Conditions[0].Reason = "Completed" }), statusMatters},
+		"artifacts": {change(func(s *mrev1.EventStatus) {
+			s.Artifacts = &mrev1.EventArtifacts{Export: "s3://b/k"}
+		}), statusMatters},
+		"source": {change(func(s *mrev1.EventStatus) { s.Source = &mrev1.SourceStatus{Ingest: "Copy"} }), statusMatters},
 	} {
 		if got := compareStatus(base, tc.after); got != tc.want {
 			t.Errorf("%s: %d, want %d", name, got, tc.want)
@@ -295,7 +333,8 @@ func TestPace(t *testing.T) {
 }
 
 func TestClockTime(t *testing.T) {
-	for micros, want := range map[int64]string{0: "00:00:00.000", 1_999: "00:00:00.001", 3_723_456_789: "01:02:03.456", 360_000_000_000: "100:00:00.000"} {
+	for micros, want := range map[int64]string{0: "00:00:00.000", 1_999: "00:00:00.001",
+		3_723_456_789: "01:02:03.456", 360_000_000_000: "100:00:00.000"} {
 		if got := clockTime(micros); got != want {
 			t.Errorf("%d µs are %s, want %s", micros, got, want)
 		}

@@ -16,8 +16,9 @@ func TestCheckStorage(t *testing.T) {
 		suspended bool
 		want      wantFinding
 	}{
-		"there":               {},
-		"gone":                {problem: gone, want: wantFinding{mrev1.ReasonStorageUnavailable, Wait, []string{"s3://mre/", "bring it back. The Event goes on"}}},
+		"there": {},
+		"gone": {problem: gone,
+			want: wantFinding{mrev1.ReasonStorageUnavailable, Wait, []string{"s3://mre/", "bring it back. The Event goes on"}}},
 		"gone, but it rests":  {problem: gone, suspended: true},
 		"there, and it rests": {suspended: true},
 	} {
@@ -33,11 +34,13 @@ func TestCheckDeletion(t *testing.T) {
 		state api.DeletionState
 		want  wantFinding
 	}{
-		"done":         {state: api.DeletionState{Done: true, Remaining: "nothing"}},
-		"more to do":   {state: api.DeletionState{Remaining: "two reels"}, want: wantFinding{mrev1.ReasonDeleting, Wait, []string{"two reels"}}},
+		"done": {state: api.DeletionState{Done: true, Remaining: "nothing"}},
+		"more to do": {state: api.DeletionState{Remaining: "two reels"},
+			want: wantFinding{mrev1.ReasonDeleting, Wait, []string{"two reels"}}},
 		"without word": {want: wantFinding{mrev1.ReasonDeleting, Wait, []string{"some are left"}}},
 		"no bucket": {state: api.DeletionState{Remaining: "objects", StorageProblem: gone},
-			want: wantFinding{mrev1.ReasonStorageUnavailable, Wait, []string{"s3://mre/", "annotate the Replay with " + mrev1.AnnotationForceDelete}}},
+			want: wantFinding{mrev1.ReasonStorageUnavailable, Wait,
+				[]string{"s3://mre/", "annotate the Replay with " + mrev1.AnnotationForceDelete}}},
 	} {
 		t.Run(name, func(t *testing.T) { tc.want.check(t, checkDeletion(tc.state, "Replay")) })
 	}

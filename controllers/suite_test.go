@@ -83,10 +83,12 @@ var _ = BeforeSuite(func() {
 	startManager(testManager{without: apart})
 })
 
-// installRoles applies what config allows the manager, the data plane and people, so that the specs show that it is enough.
+// installRoles applies what config allows the manager, the data plane and people, so that the specs show that it is
+// enough.
 func installRoles() {
 	GinkgoHelper()
-	for _, file := range []string{"rbac/service_account.yaml", "rbac/role.yaml", "rbac/role_binding.yaml", "rbac/leader_election.yaml",
+	for _, file := range []string{"rbac/service_account.yaml", "rbac/role.yaml",
+		"rbac/role_binding.yaml", "rbac/leader_election.yaml",
 		"rbac/dataplane.yaml", "roles/event_roles.yaml"} {
 		text, err := os.ReadFile(filepath.Join("..", "config", file))
 		Expect(err).NotTo(HaveOccurred())
@@ -134,8 +136,9 @@ func startManager(how testManager) (ctrl.Manager, func()) {
 	mgr, err := ctrl.NewManager(account, ctrl.Options{
 		Scheme: testScheme, Cache: selected, Metrics: metricsserver.Options{BindAddress: "0"},
 		LeaderElection: how.elects, LeaderElectionID: "manager.mre.media", LeaderElectionNamespace: "mre-system",
-		LeaseDuration: ptr.To(2 * time.Second), RenewDeadline: ptr.To(1500 * time.Millisecond), RetryPeriod: ptr.To(300 * time.Millisecond),
-		Controller: config.Controller{SkipNameValidation: new(true), EnableWarmup: new(true)},
+		LeaseDuration: ptr.To(2 * time.Second), RenewDeadline: ptr.To(1500 * time.Millisecond),
+		RetryPeriod: ptr.To(300 * time.Millisecond),
+		Controller:  config.Controller{SkipNameValidation: new(true), EnableWarmup: new(true)},
 	})
 	Expect(err).NotTo(HaveOccurred())
 	options := DefaultOptions()

@@ -22,15 +22,18 @@ import (
 const surroundingsFresh = 5 * time.Minute
 
 // surroundings make what the Jobs of an Event need in its namespace: the ServiceAccount, which has no rights in the
-// cluster and only says to the data plane who calls, the authorities that the data plane is signed by, and the NetworkPolicies. The manager may not list or read them.
+// cluster and only says to the data plane who calls, the authorities that the data plane is signed by, and the
+// NetworkPolicies. The manager may not list or read them.
 type surroundings struct {
 	mu sync.Mutex
 	// seen holds the time of the last apply by Event, as a namespace may be made anew under its name.
 	seen map[types.UID]time.Time
 }
 
-// ensure applies them, with what the pools may reach. It comes before the first Job, so that no pod of an Event ever runs without its policies.
-func (a *surroundings) ensure(ctx context.Context, c client.Client, e *mrev1.Event, o Options, reach func() ([]PoolEgress, error), now time.Time) error {
+// ensure applies them, with what the pools may reach. It comes before the first Job, so that no pod of an Event ever
+// runs without its policies.
+func (a *surroundings) ensure(ctx context.Context, c client.Client, e *mrev1.Event, o Options,
+	reach func() ([]PoolEgress, error), now time.Time) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if last, ok := a.seen[e.UID]; ok && now.Sub(last) < surroundingsFresh {

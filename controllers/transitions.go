@@ -59,7 +59,8 @@ func importance(c metav1.Condition) string {
 	}
 	switch c.Reason {
 	case mrev1.ReasonReferenceNotFound, mrev1.ReasonReferenceNotReady, mrev1.ReasonEventNotFound,
-		mrev1.ReasonRevisionNotFound, mrev1.ReasonWaitingForReferences, mrev1.ReasonWaitingForEvent, mrev1.ReasonWaitingForWorkers,
+		mrev1.ReasonRevisionNotFound, mrev1.ReasonWaitingForReferences,
+		mrev1.ReasonWaitingForEvent, mrev1.ReasonWaitingForWorkers,
 		mrev1.ReasonDeleting:
 		return corev1.EventTypeNormal
 	}

@@ -24,7 +24,8 @@ const feedPause = 500 * time.Millisecond
 // specOrMetadataChanged keeps a reconciler's own status patches from waking it up. A deletion counts as a
 // new generation.
 func specOrMetadataChanged() builder.Predicates {
-	return builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{}))
+	return builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{},
+		predicate.AnnotationChangedPredicate{}))
 }
 
 // jobMoved lets through what changes the planner's mind: a Job that ended, became ready or is gone.
@@ -59,7 +60,8 @@ func eventMilestone() predicate.Predicate {
 // coalesced enqueues an object of the change feed after a pause; the queue holds it once meanwhile.
 func coalesced[T client.Object]() handler.TypedEventHandler[T, ctrl.Request] {
 	return handler.TypedFuncs[T, ctrl.Request]{
-		GenericFunc: func(_ context.Context, e event.TypedGenericEvent[T], q workqueue.TypedRateLimitingInterface[ctrl.Request]) {
+		GenericFunc: func(_ context.Context, e event.TypedGenericEvent[T],
+			q workqueue.TypedRateLimitingInterface[ctrl.Request]) {
 			q.AddAfter(ctrl.Request{NamespacedName: client.ObjectKeyFromObject(e.Object)}, feedPause)
 		},
 	}

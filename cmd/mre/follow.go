@@ -23,8 +23,9 @@ func newFollowCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "follow",
 		Short: "Wait for the agent of a pod, and end as it does",
-		Long:  "The main container of a worker pod with plugins in containers. Ends with 0 only when the agent says that its work is done.",
-		Args:  cobra.NoArgs,
+		Long: "The main container of a worker pod with plugins in containers. Ends with 0 only when the agent says that " +
+			"its work is done.",
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			err := podlife.Follow(cmd.Context(), socket, patience)
 			if err != nil && cmd.Context().Err() != nil {

@@ -17,8 +17,8 @@ func newImportCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "import FILE|FOLDER...",
 		Short: "Turn plugins, models, profiles, events and prompts of the AWS Media Replay Engine into manifests",
-		Long: "Reads bodies of MRE's API and the samples' config.json, as JSON or YAML, and writes manifests for kubectl apply to standard output. " +
-			"What has no place in a manifest is a warning on standard error.",
+		Long: "Reads bodies of MRE's API and the samples' config.json, as JSON or YAML, and writes manifests for kubectl " +
+			"apply to standard output. What has no place in a manifest is a warning on standard error.",
 		Example: "  mre import --image-template 'registry.example.com/{name}:v1' plugins/ profile.json | kubectl apply -f -",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, paths []string) error {
@@ -40,7 +40,7 @@ func newImportCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&o.ImageTemplate, "image-template", "",
-		"The image that holds a plugin; {name} stands for the Plugin's name, {handler} for its function's module, which several plugins may share. "+
-			"Needed for plugins, as MRE names functions instead.")
+		"The image that holds a plugin; {name} stands for the Plugin's name, {handler} for its function's module, which "+
+			"several plugins may share. Needed for plugins, as MRE names functions instead.")
 	return cmd
 }

@@ -20,8 +20,9 @@ func newIngestCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "ingest",
 		Short: "Cut the source of an Event into units and store them",
-		Long: "Reads the source of an Event, stores it as units and registers them. It supervises a child process that does the work, " +
-			"and starts it again within a second when it dies. It ends with 0 when the source has ended, or when the data plane knows why it cannot be read.",
+		Long: "Reads the source of an Event, stores it as units and registers them. It supervises a child process that " +
+			"does the work, and starts it again within a second when it dies. It ends with 0 when the source has " +
+			"ended, or when the data plane knows why it cannot be read.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			// Every call of ingest may be repeated, so the client waits.

@@ -66,7 +66,8 @@ func newRootCommand() *cobra.Command {
 		},
 	}
 	root.PersistentFlags().StringVar(&format, "log-format", "json", "How log lines are written: json or text.")
-	root.PersistentFlags().StringVar(&level, "log-level", "info", "The lowest level that is logged: debug, info, warn or error.")
+	root.PersistentFlags().StringVar(&level, "log-level", "info",
+		"The lowest level that is logged: debug, info, warn or error.")
 	for _, command := range commands {
 		root.AddCommand(command())
 	}

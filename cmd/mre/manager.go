@@ -52,21 +52,32 @@ func newManagerCommand() *cobra.Command {
 	flags.StringVar(&f.probeListen, "health-listen", ":8082", "Address of /healthz and /readyz.")
 	flags.StringVar(&f.metricsListen, "metrics-listen", ":8081", "Address of /metrics; 0 turns it off.")
 	flags.BoolVar(&f.leaderElect, "leader-elect", true, "Let one of several managers work at a time.")
-	flags.StringVar(&f.leaderNamespace, "leader-election-namespace", "", "Namespace of the Lease; empty for the manager's own.")
-	flags.StringVar(&f.dataPlaneURL, "dataplane-url", "https://mre-dataplane.mre-system.svc:8080", "Where the manager and the Jobs reach the data plane. With https:// and the name of a Service, the manager makes the certificate; with http://, nothing is encrypted.")
-	flags.StringVar(&f.options.ObjectStoreURL, "object-store-endpoint", "", "URL of the object store, as the data plane has it; empty for AWS S3. The Jobs' NetworkPolicies open the way to it.")
-	flags.BoolVar(&f.options.NetworkPolicies, "network-policies", f.options.NetworkPolicies, "Make NetworkPolicies for the Jobs of each Event, which close them to everything that they do not need.")
-	flags.StringVar(&f.tokenFile, "token-file", "/var/run/secrets/mre/token", "File of the manager's token for the data plane.")
+	flags.StringVar(&f.leaderNamespace, "leader-election-namespace", "",
+		"Namespace of the Lease; empty for the manager's own.")
+	flags.StringVar(&f.dataPlaneURL, "dataplane-url", "https://mre-dataplane.mre-system.svc:8080",
+		"Where the manager and the Jobs reach the data plane. With https:// and the name of a Service, the "+
+			"manager makes the certificate; with http://, nothing is encrypted.")
+	flags.StringVar(&f.options.ObjectStoreURL, "object-store-endpoint", "",
+		"URL of the object store, as the data plane has it; empty for AWS S3. The Jobs' NetworkPolicies open the way to it.")
+	flags.BoolVar(&f.options.NetworkPolicies, "network-policies", f.options.NetworkPolicies,
+		"Make NetworkPolicies for the Jobs of each Event, which close them to everything that they do not need.")
+	flags.StringVar(&f.tokenFile, "token-file", "/var/run/secrets/mre/token",
+		"File of the manager's token for the data plane.")
 	flags.StringVar(&f.options.AgentImage, "agent-image", "", "Image of the Jobs; the manager's own, as a rule.")
-	flags.StringVar(&f.pullPolicy, "agent-image-pull-policy", "", "Always, IfNotPresent or Never; empty leaves it to Kubernetes.")
-	flags.StringVar(&f.options.AgentServiceAccount, "agent-service-account", f.options.AgentServiceAccount, "ServiceAccount of the Jobs; the manager makes it in the namespaces of Events.")
+	flags.StringVar(&f.pullPolicy, "agent-image-pull-policy", "",
+		"Always, IfNotPresent or Never; empty leaves it to Kubernetes.")
+	flags.StringVar(&f.options.AgentServiceAccount, "agent-service-account", f.options.AgentServiceAccount,
+		"ServiceAccount of the Jobs; the manager makes it in the namespaces of Events.")
 	flags.StringVar(&f.scratch, "scratch-size", f.options.ScratchSize.String(), "Bound of a Job's scratch volume.")
 	flags.StringVar(&f.cpu, "agent-cpu", "250m", "CPU that a Job asks for; it has no limit.")
 	flags.StringVar(&f.memory, "agent-memory", "256Mi", "Memory that a Job asks for.")
 	flags.StringVar(&f.memoryLimit, "agent-memory-limit", "2Gi", "Memory that a Job may use.")
-	flags.Int32Var(&f.options.MaxWorkers, "max-workers", 0, "Bound of the worker Jobs of all Events together, which share it fairly; 0 is no bound.")
-	flags.DurationVar(&f.options.StartDeadline, "start-deadline", f.options.StartDeadline, "Time after which an Event says that a Job's pod does not start.")
-	flags.DurationVar(&f.options.StatusInterval, "status-interval", f.options.StatusInterval, "Shortest time between two status patches of an Event that only count.")
+	flags.Int32Var(&f.options.MaxWorkers, "max-workers", 0,
+		"Bound of the worker Jobs of all Events together, which share it fairly; 0 is no bound.")
+	flags.DurationVar(&f.options.StartDeadline, "start-deadline", f.options.StartDeadline,
+		"Time after which an Event says that a Job's pod does not start.")
+	flags.DurationVar(&f.options.StatusInterval, "status-interval", f.options.StatusInterval,
+		"Shortest time between two status patches of an Event that only count.")
 	return cmd
 }
 

@@ -40,7 +40,8 @@ func newObjectstoreCommand() *cobra.Command {
 	flags.StringVar(&c.Listen, "listen", ":7070", "Address of the S3 API and of /healthz.")
 	flags.StringVar(&c.Region, "region", "us-east-1", "Region that clients sign for.")
 	flags.StringVar(&accessKeyFile, "access-key-file", "", "File that holds the access key; instead of AWS_ACCESS_KEY_ID.")
-	flags.StringVar(&secretKeyFile, "secret-key-file", "", "File that holds the secret key; instead of AWS_SECRET_ACCESS_KEY.")
+	flags.StringVar(&secretKeyFile, "secret-key-file", "",
+		"File that holds the secret key; instead of AWS_SECRET_ACCESS_KEY.")
 	return cmd
 }
 

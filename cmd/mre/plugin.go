@@ -42,9 +42,10 @@ func newPluginTestCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "test [flags] [--] COMMAND ARGS...|IMAGE",
 		Short: "Run a plugin against the contract, without a cluster",
-		Long: "Cuts a recording into chunks, starts the plugin, gives it one chunk after the other as a worker does, and says in words what is wrong. " +
-			"With --plugin, the manifest says what the plugin is, and how it is started unless a command is given. An image needs podman or docker. " +
-			"It ends with 1 when the plugin breaks the contract.",
+		Long: "Cuts a recording into chunks, starts the plugin, gives it one chunk after the other as a worker " +
+			"does, and says in words what is wrong. With --plugin, the manifest says what the plugin is, and " +
+			"how it is started unless a command is given. An image needs podman or docker. It ends with 1 when " +
+			"the plugin breaks the contract.",
 		Example: "  mre plugin test --plugin plugin.yaml --media match.mp4\n" +
 			"  mre plugin test --class Featurer --media match.mp4 -- python3 plugin.py",
 		RunE: func(cmd *cobra.Command, command []string) error {
@@ -77,16 +78,21 @@ func newPluginTestCommand() *cobra.Command {
 	flags.StringVar(&f.manifest, "plugin", "", "The plugin's manifest. Flags take the place of what it says. "+
 		"It may hold other Plugins, whose names in MRE are read, such as all that mre import writes.")
 	flags.StringVar(&f.name, "name", "", "Which Plugin of the manifest is tested; the first when not set.")
-	flags.StringVar(&f.class, "class", "", "Featurer, Segmenter, Optimizer or Labeler. Featurer when neither this nor a manifest is given.")
-	flags.StringArrayVar(&f.configuration, "configuration", nil, "KEY=VALUE of the configuration; may be given several times. VALUE is JSON, or text where it is none.")
+	flags.StringVar(&f.class, "class", "",
+		"Featurer, Segmenter, Optimizer or Labeler. Featurer when neither this nor a manifest is given.")
+	flags.StringArrayVar(&f.configuration, "configuration", nil,
+		"KEY=VALUE of the configuration; may be given several times. VALUE is JSON, or text where it is none.")
 	flags.BoolVar(&f.audio, "audio", false, "The plugin's mediaType is Audio.")
 	flags.Int32Var(&f.o.Track, "audio-track", 0, "The track for an Audio plugin, from 1; the first when not set.")
-	flags.BoolVar(&f.exec, "exec", false, "The protocol is Exec: the command is run for each chunk, with JSON on standard input and output.")
+	flags.BoolVar(&f.exec, "exec", false,
+		"The protocol is Exec: the command is run for each chunk, with JSON on standard input and output.")
 	flags.IntVar(&f.o.ChunkSeconds, "chunk-seconds", 6, "Length of a chunk.")
 	flags.IntVar(&f.o.Chunks, "chunks", 3, "How many chunks of the recording are run.")
 	flags.DurationVar(&f.o.Timeout, "timeout", 0, "How long one run may take; the manifest's timeoutSeconds, or 1m.")
-	flags.DurationVar(&f.o.StartTimeout, "start-timeout", 0, "How long the start may take; the manifest's startTimeoutSeconds, or 5m.")
-	flags.StringVar(&f.detections, "detections", "", "A JSON file with what the plugins found that this one depends on: {\"PLUGIN\": [{\"startMicros\", \"endMicros\", \"attributes\"}]}. Made up when not set.")
+	flags.DurationVar(&f.o.StartTimeout, "start-timeout", 0,
+		"How long the start may take; the manifest's startTimeoutSeconds, or 5m.")
+	flags.StringVar(&f.detections, "detections", "", "A JSON file with what the plugins found that this one depends on: "+
+		"{\"PLUGIN\": [{\"startMicros\", \"endMicros\", \"attributes\"}]}. Made up when not set.")
 	flags.StringVarP(&f.output, "output", "o", "", "json for programs.")
 	// The flag exists.
 	_ = cmd.MarkFlagRequired("media")
@@ -192,8 +198,9 @@ func orElse(flag time.Duration, manifest, usualSeconds int32) time.Duration {
 
 func (f *pluginTestFlags) planPlugin(plugin mrev1.Plugin) (api.PlanPlugin, error) {
 	out := api.PlanPlugin{
-		Name: "plugin", Class: api.PlanPluginClass(plugin.Spec.Class), MediaType: api.PlanPluginMediaType(plugin.Spec.MediaType),
-		Configuration: map[string]any{}, DependsOn: []string{}, Outputs: []string{}, OutputDescriptions: map[string]string{},
+		Name: "plugin", Class: api.PlanPluginClass(plugin.Spec.Class),
+		MediaType: api.PlanPluginMediaType(plugin.Spec.MediaType), Configuration: map[string]any{}, DependsOn: []string{},
+		Outputs: []string{}, OutputDescriptions: map[string]string{},
 		TimeoutSeconds: int32(f.o.Timeout.Seconds()), MaxAttempts: 1,
 	}
 	if plugin.Name != "" {

@@ -28,7 +28,8 @@ spec:
   class: Optimizer
   mediaType: Audio
   dependsOn: [{name: detect}]
-  runtime: {container: {image: "registry.example.com/optimize:v1", command: [python3], args: [-m, optimize], protocol: Exec, startTimeoutSeconds: 7}}
+  runtime: {container: {image: "registry.example.com/optimize:v1", command: [python3], args: [-m, optimize],
+    protocol: Exec, startTimeoutSeconds: 7}}
   configuration: {a: 1, b: "two"}
   outputs: [{name: Known, description: "what it is"}]
   policy: {timeoutSeconds: 9}
@@ -36,18 +37,22 @@ spec:
 	if err := os.WriteFile(manifest, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	f := pluginTestFlags{manifest: manifest, configuration: []string{"b=2", "c=x=y"}, o: testkit.Options{ChunkSeconds: 6, Chunks: 1, Timeout: 5 * time.Second}}
+	f := pluginTestFlags{manifest: manifest, configuration: []string{"b=2", "c=x=y"},
+		o: testkit.Options{ChunkSeconds: 6, Chunks: 1, Timeout: 5 * time.Second}}
 	if err := f.complete(nil); err != nil {
 		t.Fatal(err)
 	}
 	want := api.PlanPlugin{
-		Name: "optimize", Class: api.PlanPluginClassOptimizer, MediaType: api.PlanPluginMediaTypeAudio, DependsOn: []string{"detect"}, Outputs: []string{"Known"},
-		OutputDescriptions: map[string]string{"Known": "what it is"}, Configuration: map[string]any{"a": 1.0, "b": 2.0, "c": "x=y"}, TimeoutSeconds: 5, MaxAttempts: 1,
+		Name: "optimize", Class: api.PlanPluginClassOptimizer, MediaType: api.PlanPluginMediaTypeAudio,
+		DependsOn: []string{"detect"}, Outputs: []string{"Known"},
+		OutputDescriptions: map[string]string{"Known": "what it is"},
+		Configuration:      map[string]any{"a": 1.0, "b": 2.0, "c": "x=y"}, TimeoutSeconds: 5, MaxAttempts: 1,
 	}
 	if diff := cmp.Diff(want, f.o.Plugin); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff([]string{"python3", "-m", "optimize"}, f.o.Command); diff != "" || !f.o.Exec || f.o.Timeout != 5*time.Second || f.o.StartTimeout != 7*time.Second {
+	if diff := cmp.Diff([]string{"python3", "-m", "optimize"}, f.o.Command); diff != "" || !f.o.Exec ||
+		f.o.Timeout != 5*time.Second || f.o.StartTimeout != 7*time.Second {
 		t.Errorf("%s\n%+v", diff, f.o)
 	}
 }
@@ -98,7 +103,8 @@ func TestPluginTestExits(t *testing.T) {
 			}
 			if errors.Is(err, errBroken) {
 				var report testkit.Report
-				if err := json.Unmarshal(out.Bytes(), &report); err != nil || len(report.Checks) != 1 || !strings.Contains(report.Checks[0].Message, "exit code 7") {
+				if err := json.Unmarshal(out.Bytes(), &report); err != nil || len(report.Checks) != 1 ||
+					!strings.Contains(report.Checks[0].Message, "exit code 7") {
 					t.Errorf("%v in %s", err, out.String())
 				}
 			}

@@ -23,8 +23,8 @@ func newProbeCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "probe --control-socket PATH | --plugin-api HOST:PORT",
 		Short: "Answer a probe of the kubelet",
-		Long: "With --control-socket, ends with 0 when the agent listens. With --plugin-api, in a plugin's container, ends with 1 " +
-			"when the agent says that the container must be started again.",
+		Long: "With --control-socket, ends with 0 when the agent listens. With --plugin-api, in a plugin's " +
+			"container, ends with 1 when the agent says that the container must be started again.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, cancel := context.WithTimeout(cmd.Context(), probeTime)

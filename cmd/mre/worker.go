@@ -62,10 +62,13 @@ func newWorkerCommand() *cobra.Command {
 	o.registerAgent(cmd, 256)
 	f := cmd.Flags()
 	f.StringVar(&k.pool, "pool", "", "The pool whose tasks are leased; empty for the one of everything that names none.")
-	f.StringVar(&k.controlSocket, "control-socket", "", "The socket that the pod's main container follows, such as /mre/run/agent.sock; set in pods with plugins in containers.")
+	f.StringVar(&k.controlSocket, "control-socket", "", "The socket that the pod's main container follows, such as "+
+		"/mre/run/agent.sock; set in pods with plugins in containers.")
 	f.StringVar(&k.mediaDir, "media-dir", "/mre/media", "The folder of chunks, which plugins in containers see, too.")
-	f.StringVar(&k.promptsDir, "prompts-dir", "/mre/prompts", "The folder with a folder for each ConfigMap of prompt templates.")
-	f.IntVar(&k.portBase, "plugin-port-base", 9001, "The loopback port of the first plugin in a container; each has one of its own.")
+	f.StringVar(&k.promptsDir, "prompts-dir", "/mre/prompts",
+		"The folder with a folder for each ConfigMap of prompt templates.")
+	f.IntVar(&k.portBase, "plugin-port-base", 9001,
+		"The loopback port of the first plugin in a container; each has one of its own.")
 	return cmd
 }
 
@@ -120,7 +123,8 @@ func awaitEnd(ctx context.Context, told <-chan struct{}) {
 }
 
 // start gives the plugins their ports.
-func (k *containerOptions) start(ctx, serving context.Context, o *jobOptions, runner *worker.Runner) (*container.Set, error) {
+func (k *containerOptions) start(ctx, serving context.Context, o *jobOptions,
+	runner *worker.Runner) (*container.Set, error) {
 	holder, err := o.name()
 	if err != nil {
 		return nil, err
@@ -144,7 +148,8 @@ func (k *containerOptions) start(ctx, serving context.Context, o *jobOptions, ru
 	}
 	log := slog.Default().With("event", o.eventUID)
 	set, err := container.Start(serving, container.Config{
-		Client: quick, EventUID: o.eventUID, Holder: holder, Plan: &plan, Pool: k.pool, PortBase: k.portBase, Chunks: chunks, Log: log,
+		Client: quick, EventUID: o.eventUID, Holder: holder, Plan: &plan, Pool: k.pool,
+		PortBase: k.portBase, Chunks: chunks, Log: log,
 		NewContract: func(p *api.PlanPlugin, baseURL string) container.Contract {
 			return facade.New(facade.Config{Client: quick, EventUID: o.eventUID, Plan: &plan, Plugin: p, BaseURL: baseURL,
 				PromptsDir: k.promptsDir, Frames: decodeFrames, Log: log.With("plugin", p.Name)})
@@ -167,5 +172,6 @@ func decodeFrames(ctx context.Context, run *invocation.Run, p facade.FrameParams
 	if err != nil {
 		return facade.FrameFile{}, err
 	}
-	return facade.FrameFile{Path: s.Path, Width: s.Width, Height: s.Height, Frames: s.Frames, Rate: s.Rate, FirstMicros: run.Chunk().StartMicros}, nil
+	return facade.FrameFile{Path: s.Path, Width: s.Width, Height: s.Height, Frames: s.Frames,
+		Rate: s.Rate, FirstMicros: run.Chunk().StartMicros}, nil
 }

@@ -25,7 +25,8 @@ func TestManifests(t *testing.T) {
 	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
 		t.Fatal(`KUBEBUILDER_ASSETS is not set: this test needs a real kube-apiserver and etcd. Run it with "make test"`)
 	}
-	environment := &envtest.Environment{CRDDirectoryPaths: []string{filepath.Join("..", "crd", "bases")}, ErrorIfCRDPathMissing: true}
+	environment := &envtest.Environment{CRDDirectoryPaths: []string{filepath.Join("..", "crd", "bases")},
+		ErrorIfCRDPathMissing: true}
 	config, err := environment.Start()
 	if err != nil {
 		t.Fatal(err)
@@ -48,7 +49,8 @@ func TestManifests(t *testing.T) {
 			}
 			kinds[object.GetKind()]++
 			object.SetNamespace("default")
-			if err := cluster.Create(t.Context(), object.DeepCopy(), client.DryRunAll, client.FieldValidation("Strict")); err != nil {
+			if err := cluster.Create(t.Context(), object.DeepCopy(), client.DryRunAll,
+				client.FieldValidation("Strict")); err != nil {
 				t.Fatal(err)
 			}
 			if object.GetKind() == "Plugin" {

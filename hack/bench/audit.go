@@ -72,7 +72,8 @@ func (b *bench) ourWrite(e auditEntry) bool {
 	ours := strings.HasPrefix(e.User.Username, "system:serviceaccount:"+b.namespace+":") ||
 		strings.HasPrefix(e.User.Username, "system:serviceaccount:"+b.events+":")
 	aside := e.ObjectRef.Namespace != "" && e.ObjectRef.Namespace != b.events && e.ObjectRef.Namespace != b.namespace
-	return ours && !aside && e.isWrite() && e.ObjectRef.Resource != "leases" && e.ObjectRef.Resource != "tokenreviews" && e.ObjectRef.Resource != "subjectaccessreviews"
+	return ours && !aside && e.isWrite() && e.ObjectRef.Resource != "leases" && e.ObjectRef.Resource != "tokenreviews" &&
+		e.ObjectRef.Resource != "subjectaccessreviews"
 }
 
 // podCreated tells whether a pod of an Event was made.

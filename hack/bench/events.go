@@ -116,7 +116,8 @@ func (b *bench) begin(ctx context.Context, name, url string, clips mrev1.RenderP
 }
 
 // beginWith makes an Event of a Profile.
-func (b *bench) beginWith(ctx context.Context, name, profile, url string, clips mrev1.RenderPolicy) (*mrev1.Event, error) {
+func (b *bench) beginWith(ctx context.Context, name, profile, url string,
+	clips mrev1.RenderPolicy) (*mrev1.Event, error) {
 	e := &mrev1.Event{
 		ObjectMeta: metav1.ObjectMeta{Namespace: b.events, Name: name},
 		Spec: mrev1.EventSpec{

@@ -105,7 +105,8 @@ func runsOf(tasks []api.Task) (runs int) {
 // stepJob makes a Job of one pod, with the same image and resources as the manager's Jobs.
 func (b *bench) stepJob(ctx context.Context, uid, name string, args ...string) error {
 	args = append(args, "--event-uid="+uid,
-		fmt.Sprintf("--dataplane-url=https://mre-dataplane.%s.svc:8080", b.namespace), "--token-file=/var/run/secrets/mre/token", "--ca-file=/var/run/secrets/mre/ca.crt")
+		fmt.Sprintf("--dataplane-url=https://mre-dataplane.%s.svc:8080", b.namespace),
+		"--token-file=/var/run/secrets/mre/token", "--ca-file=/var/run/secrets/mre/ca.crt")
 	labels := map[string]string{stepLabel: uid}
 	job := &batchv1.Job{
 		ObjectMeta: metav1.ObjectMeta{Namespace: b.events, Name: "bench-" + uid[:8] + "-" + name, Labels: labels},
@@ -120,16 +121,19 @@ func (b *bench) stepJob(ctx context.Context, uid, name string, args ...string) e
 					TerminationGracePeriodSeconds: ptr.To[int64](5),
 					SecurityContext: &corev1.PodSecurityContext{
 						RunAsNonRoot: new(true), RunAsUser: ptr.To[int64](65532), RunAsGroup: ptr.To[int64](65532),
-						FSGroup: ptr.To[int64](65532), SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
+						FSGroup:        ptr.To[int64](65532),
+						SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
 					},
 					Containers: []corev1.Container{{
 						Name: "step", Image: b.image, Args: args,
 						Env: []corev1.EnvVar{
-							{Name: "POD_NAME", ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{FieldPath: "metadata.name"}}},
+							{Name: "POD_NAME",
+								ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{FieldPath: "metadata.name"}}},
 							{Name: "TMPDIR", Value: "/scratch"},
 						},
 						// So small a request that the node takes all the pods that it has room for.
-						Resources: corev1.ResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("10m")}},
+						Resources: corev1.ResourceRequirements{Requests: corev1.ResourceList{
+							corev1.ResourceCPU: resource.MustParse("10m")}},
 						SecurityContext: &corev1.SecurityContext{
 							AllowPrivilegeEscalation: new(false), ReadOnlyRootFilesystem: new(true),
 							Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
@@ -142,7 +146,8 @@ func (b *bench) stepJob(ctx context.Context, uid, name string, args ...string) e
 						{Name: "token", VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{
 							Sources: []corev1.VolumeProjection{{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{
 								Audience: "mre.media/dataplane", Path: "token"}},
-								{ConfigMap: &corev1.ConfigMapProjection{LocalObjectReference: corev1.LocalObjectReference{Name: "mre-dataplane-ca"}}}}}}},
+								{ConfigMap: &corev1.ConfigMapProjection{
+									LocalObjectReference: corev1.LocalObjectReference{Name: "mre-dataplane-ca"}}}}}}},
 						{Name: "scratch", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}},
 					},
 				},

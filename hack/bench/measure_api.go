@@ -59,7 +59,8 @@ func measureAPI(ctx context.Context, b *bench) ([]Result, error) {
 	}
 	slope := float64(long.writes-short.writes) / float64(b.long-shortChunks)
 	return []Result{
-		against("pods-per-event", fmt.Sprintf("pods, %d chunks", shortChunks), float64(short.pods), shortChunks*pluginsPerChunk, nil, 1),
+		against("pods-per-event", fmt.Sprintf("pods, %d chunks", shortChunks),
+			float64(short.pods), shortChunks*pluginsPerChunk, nil, 1),
 		{Name: "api-writes-per-chunk", Unit: "writes", Ours: slope, Goal: new(1.0), Runs: 1},
 	}, nil
 }

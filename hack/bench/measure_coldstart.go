@@ -61,12 +61,15 @@ func (b *bench) coldObjects(ctx context.Context, image string) error {
 	plugin := &mrev1.Plugin{
 		ObjectMeta: metav1.ObjectMeta{Namespace: b.events, Name: coldPlugin},
 		Spec: mrev1.PluginSpec{Class: mrev1.ClassFeaturer, MediaType: mrev1.MediaVideo, Runtime: mrev1.PluginRuntime{
-			Container: &mrev1.ContainerRuntime{Image: image, ImagePullPolicy: corev1.PullIfNotPresent, Command: []string{"/plugin"}}}},
+			Container: &mrev1.ContainerRuntime{Image: image, ImagePullPolicy: corev1.PullIfNotPresent,
+				Command: []string{"/plugin"}}}},
 	}
-	own := &mrev1.Profile{ObjectMeta: metav1.ObjectMeta{Namespace: b.events, Name: coldProfile}, Spec: *profile.Spec.DeepCopy()}
+	own := &mrev1.Profile{ObjectMeta: metav1.ObjectMeta{Namespace: b.events, Name: coldProfile},
+		Spec: *profile.Spec.DeepCopy()}
 	own.Spec.Processing.MinWorkers, own.Spec.Processing.MaxWorkers = 1, 1
 	own.Spec.ChunkSeconds = 2
-	own.Spec.Featurers = append(own.Spec.Featurers, mrev1.FeaturerUse{PluginUse: mrev1.PluginUse{Plugin: mrev1.RevisionReference{Name: coldPlugin}}})
+	own.Spec.Featurers = append(own.Spec.Featurers,
+		mrev1.FeaturerUse{PluginUse: mrev1.PluginUse{Plugin: mrev1.RevisionReference{Name: coldPlugin}}})
 	for _, object := range []client.Object{plugin, own} {
 		if err := client.IgnoreNotFound(b.cluster.Delete(ctx, object)); err != nil {
 			return fmt.Errorf("make %s anew: %w", object.GetName(), err)
@@ -104,7 +107,8 @@ func (b *bench) coldStart(ctx context.Context) (float64, error) {
 			return first, err
 		}
 		for _, t := range tasks {
-			if t.Plugin != coldPlugin || t.LeasedAt == nil || t.Holder == nil || !strings.HasPrefix(*t.Holder, job+"-") || t.LeasedAt.Before(since) {
+			if t.Plugin != coldPlugin || t.LeasedAt == nil || t.Holder == nil ||
+				!strings.HasPrefix(*t.Holder, job+"-") || t.LeasedAt.Before(since) {
 				continue
 			}
 			if first.IsZero() || t.LeasedAt.Before(first) {
@@ -115,25 +119,26 @@ func (b *bench) coldStart(ctx context.Context) (float64, error) {
 	}
 	var began, first time.Time
 	var old types.UID
-	err = wait.PollUntilContextTimeout(ctx, 500*time.Millisecond, 5*time.Minute, true, func(ctx context.Context) (bool, error) {
-		job, err := b.workerJob(ctx, e)
-		if err != nil || job == nil {
-			return false, err
-		}
-		if old == "" {
-			if at, err := firstBy(ctx, job.Name, job.CreationTimestamp.Time); err != nil || at.IsZero() {
-				return false, client.IgnoreNotFound(err)
+	err = wait.PollUntilContextTimeout(ctx, 500*time.Millisecond, 5*time.Minute, true,
+		func(ctx context.Context) (bool, error) {
+			job, err := b.workerJob(ctx, e)
+			if err != nil || job == nil {
+				return false, err
 			}
-			old = job.UID
-			return false, b.cluster.Delete(ctx, job, client.PropagationPolicy(metav1.DeletePropagationForeground))
-		}
-		if job.UID == old {
-			return false, nil
-		}
-		began = job.CreationTimestamp.Time
-		first, err = firstBy(ctx, job.Name, began)
-		return !first.IsZero(), err
-	})
+			if old == "" {
+				if at, err := firstBy(ctx, job.Name, job.CreationTimestamp.Time); err != nil || at.IsZero() {
+					return false, client.IgnoreNotFound(err)
+				}
+				old = job.UID
+				return false, b.cluster.Delete(ctx, job, client.PropagationPolicy(metav1.DeletePropagationForeground))
+			}
+			if job.UID == old {
+				return false, nil
+			}
+			began = job.CreationTimestamp.Time
+			first, err = firstBy(ctx, job.Name, began)
+			return !first.IsZero(), err
+		})
 	if err != nil {
 		return 0, fmt.Errorf("wait for the worker that takes over: %w", err)
 	}

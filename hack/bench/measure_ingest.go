@@ -48,7 +48,8 @@ func ingestChild(ctx context.Context, source string, firstOnly bool) error {
 		return err
 	}
 	sink := &benchSink{Folder: ingest.Folder{Dir: dir}, firstOnly: firstOnly}
-	err = ingest.Run(ctx, ingest.Config{URL: source, Info: info, Decision: probe.Decide(info), ChunkSeconds: chunkSeconds}, sink)
+	err = ingest.Run(ctx, ingest.Config{URL: source, Info: info,
+		Decision: probe.Decide(info), ChunkSeconds: chunkSeconds}, sink)
 	if errors.Is(err, errEnough) {
 		return nil
 	}
@@ -167,7 +168,8 @@ func peerFirst(ctx context.Context, url string) (time.Duration, error) {
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	began := time.Now()
-	if _, err := childCPU(exec.CommandContext(ctx, "ffprobe", "-v", "error", "-show_streams", "-show_format", url)); err != nil {
+	if _, err := childCPU(exec.CommandContext(ctx, "ffprobe", "-v", "error",
+		"-show_streams", "-show_format", url)); err != nil {
 		return 0, err
 	}
 	look := time.Since(began)

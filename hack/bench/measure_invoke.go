@@ -41,8 +41,8 @@ func invokeNames(engine string) (names []string) {
 	return names
 }
 
-// measureInvoke is what a run of a plugin costs besides the plugin: from the moment when the worker has the lease to the
-// moment when the result is published and durable and the next lease is there. The worker, the data plane and the
+// measureInvoke is what a run of a plugin costs besides the plugin: from the moment when the worker has the lease to
+// the moment when the result is published and durable and the next lease is there. The worker, the data plane and the
 // plugins run on this machine; the plugins are processes of their own that do nothing, so that nothing is subtracted.
 func measureInvoke(engine string) func(context.Context, *bench) ([]Result, error) {
 	return func(ctx context.Context, _ *bench) (_ []Result, err error) {
@@ -96,7 +96,8 @@ func invokePlugins() []api.PlanPlugin {
 		q.Builtin = "scene-change"
 		if kind != "builtin" {
 			q.Builtin = ""
-			q.Container = &api.PlanContainer{Protocol: api.PlanContainerProtocolLambdaRuntime, StartTimeoutSeconds: 60, Warm: new(true)}
+			q.Container = &api.PlanContainer{Protocol: api.PlanContainerProtocolLambdaRuntime,
+				StartTimeoutSeconds: 60, Warm: new(true)}
 		}
 		if kind == "exec" {
 			q.Container.Protocol = api.PlanContainerProtocolExec
@@ -108,7 +109,8 @@ func invokePlugins() []api.PlanPlugin {
 	return append(out, segment)
 }
 
-// invoke lets one worker do all tasks of an Event with real plugins, and returns the milliseconds of each plugin's runs.
+// invoke lets one worker do all tasks of an Event with real plugins, and returns the milliseconds of each plugin's
+// runs.
 func (p *plane) invoke(ctx context.Context, uid, dir string) (map[string][]float64, error) {
 	programs, err := buildPrograms(ctx, dir)
 	if err != nil {
@@ -148,7 +150,8 @@ func (p *plane) invoke(ctx context.Context, uid, dir string) (map[string][]float
 	set, err := container.Start(ctx, container.Config{
 		Client: c, EventUID: uid, Holder: "bench", Plan: &plan, PortBase: base, Chunks: chunks, Log: log,
 		NewContract: func(q *api.PlanPlugin, url string) container.Contract {
-			return facade.New(facade.Config{Client: c, EventUID: uid, Plan: &plan, Plugin: q, BaseURL: url, PromptsDir: dir, Log: log})
+			return facade.New(facade.Config{Client: c, EventUID: uid, Plan: &plan,
+				Plugin: q, BaseURL: url, PromptsDir: dir, Log: log})
 		},
 	})
 	if err != nil {
@@ -227,7 +230,8 @@ func (p benchPrograms) supervise(ctx context.Context, kind, address string) erro
 	cmd := exec.CommandContext(ctx, p.mre, args...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 10 * time.Second
-	cmd.Env = append(os.Environ(), "AWS_LAMBDA_RUNTIME_API="+address, "MRE_API=http://"+address+"/mre/v1", "PYTHONPATH=plugin-runtime/python")
+	cmd.Env = append(os.Environ(), "AWS_LAMBDA_RUNTIME_API="+address,
+		"MRE_API=http://"+address+"/mre/v1", "PYTHONPATH=plugin-runtime/python")
 	if err := cmd.Run(); err != nil && ctx.Err() == nil {
 		return fmt.Errorf("plugin %s ended: %w", kind, err)
 	}

@@ -66,8 +66,10 @@ func measureScale(ctx context.Context, b *bench) ([]Result, error) {
 	}
 	slices.Sort(seconds)
 	return []Result{
-		{Name: "manager-rss-mib-1000-events", Unit: "MiB, highest", Ours: mib(highest), Goal: new(float64(goalManagerMiB)), Runs: 1},
-		{Name: "cold-start-s-1000-events", Unit: "s", Ours: median(seconds), Goal: new(float64(goalColdStartSeconds)), Runs: coldStarts},
+		{Name: "manager-rss-mib-1000-events", Unit: "MiB, highest", Ours: mib(highest),
+			Goal: new(float64(goalManagerMiB)), Runs: 1},
+		{Name: "cold-start-s-1000-events", Unit: "s", Ours: median(seconds),
+			Goal: new(float64(goalColdStartSeconds)), Runs: coldStarts},
 	}, nil
 }
 
@@ -140,7 +142,8 @@ func (s *scale) steady(ctx context.Context) (int64, error) {
 	if err := <-fed; err != nil && !errors.Is(err, context.Canceled) {
 		return 0, err
 	}
-	say("  %.0f s with %.0f units/s (of %.0f), %.0f reconciles/s, %.0f API writes/s: the manager takes up to %.0f MiB, %.0f MiB at its peak",
+	say("  %.0f s with %.0f units/s (of %.0f), %.0f reconciles/s, %.0f API writes/s: the manager takes up to "+
+		"%.0f MiB, %.0f MiB at its peak",
 		seconds, float64(units)/seconds, float64(len(s.events))/scaleUnitPeriod.Seconds(),
 		(after.reconciles-before.reconciles)/seconds, float64(writes)/seconds, mib(highest.now), mib(highest.peak))
 	return highest.peak, nil
@@ -165,31 +168,33 @@ func (s *scale) coldStart(ctx context.Context, probe *simulated) (time.Duration,
 	}
 	var elected, caughtUp, acted time.Duration
 	var last sample
-	err = s.sim.Await(ctx, "the new manager has looked at every Event", 100*time.Millisecond, 10*time.Minute, func(ctx context.Context) (bool, error) {
-		if acted == 0 {
-			var e mrev1.Event
-			if err := s.cluster.Get(ctx, client.ObjectKeyFromObject(probe.event), &e); err != nil {
-				return false, err
+	err = s.sim.Await(ctx, "the new manager has looked at every Event", 100*time.Millisecond, 10*time.Minute,
+		func(ctx context.Context) (bool, error) {
+			if acted == 0 {
+				var e mrev1.Event
+				if err := s.cluster.Get(ctx, client.ObjectKeyFromObject(probe.event), &e); err != nil {
+					return false, err
+				}
+				if e.Status.ObservedGeneration >= generation {
+					acted = time.Since(from)
+				}
 			}
-			if e.Status.ObservedGeneration >= generation {
-				acted = time.Since(from)
+			asked := s.witness.count()
+			// It does not listen at once.
+			if m, err := s.scrape(ctx); err == nil {
+				last = m
+				if elected == 0 && m.leader {
+					elected = time.Since(from)
+				}
+				if caughtUp == 0 && asked == len(s.events) && m.reconciles >= float64(len(s.events)) && m.depth == 0 {
+					caughtUp = time.Since(from)
+				}
 			}
-		}
-		asked := s.witness.count()
-		// It does not listen at once.
-		if m, err := s.scrape(ctx); err == nil {
-			last = m
-			if elected == 0 && m.leader {
-				elected = time.Since(from)
-			}
-			if caughtUp == 0 && asked == len(s.events) && m.reconciles >= float64(len(s.events)) && m.depth == 0 {
-				caughtUp = time.Since(from)
-			}
-		}
-		return caughtUp > 0 && acted > 0, nil
-	})
+			return caughtUp > 0 && acted > 0, nil
+		})
 	if err != nil {
-		return 0, fmt.Errorf("%w (%d Events asked for, %.0f reconciles, depth %.0f)", err, s.witness.count(), last.reconciles, last.depth)
+		return 0, fmt.Errorf("%w (%d Events asked for, %.0f reconciles, depth %.0f)",
+			err, s.witness.count(), last.reconciles, last.depth)
 	}
 	took := max(caughtUp, acted)
 	// What it writes late counts, too.
@@ -204,20 +209,23 @@ func (s *scale) coldStart(ctx context.Context, probe *simulated) (time.Duration,
 	if err != nil {
 		return 0, err
 	}
-	say("  cold start: %.1f s (leader after %.1f s, the changed Event seen after %.1f s, all %d after %.1f s), %d failed reconciles, %d API writes, 1 of them for the change; %.0f MiB at its peak",
-		took.Seconds(), elected.Seconds(), acted.Seconds(), len(s.events), caughtUp.Seconds(), int(last.errors), writes, mib(m.peak))
+	say("  cold start: %.1f s (leader after %.1f s, the changed Event seen after %.1f s, all %d after %.1f s), %d failed "+
+		"reconciles, %d API writes, 1 of them for the change; %.0f MiB at its peak",
+		took.Seconds(), elected.Seconds(), acted.Seconds(), len(s.events),
+		caughtUp.Seconds(), int(last.errors), writes, mib(m.peak))
 	return took, nil
 }
 
 // awaitQuiet waits until the manager has nothing left to write.
 func (s *scale) awaitQuiet(ctx context.Context) error {
-	return s.sim.Await(ctx, "the manager writes no more", 2*time.Second, 5*time.Minute, func(context.Context) (bool, error) {
-		if time.Since(s.managerSince) < scaleQuiet {
-			return false, nil
-		}
-		n, err := countAudit(s.sim.AuditLog, time.Now().Add(-scaleQuiet), time.Now(), managerWrite)
-		return n == 0, err
-	})
+	return s.sim.Await(ctx, "the manager writes no more", 2*time.Second, 5*time.Minute,
+		func(context.Context) (bool, error) {
+			if time.Since(s.managerSince) < scaleQuiet {
+				return false, nil
+			}
+			n, err := countAudit(s.sim.AuditLog, time.Now().Add(-scaleQuiet), time.Now(), managerWrite)
+			return n == 0, err
+		})
 }
 
 // managerWrite tells whether an entry of the simulated cluster's audit log, which holds the manager's writes alone, is

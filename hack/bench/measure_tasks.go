@@ -68,8 +68,10 @@ func measureTasks(engine string) func(context.Context, *bench) ([]Result, error)
 			return nil, err
 		}
 		chunks := float64(len(busy)) / tasksPerChunk / took.Seconds()
-		say("  busy: %d Events, %d workers each: %.0f chunks/s, a task p50 %.1f ms, p99 %.1f ms", busyEvents, busyWorkers, chunks, median(busy), percentile(busy, 99))
-		say("  calm: one worker: a task p50 %.1f ms, p99 %.1f ms; %d calls cost %d TokenReviews", median(calm), percentile(calm, 99), len(busy)+len(calm), p.reviews.Load())
+		say("  busy: %d Events, %d workers each: %.0f chunks/s, a task p50 %.1f ms, p99 %.1f ms", busyEvents,
+			busyWorkers, chunks, median(busy), percentile(busy, 99))
+		say("  calm: one worker: a task p50 %.1f ms, p99 %.1f ms; %d calls cost %d TokenReviews", median(calm),
+			percentile(calm, 99), len(busy)+len(calm), p.reviews.Load())
 		names, goal := taskNames(engine), map[string]float64{"sqlite": 5, "postgres": 15}[engine]
 		return []Result{
 			{Name: names[0], Unit: "chunks/s", Ours: chunks, Goal: new(100.0), AtLeast: true, Runs: 1},
@@ -115,8 +117,8 @@ func (p *plane) work(ctx context.Context, run string, events, workers, chunks in
 // idlePlugin is one whose tasks are there to be counted.
 func idlePlugin(name string, class api.PlanPluginClass, deps ...string) api.PlanPlugin {
 	return api.PlanPlugin{
-		Name: name, Class: class, MediaType: api.PlanPluginMediaTypeVideo, Builtin: name, Configuration: map[string]any{}, DependsOn: deps,
-		Outputs: []string{}, TimeoutSeconds: 60, MaxAttempts: 3, OnFailure: api.PlanPluginOnFailureSkip,
+		Name: name, Class: class, MediaType: api.PlanPluginMediaTypeVideo, Builtin: name, Configuration: map[string]any{},
+		DependsOn: deps, Outputs: []string{}, TimeoutSeconds: 60, MaxAttempts: 3, OnFailure: api.PlanPluginOnFailureSkip,
 	}
 }
 
@@ -140,7 +142,8 @@ func (p *plane) fillWith(ctx context.Context, uid string, chunks int, plugins []
 		return err
 	}
 	rate := timeline.Rational{Num: 25, Den: 1}
-	if err := p.store.PutTimeline(ctx, uid, api.Timeline{Rate: api.Rational{Num: rate.Num, Den: rate.Den}, Width: 1920, Height: 1080, Ingest: api.TimelineIngestCopy}); err != nil {
+	if err := p.store.PutTimeline(ctx, uid, api.Timeline{Rate: api.Rational{Num: rate.Num, Den: rate.Den}, Width: 1920,
+		Height: 1080, Ingest: api.TimelineIngestCopy}); err != nil {
 		return err
 	}
 	tl := timeline.Timeline{Rate: rate, Frames: timeline.Open}
@@ -150,8 +153,9 @@ func (p *plane) fillWith(ctx context.Context, uid string, chunks int, plugins []
 		first := n * frames
 		ticks := tl.FrameStartTicks(first)
 		if err := p.store.RegisterUnit(ctx, uid, api.Unit{
-			FirstTicks: ticks, Key: keys.Unit("bench", uid, 0, ticks), StartMicros: tl.FrameStartMicros(first), EndMicros: tl.FrameStartMicros(first + frames),
-			FirstFrame: first, Frames: frames, IdrFrames: []int64{0}, PayloadSHA256: fmt.Sprintf("%064d", first), Bytes: 1,
+			FirstTicks: ticks, Key: keys.Unit("bench", uid, 0, ticks), StartMicros: tl.FrameStartMicros(first),
+			EndMicros: tl.FrameStartMicros(first + frames), FirstFrame: first, Frames: frames, IdrFrames: []int64{0},
+			PayloadSHA256: fmt.Sprintf("%064d", first), Bytes: 1,
 		}); err != nil {
 			return err
 		}
@@ -161,10 +165,11 @@ func (p *plane) fillWith(ctx context.Context, uid string, chunks int, plugins []
 
 // worker does tasks until there are none, and says when it did the last.
 func (p *plane) worker(ctx context.Context, uid, name string) (waits []float64, last time.Time, err error) {
-	client, err := api.NewClientWithResponses(p.url, api.WithRequestEditorFn(func(_ context.Context, r *http.Request) error {
-		r.Header.Set("Authorization", "Bearer "+authtest.AgentToken("bench", uid)+"/"+name)
-		return nil
-	}), api.WithHTTPClient(&http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 4}}))
+	client, err := api.NewClientWithResponses(p.url,
+		api.WithRequestEditorFn(func(_ context.Context, r *http.Request) error {
+			r.Header.Set("Authorization", "Bearer "+authtest.AgentToken("bench", uid)+"/"+name)
+			return nil
+		}), api.WithHTTPClient(&http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 4}}))
 	if err != nil {
 		return nil, last, err
 	}

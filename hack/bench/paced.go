@@ -25,7 +25,8 @@ func servePaced(ctx context.Context, ip, path string, seconds float64) (url stri
 	remove := func() { _ = os.RemoveAll(dir) }
 	// A transport stream can be read while it grows, and has no index at its end.
 	stream := filepath.Join(dir, "match.ts")
-	remux := exec.CommandContext(ctx, "ffmpeg", "-nostdin", "-v", "error", "-i", path, "-c", "copy", "-f", "mpegts", stream)
+	remux := exec.CommandContext(ctx, "ffmpeg", "-nostdin", "-v", "error",
+		"-i", path, "-c", "copy", "-f", "mpegts", stream)
 	if out, err := remux.CombinedOutput(); err != nil {
 		remove()
 		return "", nil, fmt.Errorf("remux the match: %w: %s", err, out)

@@ -22,7 +22,8 @@ func (b *bench) planOfSamples(ctx context.Context, uid, url string) (api.Plan, e
 	plan := api.Plan{
 		Hash: "job-per-step",
 		Event: api.PlanEvent{
-			UID: uid, Namespace: b.events, Name: "job-per-step", Program: "Benchmark", Profile: "highlights", Start: time.Now().UTC(),
+			UID: uid, Namespace: b.events, Name: "job-per-step", Program: "Benchmark",
+			Profile: "highlights", Start: time.Now().UTC(),
 		},
 		Source:            api.PlanSource{FileURL: url},
 		ChunkSeconds:      chunkSeconds,
@@ -33,7 +34,8 @@ func (b *bench) planOfSamples(ctx context.Context, uid, url string) (api.Plan, e
 		Optimizer: new("optimize-snap"),
 		Labeler:   new("label-template"),
 	}
-	for _, name := range []string{"detect-scene-change", "detect-audio-peaks", plan.Segmenter, *plan.Optimizer, *plan.Labeler} {
+	for _, name := range []string{"detect-scene-change", "detect-audio-peaks",
+		plan.Segmenter, *plan.Optimizer, *plan.Labeler} {
 		var p mrev1.Plugin
 		if err := b.cluster.Get(ctx, client.ObjectKey{Namespace: b.events, Name: name}, &p); err != nil {
 			return plan, fmt.Errorf("read Plugin %s: %w", name, err)
@@ -65,7 +67,8 @@ func compile(p *mrev1.Plugin) (api.PlanPlugin, error) {
 	return api.PlanPlugin{
 		Name: p.Name, Class: api.PlanPluginClass(p.Spec.Class), MediaType: api.PlanPluginMediaType(p.Spec.MediaType),
 		Builtin: p.Spec.Runtime.Builtin.Name, Configuration: configuration, DependsOn: dependsOn, Outputs: b.Outputs(),
-		TimeoutSeconds: p.Spec.Policy.TimeoutSeconds, MaxAttempts: p.Spec.Policy.MaxAttempts, OnFailure: api.PlanPluginOnFailureSkip,
-		LookbackChunks: b.LookbackChunks(configuration, chunkSeconds), Generation: p.Generation,
+		TimeoutSeconds: p.Spec.Policy.TimeoutSeconds, MaxAttempts: p.Spec.Policy.MaxAttempts,
+		OnFailure: api.PlanPluginOnFailureSkip, LookbackChunks: b.LookbackChunks(configuration, chunkSeconds),
+		Generation: p.Generation,
 	}, nil
 }

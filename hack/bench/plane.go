@@ -50,11 +50,14 @@ func startPlane(ctx context.Context, engine string) (p *plane, err error) {
 			return nil, err
 		}
 	}
-	endpoint, err := p.serve(ctx, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, 188)) }))
+	endpoint, err := p.serve(ctx, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write(make([]byte, 188))
+	}))
 	if err != nil {
 		return nil, err
 	}
-	bucket, err := objects.Open(ctx, objects.Config{Bucket: "bench", Endpoint: endpoint, Region: "us-east-1", PathStyle: true})
+	bucket, err := objects.Open(ctx,
+		objects.Config{Bucket: "bench", Endpoint: endpoint, Region: "us-east-1", PathStyle: true})
 	if err != nil {
 		return nil, err
 	}
@@ -93,7 +96,8 @@ func (p *plane) database(ctx context.Context, engine string) (string, error) {
 			return "", err
 		}
 		p.stops = append(p.stops, s.Stop)
-		say("  PostgreSQL with its own defaults for fsync, full_page_writes and synchronous_commit (all on); changed: %v", pgtest.Settings)
+		say("  PostgreSQL with its own defaults for fsync, full_page_writes and synchronous_commit (all on); changed: %v",
+			pgtest.Settings)
 		return s.Create(ctx, nil)
 	}
 	dir, err := os.MkdirTemp("", "mre-bench-")

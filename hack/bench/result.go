@@ -54,7 +54,8 @@ func printTable(w io.Writer, results []Result) {
 	t.SetOutputMirror(w)
 	t.AppendHeader(table.Row{"name", "unit", "ours", "peer", "ratio", "goal", "runs", ""})
 	for _, r := range results {
-		t.AppendRow(table.Row{r.Name, r.Unit, number(&r.Ours), number(r.Peer), number(r.Ratio), number(r.Goal), r.Runs, r.verdict()})
+		t.AppendRow(table.Row{r.Name, r.Unit, number(&r.Ours), number(r.Peer),
+			number(r.Ratio), number(r.Goal), r.Runs, r.verdict()})
 	}
 	t.Render()
 }

@@ -53,7 +53,8 @@ type scale struct {
 
 // startScale starts everything, without any Event.
 func startScale(ctx context.Context, out string) (*scale, error) {
-	programs, err := outputOf(ctx, "hack/cluster/cluster", "assets", "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
+	programs, err := outputOf(ctx, "hack/cluster/cluster", "assets", "etcd", "kube-apiserver",
+		"kube-controller-manager", "kube-scheduler")
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +83,8 @@ func startScale(ctx context.Context, out string) (*scale, error) {
 			return nil, err
 		}
 	}
-	say("  a simulated cluster of %d nodes with our manager and data plane, in %.0f s; logs in %s", scaleNodes, time.Since(began).Seconds(), s.dir)
+	say("  a simulated cluster of %d nodes with our manager and data plane, in %.0f s; logs in %s",
+		scaleNodes, time.Since(began).Seconds(), s.dir)
 	return s, nil
 }
 
@@ -123,7 +125,8 @@ func (s *scale) install(ctx context.Context) error {
 		return err
 	}
 	for _, object := range objects {
-		if err := s.cluster.Apply(ctx, client.ApplyConfigurationFromUnstructured(object), client.FieldOwner(clusterclient.FieldOwner)); err != nil {
+		if err := s.cluster.Apply(ctx, client.ApplyConfigurationFromUnstructured(object),
+			client.FieldOwner(clusterclient.FieldOwner)); err != nil {
 			return fmt.Errorf("apply %s %s: %w", object.GetKind(), object.GetName(), err)
 		}
 	}
@@ -146,9 +149,10 @@ func (s *scale) startDataPlane(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := s.sim.Run(ctx, "dataplane", []string{"AWS_ACCESS_KEY_ID=nobody", "AWS_SECRET_ACCESS_KEY=nothing"}, s.mre, "dataplane",
-		"--listen="+s.dataPlane, "--metrics-listen="+metrics, "--kubeconfig="+kubeconfig,
-		"--database="+filepath.Join(s.sim.Data, "dataplane.db"), "--object-store-endpoint=http://"+bucket, "--object-store-path-style",
+	if _, err := s.sim.Run(ctx, "dataplane", []string{"AWS_ACCESS_KEY_ID=nobody", "AWS_SECRET_ACCESS_KEY=nothing"},
+		s.mre, "dataplane", "--listen="+s.dataPlane, "--metrics-listen="+metrics, "--kubeconfig="+kubeconfig,
+		"--database="+filepath.Join(s.sim.Data, "dataplane.db"),
+		"--object-store-endpoint=http://"+bucket, "--object-store-path-style",
 		"--log-level=warn"); err != nil {
 		return err
 	}

@@ -67,7 +67,8 @@ func TestGenerateRefusesWhatItDoesNotKnow(t *testing.T) {
 	if _, err := generate(strings.NewReader("")); err == nil {
 		t.Error("no manifests are taken for a chart")
 	}
-	if _, err := generate(strings.NewReader("kind: Namespace\nmetadata: {name: x}\n")); err == nil || !strings.Contains(err.Error(), "matches nothing") {
+	if _, err := generate(strings.NewReader("kind: Namespace\nmetadata: {name: x}\n")); err == nil ||
+		!strings.Contains(err.Error(), "matches nothing") {
 		t.Errorf("edits that match nothing go unnoticed: %v", err)
 	}
 }

@@ -60,7 +60,8 @@ func (m *marks) replaceIn(line string) []string {
 			}
 			return out
 		case k.block:
-			return []string{strings.Replace(line, name, fmt.Sprintf("{{- toYaml %s | nindent %d }}", k.expression, len(indent)+2), 1)}
+			return []string{strings.Replace(line, name,
+				fmt.Sprintf("{{- toYaml %s | nindent %d }}", k.expression, len(indent)+2), 1)}
 		}
 		line = strings.ReplaceAll(line, name, k.expression)
 	}

@@ -93,7 +93,8 @@ func template(o object, used map[string]bool) (string, error) {
 	}
 	if o.kind() == "CustomResourceDefinition" {
 		annotations, _ := o.metadata()["annotations"].(map[string]any)
-		annotations["helm.sh/resource-policy"] = marks.line("{{- if .Values.crd.keep }}", "helm.sh/resource-policy: keep", "{{- end }}")
+		annotations["helm.sh/resource-policy"] = marks.line("{{- if .Values.crd.keep }}",
+			"helm.sh/resource-policy: keep", "{{- end }}")
 	}
 	out, err := yaml.Marshal(o)
 	if err != nil {

@@ -28,10 +28,11 @@ func (d *demo) clean(ctx context.Context) error {
 			return fmt.Errorf("delete %s: %w", object.GetName(), err)
 		}
 	}
-	err = wait.PollUntilContextTimeout(ctx, 500*time.Millisecond, 3*time.Minute, true, func(ctx context.Context) (bool, error) {
-		left, err = d.remaining(ctx)
-		return len(left) == 0, err
-	})
+	err = wait.PollUntilContextTimeout(ctx, 500*time.Millisecond, 3*time.Minute, true,
+		func(ctx context.Context) (bool, error) {
+			left, err = d.remaining(ctx)
+			return len(left) == 0, err
+		})
 	if err != nil {
 		for _, object := range left {
 			say("still there: %T %s", object, object.GetName())

@@ -13,7 +13,8 @@ import (
 )
 
 func TestClock(t *testing.T) {
-	for micros, want := range map[int64]string{0: "00:00.000", 59_999_400: "00:59.999", 61_033_333: "01:01.033", 3_600_000_000: "60:00.000"} {
+	for micros, want := range map[int64]string{0: "00:00.000", 59_999_400: "00:59.999",
+		61_033_333: "01:01.033", 3_600_000_000: "60:00.000"} {
 		if got := clock(micros); got != want {
 			t.Errorf("%d: got %s, want %s", micros, got, want)
 		}
@@ -22,8 +23,10 @@ func TestClock(t *testing.T) {
 
 // TestToTry: the demo ends with three commands, behind what points a shell at its cluster.
 func TestToTry(t *testing.T) {
-	d := &demo{options: options{events: "mre-demo", out: "demo/out", setup: `eval "$(env)"`}, runs: []*eventRun{{name: "match"}, {name: "film"}}}
-	want := []string{"Look at it yourself:", `  eval "$(env)"`, "  bin/kubectl-mre status match -n mre-demo", "  bin/kubectl-mre explain match 1 -n mre-demo",
+	d := &demo{options: options{events: "mre-demo", out: "demo/out", setup: `eval "$(env)"`},
+		runs: []*eventRun{{name: "match"}, {name: "film"}}}
+	want := []string{"Look at it yourself:", `  eval "$(env)"`, "  bin/kubectl-mre status match -n mre-demo",
+		"  bin/kubectl-mre explain match 1 -n mre-demo",
 		"  bin/kubectl-mre download match -n mre-demo -d demo/out/match-download"}
 	if diff := cmp.Diff(want, d.toTry()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -66,7 +69,8 @@ func TestReplayOutcome(t *testing.T) {
 		{"rendered", metav1.Condition{Status: metav1.ConditionTrue, Reason: "Rendered"}, "", true},
 		{"nothing to render", metav1.Condition{Status: metav1.ConditionFalse, Reason: "NoMatch"}, "", true},
 		{"at work", metav1.Condition{Status: metav1.ConditionFalse, Reason: "Rendering"}, "", false},
-		{"failed", metav1.Condition{Status: metav1.ConditionFalse, Reason: "RenderFailed", Message: "608x1080"}, "RenderFailed: 608x1080", true},
+		{"failed", metav1.Condition{Status: metav1.ConditionFalse, Reason: "RenderFailed", Message: "608x1080"},
+			"RenderFailed: 608x1080", true},
 	} {
 		c.rendered.Type = "Rendered"
 		problem, done := replayOutcome([]metav1.Condition{c.rendered})

@@ -34,7 +34,8 @@ type options struct {
 func main() {
 	var o options
 	flag.StringVar(&o.image, "image", "", "image of the operator, as NAME:TAG; empty leaves the installed one alone")
-	flag.StringVar(&o.video, "video", "", "one video of your own instead of the two of the demo: a file, or an http(s) address that the cluster reaches")
+	flag.StringVar(&o.video, "video", "",
+		"one video of your own instead of the two of the demo: a file, or an http(s) address that the cluster reaches")
 	flag.StringVar(&o.film, "film", "", "file of the demo's second video")
 	flag.StringVar(&o.namespace, "namespace", "mre-system", "namespace of the operator")
 	flag.StringVar(&o.events, "events-namespace", "mre-demo", "namespace of the Events; what is in it is replaced")

@@ -101,7 +101,8 @@ func newTable(columns ...any) table.Writer {
 	t.SetStyle(table.StyleLight)
 	t.Style().Format.Header, t.Style().Format.Footer = text.FormatDefault, text.FormatDefault
 	t.AppendHeader(columns)
-	t.SetColumnConfigs([]table.ColumnConfig{{Name: "Frames", Align: text.AlignRight}, {Name: "Time", Align: text.AlignRight, AlignFooter: text.AlignRight}})
+	t.SetColumnConfigs([]table.ColumnConfig{{Name: "Frames", Align: text.AlignRight},
+		{Name: "Time", Align: text.AlignRight, AlignFooter: text.AlignRight}})
 	return t
 }
 

@@ -66,7 +66,8 @@ func (d *demo) failedTasks(ctx context.Context, text *strings.Builder, uid types
 	}
 	for _, t := range tasks {
 		if t.Error != nil {
-			fmt.Fprintf(text, "task %d %s %s chunk %d %s: %s: %s\n", t.ID, t.Kind, t.Plugin, t.Chunk, t.Subject, t.State, *t.Error)
+			fmt.Fprintf(text, "task %d %s %s chunk %d %s: %s: %s\n", t.ID, t.Kind,
+				t.Plugin, t.Chunk, t.Subject, t.State, *t.Error)
 		}
 	}
 }

@@ -9,7 +9,11 @@ fmt: ## Format the Go code
 	"$$($(TOOL) golangci-lint)" fmt
 
 .PHONY: lint
-lint: lint-go lint-shell lint-charts ## Run the linters
+lint: lint-lines lint-go lint-shell lint-charts ## Run the linters
+
+.PHONY: lint-lines
+lint-lines:
+	hack/make/lint-lines
 
 .PHONY: lint-go
 lint-go:

@@ -13,7 +13,8 @@ test: test-tools ## Run unit tests, and envtest with a real API server
 
 .PHONY: test-tools
 test-tools:
-	hack/tools/packages ffmpeg:ffmpeg ffprobe:ffmpeg python3:python3 f2py3:python3-numpy /usr/lib/postgresql/15/bin/postgres:postgresql-15
+	hack/tools/packages ffmpeg:ffmpeg ffprobe:ffmpeg python3:python3 f2py3:python3-numpy \
+	  /usr/lib/postgresql/15/bin/postgres:postgresql-15
 
 # A cluster that is not ours pulls them from a registry, as it does the operator's image.
 .PHONY: plugin-images
@@ -24,12 +25,13 @@ plugin-images: $(if $(filter current,$(CLUSTER)),,cluster-up)
 test-mre: test-tools ## Run handlers in the style of MRE's plugins against the façade and a real data plane
 	$(GO_TEST) ./test/mre -count=1 -timeout 10m -v
 
-# What is measured, and how often, are flags of the test: MEDIA="-media.cuts 20 -media.reels 5 -media.mutations 60" for all
-# of it, MEDIA="-media.kind ^slides" for one kind, MEDIA="-media.seed 7" to repeat a run.
+# What is measured, and how often, are flags of the test: MEDIA="-media.cuts 20 -media.reels 5 -media.mutations 60" for
+# all of it, MEDIA="-media.kind ^slides" for one kind, MEDIA="-media.seed 7" to repeat a run.
 MEDIA ?=
 
 .PHONY: test-media
-test-media: test-tools ## Ingest, cut and check media of every kind that users have (MEDIA="-media.cuts 20 -media.reels 5")
+test-media: ## Ingest, cut and check media of every kind that users have (MEDIA="-media.cuts 20 -media.reels 5")
+test-media: test-tools
 	$(if $(MEDIA),,go test ./test/media/check -tags media -run '^TestTruth$$' -count=1 -timeout 1h)
 	go test ./test/media -tags media -count=1 -timeout 4h -v -args $(MEDIA) | { grep -vE '^(=== | +--- PASS)' || true; }
 
@@ -41,7 +43,8 @@ fuzz-mre: test-tools ## Fuzz the façade and what becomes of plugins' answers, F
 	go test ./plugin-runtime/invocation -run '^$$' -fuzz FuzzOutput -fuzztime $(FUZZTIME)
 
 .PHONY: faults
-faults: $(if $(FAULTS_POSTGRES),test-tools) ## Let every single call of an Event's life fail, one after the other (RUN=... repeats one; FAULTS_POSTGRES=1)
+faults: ## Let every single call of an Event's life fail, one after the other (RUN=... repeats one; FAULTS_POSTGRES=1)
+faults: $(if $(FAULTS_POSTGRES),test-tools)
 	assets="$$($(CLUSTER_CMD) assets)" && \
 	  KUBEBUILDER_ASSETS="$$assets" $(GO_TEST) ./test/faults -count=1 -timeout 24h -parallel 4 -v \
 	  $(if $(RUN),-faults.run=$(RUN) -faults.trace,-faults.all) | { grep -vE '^(=== | +--- PASS)' || true; }
@@ -52,7 +55,8 @@ e2e: test-tools image-load plugin-images ## Run every end-to-end test on a real 
 
 .PHONY: e2e-short
 e2e-short: test-tools image-load plugin-images ## Run the short end-to-end tests
-	$(IN_CLUSTER) $(GO_TEST) ./test/e2e/... -tags e2e -short -run 'GoldenPath|BadSources|Containers' -count=1 -timeout 30m -v
+	$(IN_CLUSTER) $(GO_TEST) ./test/e2e/... -tags e2e -short -run 'GoldenPath|BadSources|Containers' \
+	  -count=1 -timeout 30m -v
 
 KILLS ?= 1000
 

@@ -61,12 +61,14 @@ func run(root string) error {
 	var problems []error
 	for _, w := range slices.Concat(types, reasons) {
 		if len(pages[w.value]) == 0 {
-			problems = append(problems, fmt.Errorf("%s: no page in docs/kinds has `%s` in a table or a sentence", w.constant, w.value))
+			problems = append(problems,
+				fmt.Errorf("%s: no page in docs/kinds has `%s` in a table or a sentence", w.constant, w.value))
 		}
 	}
 	for _, w := range reasons {
 		if !expected[w.constant] {
-			problems = append(problems, fmt.Errorf("%s: no test in controllers expects it; use it with %s", w.constant, strings.Join(expecting, ", ")))
+			problems = append(problems, fmt.Errorf("%s: no test in controllers expects it; use it with %s", w.constant,
+				strings.Join(expecting, ", ")))
 		}
 	}
 	if err := errors.Join(problems...); err != nil {
@@ -175,19 +177,21 @@ func explained(folder string) (map[string][]string, error) {
 func page(types, reasons []word, pages map[string][]string) []byte {
 	var b bytes.Buffer
 	b.WriteString("<!-- Made by `make generate` from api/v1alpha1/conditions.go. -->\n# Conditions and reasons\n\n" +
-		"Every condition type and every reason that the operator uses, with the pages that say what to do. Reasons are also those of the\n" +
-		"Kubernetes Events that mark transitions. A test produces each of them.\n")
+		"Every condition type and every reason that the operator uses, with the pages that say what to do. " +
+		"Reasons are also\nthose of the Kubernetes Events that mark transitions. A test produces each of them.\n")
 	for _, section := range []struct {
 		title string
 		words []word
 	}{{"Types", types}, {"Reasons", reasons}} {
-		fmt.Fprintf(&b, "\n## %s\n\n| %s | Meaning | More |\n| --- | --- | --- |\n", section.title, strings.TrimSuffix(section.title, "s"))
+		fmt.Fprintf(&b, "\n## %s\n\n| %s | Meaning | More |\n| --- | --- | --- |\n",
+			section.title, strings.TrimSuffix(section.title, "s"))
 		for _, w := range section.words {
 			var links []string
 			for _, p := range pages[w.value] {
 				links = append(links, fmt.Sprintf("[%s](kinds/%s)", strings.TrimSuffix(p, ".md"), p))
 			}
-			fmt.Fprintf(&b, "| `%s` | %s | %s |\n", w.value, strings.ReplaceAll(w.meaning, "|", "\\|"), strings.Join(links, ", "))
+			fmt.Fprintf(&b, "| `%s` | %s | %s |\n", w.value,
+				strings.ReplaceAll(w.meaning, "|", "\\|"), strings.Join(links, ", "))
 		}
 	}
 	return b.Bytes()

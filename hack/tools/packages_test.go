@@ -31,18 +31,24 @@ func TestPackagesStartNoServer(t *testing.T) {
 		calls  []string
 		fails  bool
 	}{
-		"nothing missing":       {programs: []string{"sh:dash"}},
-		"another package":       {programs: []string{"no-such-ffmpeg:ffmpeg"}, calls: []string{"install"}},
-		"a server":              {programs: []string{"sh:dash", "/no/such/postgres:postgresql-15"}, calls: []string{"install " + quiet}},
-		"a server, and more":    {programs: []string{"no-such-ffmpeg:ffmpeg", "/no/such/postgres:postgresql-15"}, calls: []string{"install " + quiet}},
-		"lists that are old":    {programs: []string{"/no/such/postgres:postgresql-15"}, failures: "1", calls: []string{"install " + quiet, "update " + quiet, "install " + quiet}},
-		"no such package":       {programs: []string{"/no/such/postgres:postgresql-15"}, failures: "9", calls: []string{"install " + quiet, "update " + quiet, "install " + quiet}, fails: true},
-		"settings are theirs":   {programs: []string{"/no/such/postgres:postgresql-15"}, theirs: "ssl = on", calls: []string{"install " + quiet + " ssl = on"}},
+		"nothing missing": {programs: []string{"sh:dash"}},
+		"another package": {programs: []string{"no-such-ffmpeg:ffmpeg"}, calls: []string{"install"}},
+		"a server": {programs: []string{"sh:dash", "/no/such/postgres:postgresql-15"},
+			calls: []string{"install " + quiet}},
+		"a server, and more": {programs: []string{"no-such-ffmpeg:ffmpeg", "/no/such/postgres:postgresql-15"},
+			calls: []string{"install " + quiet}},
+		"lists that are old": {programs: []string{"/no/such/postgres:postgresql-15"}, failures: "1",
+			calls: []string{"install " + quiet, "update " + quiet, "install " + quiet}},
+		"no such package": {programs: []string{"/no/such/postgres:postgresql-15"}, failures: "9",
+			calls: []string{"install " + quiet, "update " + quiet, "install " + quiet}, fails: true},
+		"settings are theirs": {programs: []string{"/no/such/postgres:postgresql-15"}, theirs: "ssl = on",
+			calls: []string{"install " + quiet + " ssl = on"}},
 		"a server that is here": {programs: []string{"/bin/sh:postgresql-15"}, theirs: "ssl = on"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			settings, calls, bin := filepath.Join(dir, "etc", "createcluster.d"), filepath.Join(dir, "calls"), filepath.Join(dir, "bin")
+			settings, calls, bin := filepath.Join(dir, "etc", "createcluster.d"),
+				filepath.Join(dir, "calls"), filepath.Join(dir, "bin")
 			write(t, filepath.Join(dir, "etc-is-never-empty"), "")
 			write(t, filepath.Join(bin, "apt-get"), aptGet)
 			write(t, filepath.Join(bin, "id"), "#!/bin/sh\necho 0\n")
@@ -54,7 +60,8 @@ func TestPackagesStartNoServer(t *testing.T) {
 				failures = "0"
 			}
 			run := exec.Command("./packages", tc.programs...)
-			run.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "MRE_CREATECLUSTER="+settings, "CALLS="+calls, "FAILURES="+failures)
+			run.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"),
+				"MRE_CREATECLUSTER="+settings, "CALLS="+calls, "FAILURES="+failures)
 			if said, err := run.CombinedOutput(); (err != nil) != tc.fails {
 				t.Fatalf("%v: %s", err, said)
 			}

@@ -67,7 +67,8 @@ func Renew(stored map[string][]byte, names []string, now time.Time) (map[string]
 		return nil, err
 	}
 	serving, err := read(out, Certificate, Key)
-	if err == nil && !worn(serving.cert, now) && signed(serving.cert, signing.cert) && slices.Equal(serving.cert.DNSNames, names) {
+	if err == nil && !worn(serving.cert, now) && signed(serving.cert, signing.cert) &&
+		slices.Equal(serving.cert.DNSNames, names) {
 		return out, nil
 	}
 	return out, makeServing(out, signing, names, now)
@@ -183,7 +184,8 @@ func makeKey(out map[string][]byte, name string) (*ecdsa.PrivateKey, error) {
 	return private, nil
 }
 
-func sign(out map[string][]byte, name string, template, by *x509.Certificate, public crypto.PublicKey, key crypto.Signer) (*x509.Certificate, error) {
+func sign(out map[string][]byte, name string, template, by *x509.Certificate, public crypto.PublicKey,
+	key crypto.Signer) (*x509.Certificate, error) {
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
 	if err != nil {
 		return nil, fmt.Errorf("make %s: %w", name, err)

@@ -105,7 +105,8 @@ func TestWhatIsBrokenIsMadeAnew(t *testing.T) {
 	fresh := renew(t, stored, late)
 	trusts(t, fresh[Bundle], fresh, late)
 	other, err := Renew(stored, NamesOf("mre-dataplane", "elsewhere"), birth)
-	if err != nil || bytes.Equal(other[Certificate], stored[Certificate]) || !bytes.Equal(other[authority], stored[authority]) {
+	if err != nil || bytes.Equal(other[Certificate], stored[Certificate]) ||
+		!bytes.Equal(other[authority], stored[authority]) {
 		t.Errorf("another name: %v", err)
 	}
 }

@@ -29,16 +29,19 @@ func (p *program) adviceFor(err error) string {
 		if !strings.Contains(err.Error(), "plan has not been stored") {
 			return "" // a chunk or an object, of which the data plane says enough
 		}
-		return fmt.Sprintf("The data plane knows an Event from the moment the manager has started it: '%s status EVENT' says what it waits for.", p.Name)
+		return fmt.Sprintf("The data plane knows an Event from the moment the manager has started it: '%s status EVENT' "+
+			"says what it waits for.", p.Name)
 	case api.ProblemCodeGone:
 		return "The Event is being deleted, and its rows with it."
 	case api.ProblemCodeForbidden:
 		if p.account != "" {
-			return fmt.Sprintf("Who may administer the Event's namespace can allow it: kubectl create rolebinding NAME --clusterrole mre-event-viewer --serviceaccount %s", strings.Replace(p.account, "/", ":", 1))
+			return fmt.Sprintf("Who may administer the Event's namespace can allow it: kubectl create rolebinding NAME "+
+				"--clusterrole mre-event-viewer --serviceaccount %s", strings.Replace(p.account, "/", ":", 1))
 		}
 		fallthrough
 	case api.ProblemCodeUnauthenticated:
-		return fmt.Sprintf("Is the data plane in namespace %s of the same install as the ServiceAccount mre-viewer there?", p.install)
+		return fmt.Sprintf("Is the data plane in namespace %s of the same install as the ServiceAccount mre-viewer there?",
+			p.install)
 	case api.ProblemCodeUnavailable:
 		return fmt.Sprintf("The data plane cannot work at the moment: kubectl -n %s logs deployment/mre-dataplane", p.install)
 	}
@@ -48,17 +51,21 @@ func (p *program) adviceFor(err error) string {
 	status, _ := errors.AsType[*apierrors.StatusError](err)
 	switch {
 	case meta.IsNoMatchError(err):
-		return "The cluster does not know the kinds of MRE Operator: install it first, or choose another cluster with --context."
+		return "The cluster does not know the kinds of MRE Operator: install it first, or choose " +
+			"another cluster with --context."
 	case apierrors.IsUnauthorized(err):
-		return "The API server does not accept the credentials of the kubeconfig: renew them, or choose others with --context or --user."
+		return "The API server does not accept the credentials of the kubeconfig: renew them, or choose " +
+			"others with --context or --user."
 	case apierrors.IsNotFound(err):
 		return p.adviceForMissing(status)
 	case apierrors.IsForbidden(err) && p.inInstall(status):
-		return fmt.Sprintf("The data plane is read through a port-forward with a token of mre-viewer. Who may administer namespace %[1]s can allow it:\n"+
-			"  kubectl -n %[1]s create rolebinding mre-viewer-NAME --role mre-viewer --user NAME\n"+
-			"If MRE Operator is in a namespace other than %[1]s, name it with --install-namespace.", p.install)
+		return fmt.Sprintf("The data plane is read through a port-forward with a token of mre-viewer. Who may administer "+
+			"namespace %[1]s can allow it:\n  kubectl -n %[1]s create rolebinding mre-viewer-NAME --role "+
+			"mre-viewer --user NAME\nIf MRE Operator is in a namespace other than %[1]s, name it with --install-namespace.",
+			p.install)
 	case apierrors.IsForbidden(err):
-		return "The roles view and edit of the cluster include the kinds of MRE Operator: ask for one of them in this namespace."
+		return "The roles view and edit of the cluster include the kinds of MRE Operator: ask for " +
+			"one of them in this namespace."
 	}
 	if _, ok := errors.AsType[net.Error](err); ok {
 		return "Is the cluster of the kubeconfig up? See --context and --kubeconfig."
@@ -71,7 +78,8 @@ func (p *program) adviceForMissing(status *apierrors.StatusError) string {
 	case "events":
 		return fmt.Sprintf("'%s status -A' lists the Events of all namespaces.", p.Name)
 	case "services", "serviceaccounts", "namespaces":
-		return fmt.Sprintf("MRE Operator is not installed in namespace %s: name the one that it is in with --install-namespace.", p.install)
+		return fmt.Sprintf("MRE Operator is not installed in namespace %s: name the one that it is in with "+
+			"--install-namespace.", p.install)
 	}
 	return ""
 }

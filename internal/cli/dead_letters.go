@@ -24,7 +24,8 @@ func folded(dead []api.Task) []*equalLetters {
 		d := &dead[i]
 		at := slices.IndexFunc(out, func(g *equalLetters) bool {
 			first := g.all[0]
-			return first.Kind == d.Kind && first.Plugin == d.Plugin && first.Track == d.Track && first.Subject == d.Subject && value(first.Error) == value(d.Error)
+			return first.Kind == d.Kind && first.Plugin == d.Plugin && first.Track == d.Track &&
+				first.Subject == d.Subject && value(first.Error) == value(d.Error)
 		})
 		if at < 0 {
 			out = append(out, &equalLetters{all: []*api.Task{d}, last: d})
@@ -87,7 +88,8 @@ const (
 func abridged(text string) string {
 	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
 	if left := len(lines) - firstLines - lastLines; left > 1 {
-		lines = slices.Concat(lines[:firstLines], []string{fmt.Sprintf("… %d more lines …", left)}, lines[len(lines)-lastLines:])
+		lines = slices.Concat(lines[:firstLines],
+			[]string{fmt.Sprintf("… %d more lines …", left)}, lines[len(lines)-lastLines:])
 	}
 	return strings.Join(lines, "\n")
 }

@@ -18,12 +18,14 @@ import (
 // TestEqualDeadLettersAreOne: seven that are equal are one row, and a stack stays a stack.
 func TestEqualDeadLettersAreOne(t *testing.T) {
 	now := time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)
-	stack := "plugin segment: ValueError: no goal in sight\n  File \"/var/task/Segment.py\", line 30, in lambda_handler\n    find(results)"
+	stack := "plugin segment: ValueError: no goal in sight\n  File \"/var/task/Segment.py\", line 30, in " +
+		"lambda_handler\n    find(results)"
 	var dead []api.Task
 	letter := func(chunk int64, text string) {
 		n := len(dead)
-		dead = append(dead, api.Task{ID: int64(31 + n), Kind: api.TaskKindFeaturer, Plugin: "crowd", Chunk: chunk, State: api.TaskStateFailed, Attempts: 3, MaxAttempts: 3,
-			Error: &text, FinishedAt: new(now.Add(time.Duration(n-10) * time.Minute))})
+		dead = append(dead, api.Task{ID: int64(31 + n), Kind: api.TaskKindFeaturer, Plugin: "crowd", Chunk: chunk,
+			State: api.TaskStateFailed, Attempts: 3, MaxAttempts: 3, Error: &text,
+			FinishedAt: new(now.Add(time.Duration(n-10) * time.Minute))})
 	}
 	for _, chunk := range []int64{4, 2, 3, 9, 11, 12, 13} {
 		letter(chunk, stack)

@@ -80,7 +80,8 @@ func (p *program) download(ctx context.Context, name, dir string, want selection
 		return err
 	}
 	if len(files) == 0 {
-		return fmt.Errorf("event %s has nothing of that yet: it is %s, see '%s status %s'", event.Name, stateOf(event).word, p.Name, event.Name)
+		return fmt.Errorf("event %s has nothing of that yet: it is %s, see '%s status %s'",
+			event.Name, stateOf(event).word, p.Name, event.Name)
 	}
 	return p.fetch(ctx, s, string(event.UID), dir, files)
 }

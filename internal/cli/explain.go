@@ -86,16 +86,19 @@ func (g *page) chunk(d api.ChunkDetail, c clock, now time.Time) {
 	case d.Chunk.Processed && d.Chunk.FailedTasks == 0:
 		state.Text, state.Tone = state.Text+", processed", terminal.Good
 	case d.Chunk.Processed:
-		state.Text, state.Tone = fmt.Sprintf("%s, processed, %s failed", state.Text, many(int(d.Chunk.FailedTasks), "task")), terminal.Bad
+		state.Text, state.Tone = fmt.Sprintf("%s, processed, %s failed", state.Text,
+			many(int(d.Chunk.FailedTasks), "task")), terminal.Bad
 	}
 	if d.Chunk.Late {
 		state.Text += ", came after it had been declared missing"
 	}
 	g.fact("state", state)
-	g.fact("extent", terminal.Cell{Text: fmt.Sprintf("%s to %s, %d frames", c.at(api.Mark{Frame: x.FirstFrame, Micros: x.StartMicros}),
+	g.fact("extent", terminal.Cell{Text: fmt.Sprintf("%s to %s, %d frames",
+		c.at(api.Mark{Frame: x.FirstFrame, Micros: x.StartMicros}),
 		c.at(api.Mark{Frame: x.FirstFrame + x.Frames, Micros: x.EndMicros}), x.Frames)})
 	if d.Chunk.ClosedAt != nil {
-		g.fact("closed", terminal.Cell{Text: fmt.Sprintf("%s (%s ago)", d.Chunk.ClosedAt.Local().Format(time.DateTime), age(now, *d.Chunk.ClosedAt))})
+		g.fact("closed", terminal.Cell{Text: fmt.Sprintf("%s (%s ago)",
+			d.Chunk.ClosedAt.Local().Format(time.DateTime), age(now, *d.Chunk.ClosedAt))})
 	}
 	g.block("Tasks")
 	g.tableOr(taskTable(d.Tasks, now), "none")
@@ -108,10 +111,12 @@ func taskTable(tasks []api.TaskDetail, now time.Time) *terminal.Table {
 	for i := range tasks {
 		d := &tasks[i]
 		task := &d.Task
-		t.Row(task.ID, taskWhat(task), taskState(task), failuresText(task), between(task.ReadyAt, task.LeasedAt, now, task.State == api.TaskStateReady),
+		t.Row(task.ID, taskWhat(task), taskState(task), failuresText(task),
+			between(task.ReadyAt, task.LeasedAt, now, task.State == api.TaskStateReady),
 			between(task.LeasedAt, task.FinishedAt, now, task.State == api.TaskStateLeased), value(task.Holder))
 		for _, try := range d.Tries {
-			text := fmt.Sprintf("try %d, %s, held by %s for %s", try.Attempt, try.Outcome, try.Holder, took(try.EndedAt.Sub(try.LeasedAt)))
+			text := fmt.Sprintf("try %d, %s, held by %s for %s", try.Attempt, try.Outcome,
+				try.Holder, took(try.EndedAt.Sub(try.LeasedAt)))
 			if try.Error != nil {
 				text += ": " + *try.Error
 			}

@@ -73,7 +73,8 @@ func (l *latency) count(clips []api.Clip, endedIn map[string]int64) {
 }
 
 func (l latency) String() string {
-	text := fmt.Sprintf("chunk %d: closed %s, segmented after %s", l.chunk, l.closed.Local().Format(time.TimeOnly), took(l.segmented))
+	text := fmt.Sprintf("chunk %d: closed %s, segmented after %s",
+		l.chunk, l.closed.Local().Format(time.TimeOnly), took(l.segmented))
 	switch {
 	case l.clips == 0:
 		return text + ", no segment ended in it"

@@ -131,7 +131,8 @@ func TestAnEventFromItsStartToItsFiles(t *testing.T) {
 	replay := &mrev1.Replay{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "football", Name: "best-of"},
 		Spec: mrev1.ReplaySpec{EventRef: mrev1.LocalReference{Name: "final"},
-			Select:  mrev1.ReplaySelection{ByDuration: &mrev1.SelectByDuration{DurationSeconds: 20}, Features: []mrev1.FeatureWeight{{Plugin: "cuts", Attribute: "Goal", Weight: 50}}},
+			Select: mrev1.ReplaySelection{ByDuration: &mrev1.SelectByDuration{DurationSeconds: 20},
+				Features: []mrev1.FeatureWeight{{Plugin: "cuts", Attribute: "Goal", Weight: 50}}},
 			Outputs: mrev1.ReplayOutputs{Resolutions: []string{"1280x720"}}},
 	}
 	w.want(0, []string{"There are no Events in namespace football."}, "status")
@@ -147,11 +148,14 @@ func TestAnEventFromItsStartToItsFiles(t *testing.T) {
 
 	// In the middle, with a dead letter in chunk 1.
 	m.begin()
-	w.decide(event, &event.Status.Conditions, metav1.Condition{Type: mrev1.ConditionReady, Status: metav1.ConditionTrue, Reason: mrev1.ReasonProgressing})
+	w.decide(event, &event.Status.Conditions,
+		metav1.Condition{Type: mrev1.ConditionReady, Status: metav1.ConditionTrue, Reason: mrev1.ReasonProgressing})
 	m.ingest(0, 2)
 	m.work(api.PoolWork)
-	w.want(0, []string{"Running", "Dead letters", "featurer crowd", "the model answers 503\n    Service Unavailable", "kubectl mre retry final", "the end of the source"}, "status", "final")
-	w.want(0, []string{"Chunk 1", "closed, processed, 1 task failed", "try 1, Failed, held by final-worker-0", "units/0/"}, "explain", "chunk", "final", "1")
+	w.want(0, []string{"Running", "Dead letters", "featurer crowd", "the model answers 503\n    Service Unavailable",
+		"kubectl mre retry final", "the end of the source"}, "status", "final")
+	w.want(0, []string{"Chunk 1", "closed, processed, 1 task failed", "try 1, Failed, held by final-worker-0", "units/0/"},
+		"explain", "chunk", "final", "1")
 	w.want(1, []string{"no chunk 77 yet"}, "explain", "final", "77")
 	var view struct {
 		DeadLetters []api.Task     `json:"deadLetters"`
@@ -163,7 +167,8 @@ func TestAnEventFromItsStartToItsFiles(t *testing.T) {
 	}
 
 	// Nobody obeys the annotation, then somebody does.
-	w.want(1, []string{"mre.media/retry=", "none of the dead letters of event final was tried again within 1s", "deployment/mre-manager"}, "retry", "final", "--wait", "--timeout", "1s")
+	w.want(1, []string{"mre.media/retry=", "none of the dead letters of event final was tried again within 1s",
+		"deployment/mre-manager"}, "retry", "final", "--wait", "--timeout", "1s")
 	m.broken = false
 	w.must(w.admin.Get(ctx, client.ObjectKeyFromObject(event), event))
 	go w.obeyRetry(ctx, m.uid, event.Annotations[mrev1.AnnotationRetry])
@@ -182,13 +187,15 @@ func TestAnEventFromItsStartToItsFiles(t *testing.T) {
 	var seen safe
 	watched := make(chan answer, 1)
 	go func() { watched <- w.runTo(ctx, &seen, w.person, "watch", "final") }()
-	w.eventually("the watcher says something", func() bool { return strings.Contains(seen.String(), "football/final  Running") })
+	w.eventually("the watcher says something", func() bool {
+		return strings.Contains(seen.String(), "football/final  Running")
+	})
 	m.ingest(2, matchUnits)
 	m.work(api.PoolWork)
 	m.work(api.PoolRender)
 	_, err := w.manager.PutReplay(ctx, string(replay.UID), api.ReplayRules{
-		EventUID: m.uid, Namespace: "football", Name: "best-of", Generation: 1, AudioTrack: 1, Resolutions: []string{"1280x720"},
-		Features:   []api.FeatureRule{{Plugin: "cuts", Attribute: "Goal", Weight: 50}},
+		EventUID: m.uid, Namespace: "football", Name: "best-of", Generation: 1, AudioTrack: 1,
+		Resolutions: []string{"1280x720"}, Features: []api.FeatureRule{{Plugin: "cuts", Attribute: "Goal", Weight: 50}},
 		ByDuration: api.ByDuration{DurationSeconds: 20, ToleranceSeconds: 5, Distribution: api.ByDurationDistributionByScore},
 	})
 	w.must(err)
@@ -198,9 +205,12 @@ func TestAnEventFromItsStartToItsFiles(t *testing.T) {
 		w.must(err)
 		return state.State == api.EventStateStateComplete && state.Progress.ReelsRendered == 1
 	})
-	w.decide(event, &event.Status.Conditions, metav1.Condition{Type: mrev1.ConditionComplete, Status: metav1.ConditionTrue, Reason: mrev1.ReasonCompleted})
-	w.decide(replay, &replay.Status.Conditions, metav1.Condition{Type: mrev1.ConditionRendered, Status: metav1.ConditionTrue, Reason: mrev1.ReasonRendered})
-	if a := <-watched; a.code != 0 || !strings.Contains(a.out, "football/final  Complete  ingest 3/3  framer 3/3  featurers 6/6") ||
+	w.decide(event, &event.Status.Conditions,
+		metav1.Condition{Type: mrev1.ConditionComplete, Status: metav1.ConditionTrue, Reason: mrev1.ReasonCompleted})
+	w.decide(replay, &replay.Status.Conditions,
+		metav1.Condition{Type: mrev1.ConditionRendered, Status: metav1.ConditionTrue, Reason: mrev1.ReasonRendered})
+	if a := <-watched; a.code != 0 || !strings.Contains(a.out,
+		"football/final  Complete  ingest 3/3  framer 3/3  featurers 6/6") ||
 		!strings.Contains(a.out, "chunk 3: closed ") || !strings.Contains(a.out, "its clip rendered after") {
 		t.Errorf("watch ended with %d:\n%s%s", a.code, a.out, a.err)
 	}
@@ -219,7 +229,8 @@ func TestAnEventFromItsStartToItsFiles(t *testing.T) {
 	broken := event.DeepCopy()
 	broken.ObjectMeta = metav1.ObjectMeta{Namespace: "football", Name: "broken"}
 	w.create(broken)
-	w.decide(broken, &broken.Status.Conditions, metav1.Condition{Type: mrev1.ConditionFailed, Status: metav1.ConditionTrue, Reason: mrev1.ReasonSourceNotFound, Message: "404"})
+	w.decide(broken, &broken.Status.Conditions, metav1.Condition{Type: mrev1.ConditionFailed, Status: metav1.ConditionTrue,
+		Reason: mrev1.ReasonSourceNotFound, Message: "404"})
 	w.want(1, []string{"Event broken failed: SourceNotFound: 404"}, "watch", "broken")
 	w.want(1, []string{"is Failed, which is final"}, "retry", "broken")
 }
@@ -228,7 +239,8 @@ func TestAnEventFromItsStartToItsFiles(t *testing.T) {
 func (w *world) obeyRetry(ctx context.Context, uid, before string) {
 	for ctx.Err() == nil {
 		var e mrev1.Event
-		if err := w.admin.Get(ctx, client.ObjectKey{Namespace: "football", Name: "final"}, &e); err == nil && e.Annotations[mrev1.AnnotationRetry] != before {
+		if err := w.admin.Get(ctx, client.ObjectKey{Namespace: "football", Name: "final"}, &e); err == nil &&
+			e.Annotations[mrev1.AnnotationRetry] != before {
 			if _, err := w.manager.Retry(ctx, uid, api.RetryRequest{ID: e.Annotations[mrev1.AnnotationRetry]}); err == nil {
 				return
 			}
@@ -294,7 +306,8 @@ func (w *world) testDownload(m *match) {
 func (w *world) testRefusals() {
 	w.t.Helper()
 	w.want(1, []string{"'kubectl mre status -A' lists"}, "status", "nothing")
-	w.want(1, []string{"other than elsewhere", "--install-namespace"}, "segments", "final", "--install-namespace", "elsewhere")
+	w.want(1, []string{"other than elsewhere", "--install-namespace"}, "segments",
+		"final", "--install-namespace", "elsewhere")
 	a := w.runTo(w.t.Context(), &safe{}, w.admin.Config, "segments", "final", "--install-namespace", "elsewhere")
 	if a.code != 1 || !strings.Contains(a.err, "not installed in namespace elsewhere") {
 		w.t.Errorf("another install's namespace: %+v", a)
@@ -325,13 +338,15 @@ func (w *world) testRefusals() {
 	reporter := []string{"segments", "final", "--as-service-account", "football/reporter"}
 	w.create(&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "football", Name: "reporter"}})
 	w.admit("luigi", "reporter")
-	if a = w.runTo(w.t.Context(), &safe{}, stranger, reporter...); a.code != 1 || !strings.Contains(a.err, "the right to get events/data") {
+	if a = w.runTo(w.t.Context(), &safe{}, stranger, reporter...); a.code != 1 ||
+		!strings.Contains(a.err, "the right to get events/data") {
 		w.t.Errorf("an account that may not view Events: %+v", a)
 	}
 	w.create(&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "football", Name: "editor"}})
 	w.admit("luigi", "editor")
 	w.bind("mre-event-viewer", "football", "system:serviceaccount:football:editor")
-	if a = w.runTo(w.t.Context(), &safe{}, stranger, "segments", "final", "--as-service-account", "football/editor"); a.code != 0 {
+	if a = w.runTo(w.t.Context(), &safe{}, stranger, "segments",
+		"final", "--as-service-account", "football/editor"); a.code != 0 {
 		w.t.Errorf("an account that may view Events: %+v", a)
 	}
 }

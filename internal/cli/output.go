@@ -23,8 +23,10 @@ import (
 type outputFlag struct{ format string }
 
 func (f *outputFlag) add(cmd *cobra.Command, formats ...string) {
-	cmd.Flags().StringVarP(&f.format, "output", "o", "", "Output format: "+strings.Join(formats, ", ")+"; a table for people when not set.")
-	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp)) // the flag exists
+	cmd.Flags().StringVarP(&f.format, "output", "o", "",
+		"Output format: "+strings.Join(formats, ", ")+"; a table for people when not set.")
+	// The flag exists.
+	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp))
 	check := cmd.PreRunE
 	cmd.PreRunE = func(cmd *cobra.Command, args []string) error {
 		if f.format != "" && !slices.Contains(formats, f.format) {

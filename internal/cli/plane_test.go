@@ -145,15 +145,16 @@ func (w *world) prepareCluster() {
 	for _, name := range []string{install, "football"} {
 		w.create(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}})
 	}
-	manifests, err := clusterclient.ReadManifests(root+"/config/rbac/service_account.yaml", root+"/config/rbac/viewer.yaml",
-		root+"/config/roles/event_roles.yaml", root+"/config/roles/replay_roles.yaml")
+	manifests, err := clusterclient.ReadManifests(root+"/config/rbac/service_account.yaml",
+		root+"/config/rbac/viewer.yaml", root+"/config/roles/event_roles.yaml", root+"/config/roles/replay_roles.yaml")
 	w.must(err)
 	for _, o := range manifests {
 		w.create(o)
 	}
 	w.create(&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "football", Name: "mre-agent"}})
 	// Nobody aggregates roles here, so that the parts of the role edit are bound one by one.
-	for role, in := range map[string]string{"mre-event-editor": "football", "mre-replay-viewer": "football", "system:aggregate-to-view": "football", "mre-viewer": install} {
+	for role, in := range map[string]string{"mre-event-editor": "football", "mre-replay-viewer": "football",
+		"system:aggregate-to-view": "football", "mre-viewer": install} {
 		w.bind(role, in, "maria")
 	}
 }
@@ -175,8 +176,10 @@ func (w *world) bind(role, namespace, who string) {
 // admit lets somebody make tokens of an account of theirs, and reach the data plane.
 func (w *world) admit(who, account string) {
 	w.t.Helper()
-	tokens := &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Namespace: "football", Name: "tokens-of-" + account}, Rules: []rbacv1.PolicyRule{{
-		APIGroups: []string{""}, Resources: []string{"serviceaccounts/token"}, ResourceNames: []string{account}, Verbs: []string{"create"}}}}
+	tokens := &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Namespace: "football", Name: "tokens-of-" + account},
+		Rules: []rbacv1.PolicyRule{{
+			APIGroups: []string{""}, Resources: []string{"serviceaccounts/token"},
+			ResourceNames: []string{account}, Verbs: []string{"create"}}}}
 	w.create(tokens, &rbacv1.RoleBinding{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "football", GenerateName: who + "-"},
 		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: tokens.Name},
@@ -189,7 +192,8 @@ func (w *world) startDataPlane() {
 	w.t.Helper()
 	bucket := storetest.Bucket(w.t)
 	w.t.Cleanup(http.DefaultClient.CloseIdleConnections)
-	rows, err := store.Open(w.t.Context(), filepath.Join(w.t.TempDir(), "dataplane.db"), store.Options{Location: bucket.Location})
+	rows, err := store.Open(w.t.Context(), filepath.Join(w.t.TempDir(), "dataplane.db"),
+		store.Options{Location: bucket.Location})
 	w.must(err)
 	w.t.Cleanup(func() { rows.Close() })
 	objects, err := metadata.NewForConfig(w.admin.Config)
@@ -279,8 +283,9 @@ func plan(uid string) api.Plan {
 		}
 	}
 	return api.Plan{
-		Hash:         "plan-1",
-		Event:        api.PlanEvent{UID: uid, Namespace: "football", Name: "final", Program: "Cup", Profile: "soccer", Start: time.Unix(0, 0).UTC()},
+		Hash: "plan-1",
+		Event: api.PlanEvent{UID: uid, Namespace: "football", Name: "final", Program: "Cup",
+			Profile: "soccer", Start: time.Unix(0, 0).UTC()},
 		Source:       api.PlanSource{FileURL: "https://example.com/final.mp4"},
 		ChunkSeconds: 6, UnitMicros: unitMicros, MaxSegmentSeconds: 60, GapTimeoutSeconds: 60, DrainTimeoutSeconds: 600,
 		Clips:     api.PlanClips{Original: true, Thumbnails: true},
@@ -348,8 +353,10 @@ func (m *match) work(pool api.Pool) {
 			return
 		}
 		lease := *answer.Lease
-		if in := lease.Input.Featurer; in != nil && m.broken && in.Plugin.Name == "crowd" && in.Chunk.Number == m.brokenChunk {
-			m.must(m.agent.Fail(m.t.Context(), m.uid, lease.TaskID, api.TaskFailure{Token: lease.Token, Message: "the model answers 503\n\x1b[31mService Unavailable"}))
+		if in := lease.Input.Featurer; in != nil && m.broken && in.Plugin.Name == "crowd" &&
+			in.Chunk.Number == m.brokenChunk {
+			m.must(m.agent.Fail(m.t.Context(), m.uid, lease.TaskID,
+				api.TaskFailure{Token: lease.Token, Message: "the model answers 503\n\x1b[31mService Unavailable"}))
 			continue
 		}
 		output := m.do(lease)
@@ -367,16 +374,19 @@ func (m *match) do(lease api.Lease) api.TaskOutput {
 		return api.TaskOutput{Signals: new(json.RawMessage(`{}`))}
 	case input.Featurer != nil:
 		start := input.Featurer.Chunk.StartMicros
-		return api.TaskOutput{Results: []api.NewResult{{StartMicros: start + 1_000_000, EndMicros: start + 2_000_000, Attributes: map[string]any{"Goal": true}}}}
+		return api.TaskOutput{Results: []api.NewResult{{StartMicros: start + 1_000_000,
+			EndMicros: start + 2_000_000, Attributes: map[string]any{"Goal": true}}}}
 	case input.Segmenter != nil && input.Segmenter.Final:
 		return api.TaskOutput{}
 	case input.Segmenter != nil:
 		start := input.Segmenter.Chunk.StartMicros
-		return api.TaskOutput{Segments: []api.SegmentUpdate{{StartMicros: start + 1_000_000, EndMicros: new(start + 4_000_000), Attributes: map[string]any{}}}}
+		return api.TaskOutput{Segments: []api.SegmentUpdate{{StartMicros: start + 1_000_000,
+			EndMicros: new(start + 4_000_000), Attributes: map[string]any{}}}}
 	case input.Labeler != nil:
 		var labels []api.SegmentLabel
 		for _, s := range input.Labeler.Segments {
-			labels = append(labels, api.SegmentLabel{SegmentID: s.ID, Label: "Goal! 1:0", Code: "ok", Attributes: map[string]any{}})
+			labels = append(labels, api.SegmentLabel{SegmentID: s.ID,
+				Label: "Goal! 1:0", Code: "ok", Attributes: map[string]any{}})
 		}
 		return api.TaskOutput{Labels: labels}
 	case input.Clip != nil:

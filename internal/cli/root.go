@@ -99,14 +99,18 @@ func (p *program) rootCommand() *cobra.Command {
 	root.SetOut(p.Streams.Out)
 	root.SetErr(p.Streams.ErrOut)
 	p.flags.AddFlags(root.PersistentFlags())
-	root.PersistentFlags().StringVar(&p.install, "install-namespace", "mre-system", "Namespace that MRE Operator is installed in.")
-	root.PersistentFlags().StringVar(&p.account, "as-service-account", "", "NAMESPACE/NAME of the ServiceAccount to read the data plane as; mre-viewer of the install when not set.")
+	root.PersistentFlags().StringVar(&p.install, "install-namespace", "mre-system",
+		"Namespace that MRE Operator is installed in.")
+	root.PersistentFlags().StringVar(&p.account, "as-service-account", "",
+		"NAMESPACE/NAME of the ServiceAccount to read the data plane as; mre-viewer of the install when not set.")
 	_ = root.RegisterFlagCompletionFunc("namespace", cobra.NoFileCompletions) // the flag exists
-	root.AddGroup(&cobra.Group{ID: "look", Title: "Look:"}, &cobra.Group{ID: "steer", Title: "Steer:"}, &cobra.Group{ID: "fetch", Title: "Fetch:"})
+	root.AddGroup(&cobra.Group{ID: "look", Title: "Look:"}, &cobra.Group{ID: "steer", Title: "Steer:"},
+		&cobra.Group{ID: "fetch", Title: "Fetch:"})
 	root.SetUsageTemplate(p.usage(root.UsageTemplate()))
 	cobra.EnableCommandSorting = false
 	for group, commands := range map[string][]*cobra.Command{
-		"look":  {p.statusCommand(), p.watchCommand(), p.explainCommand(), p.segmentsCommand(), p.clipsCommand(), p.resultsCommand()},
+		"look": {p.statusCommand(), p.watchCommand(), p.explainCommand(),
+			p.segmentsCommand(), p.clipsCommand(), p.resultsCommand()},
 		"steer": {p.retryCommand(), p.finishCommand(), p.suspendCommand(), p.resumeCommand()},
 		"fetch": {p.downloadCommand()},
 	} {
@@ -126,7 +130,8 @@ func (p *program) usage(template string) string {
 	if !found || !ended {
 		return template
 	}
-	return before + from + "\n\n" + fmt.Sprintf("-n, --context, --kubeconfig and the rest of kubectl's flags, and --install-namespace: see '%s --help'.", p.Name) + "{{end}}" + to + after
+	return before + from + "\n\n" + fmt.Sprintf("-n, --context, --kubeconfig and the rest of kubectl's flags, and "+
+		"--install-namespace: see '%s --help'.", p.Name) + "{{end}}" + to + after
 }
 
 // text takes the indentation off a help text and writes the program's name where it says {mre}.

@@ -84,7 +84,8 @@ func (p *program) clipsCommand() *cobra.Command {
 			if output.format != "wide" {
 				below = commonFolder(clips)
 			}
-			if err := p.rows(output, items(clips), clipTable(clips, clockOf(state.Timeline), below), "no clips", event.Name); err != nil || output.machine() {
+			if err := p.rows(output, items(clips), clipTable(clips, clockOf(state.Timeline), below), "no clips",
+				event.Name); err != nil || output.machine() {
 				return err
 			}
 			if below != "" {
@@ -194,8 +195,8 @@ func clipTable(clips []api.Clip, c clock, below string) *terminal.Table {
 		if clip.Proof != nil {
 			bytes = size(clip.Proof.Bytes)
 		}
-		t.Row(clip.SegmentID, clip.Variant, trackText(clip.Track), state, c.at(clip.In), c.at(clip.Out), clip.Out.Frame-clip.In.Frame, bytes,
-			strings.TrimPrefix(value(clip.Location), below))
+		t.Row(clip.SegmentID, clip.Variant, trackText(clip.Track), state, c.at(clip.In), c.at(clip.Out),
+			clip.Out.Frame-clip.In.Frame, bytes, strings.TrimPrefix(value(clip.Location), below))
 		if clip.Error != nil {
 			t.Note(terminal.Cell{Text: *clip.Error, Tone: terminal.Bad})
 		}

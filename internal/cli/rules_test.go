@@ -18,13 +18,16 @@ func TestLatency(t *testing.T) {
 		return api.Chunk{Extent: api.ChunkExtent{Number: n}, ClosedAt: new(closed.Add(time.Duration(n) * time.Minute))}
 	}
 	segmenter := func(n int64, after time.Duration) api.Task {
-		return api.Task{Kind: api.TaskKindSegmenter, Chunk: n, State: api.TaskStateDone, FinishedAt: new(closed.Add(time.Duration(n)*time.Minute + after))}
+		return api.Task{Kind: api.TaskKindSegmenter, Chunk: n, State: api.TaskStateDone,
+			FinishedAt: new(closed.Add(time.Duration(n)*time.Minute + after))}
 	}
 	clip := func(segment string, n int64, after time.Duration) api.Clip {
-		return api.Clip{SegmentID: segment, State: api.ClipStateRendered, RenderedAt: new(closed.Add(time.Duration(n)*time.Minute + after))}
+		return api.Clip{SegmentID: segment, State: api.ClipStateRendered,
+			RenderedAt: new(closed.Add(time.Duration(n)*time.Minute + after))}
 	}
 	chunks := []api.Chunk{chunk(1), chunk(2), chunk(3), chunk(4)}
-	tasks := []api.Task{segmenter(1, time.Second), segmenter(2, 800*time.Millisecond), segmenter(3, 2*time.Second), {Kind: api.TaskKindSegmenter, Chunk: 4, State: api.TaskStateLeased}}
+	tasks := []api.Task{segmenter(1, time.Second), segmenter(2, 800*time.Millisecond), segmenter(3, 2*time.Second),
+		{Kind: api.TaskKindSegmenter, Chunk: 4, State: api.TaskStateLeased}}
 	segments := []api.Segment{{ID: "a", ClosedChunk: new(int64(2))}, {ID: "b", ClosedChunk: new(int64(3))}, {ID: "c"}}
 	for name, c := range map[string]struct {
 		segments []api.Segment
@@ -32,7 +35,8 @@ func TestLatency(t *testing.T) {
 		want     []string
 	}{
 		"nothing ended": {nil, nil, []string{"chunk 3: closed 12:03:00, segmented after 2.0s, no segment ended in it"}},
-		"clips to come": {segments, []api.Clip{clip("a", 2, 3*time.Second), clip("a", 2, 4500*time.Millisecond), clip("b", 3, time.Second), {SegmentID: "b", State: api.ClipStatePending}}, []string{
+		"clips to come": {segments, []api.Clip{clip("a", 2, 3*time.Second), clip("a", 2, 4500*time.Millisecond),
+			clip("b", 3, time.Second), {SegmentID: "b", State: api.ClipStatePending}}, []string{
 			"chunk 3: closed 12:03:00, segmented after 2.0s, 1 of 2 clips rendered",
 			"chunk 2: closed 12:02:00, segmented after 0.8s, its 2 clips rendered after 4.5s",
 		}},
@@ -124,12 +128,16 @@ func TestWatchOutcome(t *testing.T) {
 		problem string
 		ended   bool
 	}{
-		"running":                {event("a", 0, condition(mrev1.ConditionReady, "True", mrev1.ReasonProgressing, "", 0)), nil, "", false},
-		"complete":               {event("a", 0, complete), nil, "", true},
-		"complete, reel to come": {event("a", 0, complete), []mrev1.Replay{rendered("True", mrev1.ReasonRendered), rendered("False", mrev1.ReasonRendering)}, "", false},
-		"complete, no match":     {event("a", 0, complete), []mrev1.Replay{rendered("False", mrev1.ReasonNoMatch)}, "", true},
-		"complete, reel failed":  {event("a", 0, complete), []mrev1.Replay{rendered("False", mrev1.ReasonRenderFailed)}, "Replay r: RenderFailed: why", true},
-		"failed":                 {event("a", 0, condition(mrev1.ConditionFailed, "True", mrev1.ReasonNoVideo, "no video", 0)), nil, "Event a failed: NoVideo: no video", true},
+		"running": {event("a", 0, condition(mrev1.ConditionReady, "True", mrev1.ReasonProgressing, "", 0)),
+			nil, "", false},
+		"complete": {event("a", 0, complete), nil, "", true},
+		"complete, reel to come": {event("a", 0, complete),
+			[]mrev1.Replay{rendered("True", mrev1.ReasonRendered), rendered("False", mrev1.ReasonRendering)}, "", false},
+		"complete, no match": {event("a", 0, complete), []mrev1.Replay{rendered("False", mrev1.ReasonNoMatch)}, "", true},
+		"complete, reel failed": {event("a", 0, complete), []mrev1.Replay{rendered("False", mrev1.ReasonRenderFailed)},
+			"Replay r: RenderFailed: why", true},
+		"failed": {event("a", 0, condition(mrev1.ConditionFailed, "True", mrev1.ReasonNoVideo, "no video", 0)),
+			nil, "Event a failed: NoVideo: no video", true},
 	} {
 		w := &watched{event: &c.event, replays: c.replays}
 		if problem, ended := w.outcome(); problem != c.problem || ended != c.ended {

@@ -125,7 +125,8 @@ func (s stage) bar() terminal.Bar {
 			notes = append(notes, fmt.Sprintf("%d %s", n.count, n.what))
 		}
 	}
-	return terminal.Bar{Name: s.Name, Done: s.Done, Of: s.Total, Failed: s.Failed + s.Skipped, Note: strings.Join(notes, ", ")}
+	return terminal.Bar{Name: s.Name, Done: s.Done, Of: s.Total,
+		Failed: s.Failed + s.Skipped, Note: strings.Join(notes, ", ")}
 }
 
 // deadLetters are the tasks that failed for good.

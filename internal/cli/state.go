@@ -86,7 +86,8 @@ func replayEnd(r *mrev1.Replay) (problem string, ended bool) {
 
 // conditionTone shows at a glance whether a condition is as it should be.
 func conditionTone(c metav1.Condition) terminal.Tone {
-	bad := c.Type == mrev1.ConditionFailed || c.Type == mrev1.ConditionStalled || c.Reason == mrev1.ReasonCompletedWithFailures
+	bad := c.Type == mrev1.ConditionFailed || c.Type == mrev1.ConditionStalled ||
+		c.Reason == mrev1.ReasonCompletedWithFailures
 	switch {
 	case c.Status == metav1.ConditionTrue && bad:
 		return terminal.Bad

@@ -168,7 +168,8 @@ func (s *session) readObjects(ctx context.Context, v *eventView) error {
 	v.Replays = append(v.Replays, replays...)
 	var jobs batchv1.JobList
 	var pods corev1.PodList
-	mine := []client.ListOption{client.InNamespace(v.Event.Namespace), client.MatchingLabels{mrev1.LabelEventUID: string(v.Event.UID)}}
+	mine := []client.ListOption{client.InNamespace(v.Event.Namespace),
+		client.MatchingLabels{mrev1.LabelEventUID: string(v.Event.UID)}}
 	if e := s.Objects.List(ctx, &jobs, mine...); e != nil {
 		err = errors.Join(err, fmt.Errorf("list the Jobs of Event %s: %w", v.Event.Name, e))
 	}

@@ -36,7 +36,8 @@ func eventTable(rows []eventRow, now time.Time, namespaces, wide bool) *terminal
 			p = &mrev1.EventProgress{}
 		}
 		cells := []any{
-			r.Name, r.state.cell(), withFailed(fmt.Sprintf("%d/%d", p.Chunks.Processed, p.Chunks.Ingested), p.Chunks.Failed+p.Chunks.Missing),
+			r.Name, r.state.cell(), withFailed(fmt.Sprintf("%d/%d", p.Chunks.Processed, p.Chunks.Ingested),
+				p.Chunks.Failed+p.Chunks.Missing),
 			p.Segments.Complete, withFailed(fmt.Sprintf("%d/%d", p.Clips.Rendered, p.Clips.Wanted), p.Clips.Failed),
 			fmt.Sprintf("%d/%d", r.ReplaysRendered, r.Replays), p.Timeline, age(now, r.Created), r.Reason,
 		}
@@ -69,7 +70,8 @@ func (g *page) event(v *eventView, now time.Time) {
 	g.block("Conditions")
 	conditions := terminal.NewTable("TYPE", "STATUS", "REASON", "AGE", "MESSAGE")
 	for _, c := range e.Status.Conditions {
-		conditions.Row(c.Type, terminal.Cell{Text: string(c.Status), Tone: conditionTone(c)}, c.Reason, age(now, c.LastTransitionTime.Time), c.Message)
+		conditions.Row(c.Type, terminal.Cell{Text: string(c.Status), Tone: conditionTone(c)}, c.Reason,
+			age(now, c.LastTransitionTime.Time), c.Message)
 	}
 	g.tableOr(conditions, "none yet")
 
@@ -86,7 +88,8 @@ func (g *page) event(v *eventView, now time.Time) {
 	if len(v.DeadLetters) > 0 {
 		g.block("Dead letters")
 		g.table(deadLetterTable(v.DeadLetters, now))
-		g.line(terminal.Cell{Text: fmt.Sprintf("%s retry %s -n %s tries them again.", g.p.Name, e.Name, e.Namespace), Tone: terminal.Faint})
+		g.line(terminal.Cell{Text: fmt.Sprintf("%s retry %s -n %s tries them again.", g.p.Name, e.Name, e.Namespace),
+			Tone: terminal.Faint})
 	}
 	if len(v.WaitsFor) > 0 {
 		g.block("Waits for")
@@ -105,8 +108,8 @@ func (g *page) facts(state eventState, facts [][2]string) {
 func (g *page) fact(name string, c terminal.Cell) {
 	const nameWidth = 10
 	if g.err == nil {
-		_, g.err = fmt.Fprintf(g.p.Streams.Out, "%s%s%s\n", g.palette.Paint(terminal.Faint, name), strings.Repeat(" ", nameWidth-len(name)),
-			g.palette.Paint(c.Tone, terminal.Clean(c.Text)))
+		_, g.err = fmt.Fprintf(g.p.Streams.Out, "%s%s%s\n", g.palette.Paint(terminal.Faint, name),
+			strings.Repeat(" ", nameWidth-len(name)), g.palette.Paint(c.Tone, terminal.Clean(c.Text)))
 	}
 }
 
@@ -148,7 +151,8 @@ func oddities(s *mrev1.SourceStatus) [][2]string {
 		facts = append(facts, [2]string{"left out", out})
 	}
 	if n := s.PicturesDropped; n != nil && *n > 0 {
-		facts = append(facts, [2]string{"dropped", many(int(*n), "picture") + " of the source had to share a frame with another"})
+		facts = append(facts, [2]string{"dropped",
+			many(int(*n), "picture") + " of the source had to share a frame with another"})
 	}
 	if s.Incomplete != "" {
 		facts = append(facts, [2]string{"cut off", s.Incomplete})
@@ -171,8 +175,8 @@ func stageTable(stages []stage) *terminal.Table {
 		if s.Total == 0 && s.Done > 0 {
 			of = "-"
 		}
-		t.Row(s.Name, s.Done, of, counted(s.Running, terminal.Busy), counted(s.Ready, terminal.Plain), counted(s.Blocked, terminal.Plain),
-			counted(s.Failed, terminal.Bad), counted(s.Skipped, terminal.Plain))
+		t.Row(s.Name, s.Done, of, counted(s.Running, terminal.Busy), counted(s.Ready, terminal.Plain),
+			counted(s.Blocked, terminal.Plain), counted(s.Failed, terminal.Bad), counted(s.Skipped, terminal.Plain))
 	}
 	return t
 }
@@ -252,7 +256,8 @@ func jobRows(jobs []batchv1.Job, pods []corev1.Pod) []jobRow {
 		for k := range pods {
 			if pods[k].Labels[batchv1.JobNameLabel] == j.Name {
 				with := row
-				with.Pod, with.Phase, with.Node, with.Waiting = pods[k].Name, string(pods[k].Status.Phase), pods[k].Spec.NodeName, podWaits(&pods[k])
+				with.Pod, with.Phase, with.Node, with.Waiting = pods[k].Name,
+					string(pods[k].Status.Phase), pods[k].Spec.NodeName, podWaits(&pods[k])
 				rows, found = append(rows, with), true
 			}
 		}
@@ -262,7 +267,8 @@ func jobRows(jobs []batchv1.Job, pods []corev1.Pod) []jobRow {
 	}
 	order := []string{"ingest", "worker", "render"}
 	slices.SortStableFunc(rows, func(a, b jobRow) int {
-		return cmp.Or(cmp.Compare(slices.Index(order, a.Role), slices.Index(order, b.Role)), strings.Compare(a.Job, b.Job), strings.Compare(a.Pod, b.Pod))
+		return cmp.Or(cmp.Compare(slices.Index(order, a.Role), slices.Index(order, b.Role)),
+			strings.Compare(a.Job, b.Job), strings.Compare(a.Pod, b.Pod))
 	})
 	return rows
 }

@@ -104,7 +104,8 @@ func (s *session) setSpec(ctx context.Context, event *mrev1.Event, field string,
 	return nil
 }
 
-func (s *session) patch(ctx context.Context, event *mrev1.Event, change map[string]any) (*unstructured.Unstructured, error) {
+func (s *session) patch(ctx context.Context, event *mrev1.Event,
+	change map[string]any) (*unstructured.Unstructured, error) {
 	body, err := json.Marshal(change)
 	if err != nil {
 		return nil, fmt.Errorf("write the patch: %w", err)
@@ -113,7 +114,8 @@ func (s *session) patch(ctx context.Context, event *mrev1.Event, change map[stri
 	object.SetGroupVersionKind(mrev1.GroupVersion.WithKind("Event"))
 	object.SetNamespace(event.Namespace)
 	object.SetName(event.Name)
-	if err := s.Objects.Patch(ctx, object, client.RawPatch(types.MergePatchType, body), client.FieldOwner("kubectl-mre")); err != nil {
+	if err := s.Objects.Patch(ctx, object, client.RawPatch(types.MergePatchType, body),
+		client.FieldOwner("kubectl-mre")); err != nil {
 		return nil, fmt.Errorf("change Event %s in namespace %s: %w", event.Name, event.Namespace, err)
 	}
 	return object, nil
@@ -125,7 +127,8 @@ func (p *program) retry(ctx context.Context, name string, wait bool, timeout tim
 		return err
 	}
 	if state := stateOf(event); state.word == "Failed" {
-		return fmt.Errorf("event %s is Failed, which is final (%s): make a new Event", event.Name, joined(state.reason, state.message))
+		return fmt.Errorf("event %s is Failed, which is final (%s): make a new Event",
+			event.Name, joined(state.reason, state.message))
 	}
 	var dead []api.Task
 	if wait {
@@ -140,7 +143,8 @@ func (p *program) retry(ctx context.Context, name string, wait bool, timeout tim
 	}
 	// A word that was never used, and says when it was.
 	word := time.Now().UTC().Format("20060102T150405Z") + "-" + rand.Text()[:6]
-	if _, err := s.patch(ctx, event, map[string]any{"metadata": map[string]any{"annotations": map[string]any{mrev1.AnnotationRetry: word}}}); err != nil {
+	if _, err := s.patch(ctx, event,
+		map[string]any{"metadata": map[string]any{"annotations": map[string]any{mrev1.AnnotationRetry: word}}}); err != nil {
 		return err
 	}
 	fmt.Fprintf(p.Streams.Out, "event %s: %s=%s\n", event.Name, mrev1.AnnotationRetry, word)
@@ -151,7 +155,8 @@ func (p *program) retry(ctx context.Context, name string, wait bool, timeout tim
 }
 
 // waitRetried looks at the dead letters themselves: one that fails again at once was tried again all the same.
-func (p *program) waitRetried(ctx context.Context, s *session, event *mrev1.Event, dead []api.Task, timeout time.Duration) error {
+func (p *program) waitRetried(ctx context.Context, s *session, event *mrev1.Event,
+	dead []api.Task, timeout time.Duration) error {
 	limited, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	for {
@@ -170,7 +175,8 @@ func (p *program) waitRetried(ctx context.Context, s *session, event *mrev1.Even
 			return ctx.Err()
 		case <-limited.Done():
 			return errors.Join(fmt.Errorf("none of the dead letters of event %s was tried again within %s", event.Name, timeout),
-				fmt.Errorf("segmenters whose successors have run stay as they are; else see the manager: kubectl -n %s logs deployment/mre-manager", p.install))
+				fmt.Errorf("segmenters whose successors have run stay as they are; else see the manager: kubectl -n %s logs "+
+					"deployment/mre-manager", p.install))
 		case <-time.After(lookEvery):
 		}
 	}

@@ -30,10 +30,12 @@ func waitsFor(v *eventView, now time.Time) []string {
 	}
 	if v.State != nil && !state.ended() {
 		if v.State.Suspended {
-			waits = append(waits, fmt.Sprintf("it is suspended: kubectl mre resume %s -n %s lets it go on", v.Event.Name, v.Event.Namespace))
+			waits = append(waits, fmt.Sprintf("it is suspended: kubectl mre resume %s -n %s lets it go on",
+				v.Event.Name, v.Event.Namespace))
 		}
 		if !value(v.State.SourceEnded) {
-			waits = append(waits, fmt.Sprintf("the end of the source: %s is stored so far", clock{}.micros(v.State.Progress.TimelineMicros)))
+			waits = append(waits, fmt.Sprintf("the end of the source: %s is stored so far",
+				clock{}.micros(v.State.Progress.TimelineMicros)))
 		}
 	}
 	waits = append(waits, atWork(v.tasks, now)...)
@@ -60,7 +62,8 @@ func atWork(tasks []api.Task, now time.Time) []string {
 	for i := range tasks {
 		t := &tasks[i]
 		if t.State == api.TaskStateLeased {
-			all = append(all, fmt.Sprintf("%s: %s works on it for %s", taskName(t), value(t.Holder), took(now.Sub(value(t.LeasedAt)))))
+			all = append(all, fmt.Sprintf("%s: %s works on it for %s", taskName(t),
+				value(t.Holder), took(now.Sub(value(t.LeasedAt)))))
 		}
 	}
 	return some(all, "tasks at work")
@@ -75,7 +78,8 @@ func notTaken(tasks []api.Task, now time.Time) []string {
 		switch {
 		case t.State != api.TaskStateReady:
 		case t.DueAt != nil && t.DueAt.After(now):
-			text := fmt.Sprintf("%s: tried again in %s (failed %d of %d times)", taskName(t), took(t.DueAt.Sub(now)), t.Attempts, t.MaxAttempts)
+			text := fmt.Sprintf("%s: tried again in %s (failed %d of %d times)", taskName(t),
+				took(t.DueAt.Sub(now)), t.Attempts, t.MaxAttempts)
 			if t.Error != nil {
 				text += ": " + *t.Error
 			}

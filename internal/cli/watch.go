@@ -201,7 +201,8 @@ func (w *watched) section(ended bool) terminal.Section {
 		s.Lines = append(s.Lines, terminal.Cell{Text: "suspended: no task is handed out", Tone: terminal.Busy})
 	}
 	if w.state != nil && w.state.DeadLetters > 0 {
-		s.Lines = append(s.Lines, terminal.Cell{Text: fmt.Sprintf("%s: see kubectl mre status %s", many(int(w.state.DeadLetters), "dead letter"), w.event.Name), Tone: terminal.Bad})
+		s.Lines = append(s.Lines, terminal.Cell{Text: fmt.Sprintf("%s: see kubectl mre status %s",
+			many(int(w.state.DeadLetters), "dead letter"), w.event.Name), Tone: terminal.Bad})
 	}
 	if state.word == "Complete" && !ended {
 		for _, text := range reels(w.replays) {

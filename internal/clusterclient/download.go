@@ -22,7 +22,8 @@ import (
 
 // Download writes an object of an Event to a file, as a person with a viewer's rights would.
 func (c *Cluster) Download(ctx context.Context, d *client.Client, uid, location, path string) error {
-	_, err := Downloader{HTTP: c.HTTP, DataPlane: d, Patience: c.Patience}.Get(ctx, Download{UID: uid, Location: location, Path: path})
+	_, err := Downloader{HTTP: c.HTTP, DataPlane: d, Patience: c.Patience}.Get(ctx,
+		Download{UID: uid, Location: location, Path: path})
 	return err
 }
 

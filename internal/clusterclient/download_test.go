@@ -38,7 +38,8 @@ func TestFetch(t *testing.T) {
 			srv := httptest.NewServer(c.store)
 			defer srv.Close()
 			last := int64(-1)
-			w := Download{Location: "s3://mre/a", Path: filepath.Join(t.TempDir(), "a.mp4"), Size: c.size, Progress: func(n int64) { last = n }}
+			w := Download{Location: "s3://mre/a", Path: filepath.Join(t.TempDir(), "a.mp4"),
+				Size: c.size, Progress: func(n int64) { last = n }}
 			if c.there != "" {
 				if err := os.WriteFile(w.Partial(), []byte(c.there), 0o600); err != nil {
 					t.Fatal(err)
@@ -63,7 +64,9 @@ func TestFetch(t *testing.T) {
 
 // TestFetchOfAnotherSize must not make a file.
 func TestFetchOfAnotherSize(t *testing.T) {
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "short") }))
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "short")
+	}))
 	defer srv.Close()
 	w := Download{Location: "s3://mre/a", Path: filepath.Join(t.TempDir(), "a.mp4"), Size: 10, Progress: func(int64) {}}
 	err := (Downloader{HTTP: srv.Client()}).fetch(t.Context(), srv.URL, w)
@@ -78,7 +81,8 @@ func TestFetchOfAnotherSize(t *testing.T) {
 func TestNoErrorTellsASignedURL(t *testing.T) {
 	d := Downloader{HTTP: http.DefaultClient}
 	w := Download{Path: filepath.Join(t.TempDir(), "a"), Progress: func(int64) {}}
-	for _, signed := range []string{"http://127.0.0.1:1/a?X-Amz-Signature=secret", "http://[::1/a?X-Amz-Signature=secret"} {
+	for _, signed := range []string{"http://127.0.0.1:1/a?X-Amz-Signature=secret",
+		"http://[::1/a?X-Amz-Signature=secret"} {
 		err := d.fetch(t.Context(), signed, w)
 		if err == nil || strings.Contains(err.Error(), "Signature") || strings.Contains(err.Error(), "secret") {
 			t.Errorf("got %v", err)

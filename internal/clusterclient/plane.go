@@ -15,7 +15,8 @@ import (
 	"github.com/mre-operator/mre-operator/internal/dataplane/client"
 )
 
-// trustConfigMap holds the authorities that the data plane's certificate is signed by. An install without it has no TLS.
+// trustConfigMap holds the authorities that the data plane's certificate is signed by. An install without it has no
+// TLS.
 const trustConfigMap = "mre-dataplane-ca"
 
 // lookFor bounds one look at it.

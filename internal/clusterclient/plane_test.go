@@ -62,15 +62,17 @@ func TestTheDataPlaneIsReachedAsItIsServed(t *testing.T) {
 			}
 			address := listener.Addr().String()
 			if c.encrypted {
-				listener = tls.NewListener(listener, &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS13})
+				listener = tls.NewListener(listener,
+					&tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS13})
 			}
-			server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				if r.Header.Get("Authorization") != "Bearer secret" {
-					w.WriteHeader(http.StatusUnauthorized)
-				}
-				w.Header().Set("Content-Type", "application/json")
-				_, _ = w.Write([]byte(`{"uid":"e"}`))
-			})}
+			server := &http.Server{ReadHeaderTimeout: time.Minute,
+				Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					if r.Header.Get("Authorization") != "Bearer secret" {
+						w.WriteHeader(http.StatusUnauthorized)
+					}
+					w.Header().Set("Content-Type", "application/json")
+					_, _ = w.Write([]byte(`{"uid":"e"}`))
+				})}
 			go func() { _ = server.Serve(listener) }()
 			t.Cleanup(func() { _ = server.Close() })
 
@@ -82,12 +84,13 @@ func TestTheDataPlaneIsReachedAsItIsServed(t *testing.T) {
 			kube.PrependReactor("get", "configmaps", func(k8stesting.Action) (bool, runtime.Object, error) {
 				return c.refused, nil, apierrors.NewForbidden(schema.GroupResource{Resource: "configmaps"}, "mre-dataplane-ca", nil)
 			})
-			cluster := &Cluster{Kube: kube, Config: &rest.Config{}, Namespace: "mre-system", Patience: -1, HTTP: &http.Client{Transport: &http.Transport{
-				DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-					conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
-					return withoutDeadlines{conn}, err
-				},
-			}}}
+			cluster := &Cluster{Kube: kube, Config: &rest.Config{}, Namespace: "mre-system", Patience: -1,
+				HTTP: &http.Client{Transport: &http.Transport{
+					DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+						conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
+						return withoutDeadlines{conn}, err
+					},
+				}}}
 			plane, err := cluster.dataPlane(&tokenSource{cluster: cluster, namespace: "mre-system", serviceAccount: viewer})
 			if err != nil {
 				t.Fatal(err)

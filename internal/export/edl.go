@@ -46,17 +46,20 @@ var edlRates = map[timeline.Rational]bool{
 func EDL(e Event, track int32) (string, error) {
 	rate := timeline.Rational{Num: e.Timeline.Rate.Num, Den: e.Timeline.Rate.Den}
 	if !rate.Valid() {
-		return "", fmt.Errorf("event %s %w: its source was never opened, so it has no frame rate", e.Plan.Event.Name, ErrNotExpressible)
+		return "", fmt.Errorf("event %s %w: its source was never opened, so it has no frame rate",
+			e.Plan.Event.Name, ErrNotExpressible)
 	}
 	rate = rate.Reduce()
 	if !edlRates[rate] {
-		return "", fmt.Errorf("event %s %w: there is no time code for %s frames a second; use the JSON export", e.Plan.Event.Name, ErrNotExpressible, rate)
+		return "", fmt.Errorf("event %s %w: there is no time code for %s frames a second; use the JSON export",
+			e.Plan.Event.Name, ErrNotExpressible, rate)
 	}
 	channels := "V"
 	if len(e.Timeline.AudioTracks) > 0 {
 		channels = "B"
 		if !hasTrack(e, track) {
-			return "", fmt.Errorf("event %s %w: it has no audio track %d, only 1 to %d", e.Plan.Event.Name, ErrNotExpressible, track, len(e.Timeline.AudioTracks))
+			return "", fmt.Errorf("event %s %w: it has no audio track %d, only 1 to %d", e.Plan.Event.Name,
+				ErrNotExpressible, track, len(e.Timeline.AudioTracks))
 		}
 	}
 	drop := timecode.DropFrame(rate)
@@ -85,11 +88,13 @@ func EDL(e Event, track int32) (string, error) {
 		}
 		length := outFrame - in
 		if outFrame > day || record+length > day {
-			return "", fmt.Errorf("event %s %w: segment %s lies beyond 24 hours, where time code starts again; use the JSON export", e.Plan.Event.Name, ErrNotExpressible, s.ID)
+			return "", fmt.Errorf("event %s %w: segment %s lies beyond 24 hours, where time code starts again; use "+
+				"the JSON export", e.Plan.Event.Name, ErrNotExpressible, s.ID)
 		}
 		edits++
 		if edits > maxEdits {
-			return "", fmt.Errorf("event %s %w: it has more than %d segments, the most that a list holds; use the JSON export", e.Plan.Event.Name, ErrNotExpressible, maxEdits)
+			return "", fmt.Errorf("event %s %w: it has more than %d segments, the most that a list holds; use the JSON export",
+				e.Plan.Event.Name, ErrNotExpressible, maxEdits)
 		}
 		fmt.Fprintf(&out, "\n%03d  %-8s %-5s C        %s %s %s %s\n* FROM CLIP NAME: %s\n",
 			edits, reel, channels, label(in), label(outFrame), label(record), label(record+length), clip)

@@ -50,7 +50,8 @@ func TestEDLRates(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			fps := timecode.Nominal(c.rate)
 			// The last frame of a minute, a cut over ten minutes, a whole hour.
-			got, err := EDL(eventAt(c.rate, [2]int64{60*fps - 1, 60*fps + 1}, [2]int64{599 * fps, 601 * fps}, [2]int64{700 * fps, 4300 * fps}), 1)
+			got, err := EDL(eventAt(c.rate, [2]int64{60*fps - 1, 60*fps + 1},
+				[2]int64{599 * fps, 601 * fps}, [2]int64{700 * fps, 4300 * fps}), 1)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -126,7 +127,8 @@ func TestEDLLimits(t *testing.T) {
 	// Just up to the end of the day is fine: the label of an out point is the
 	// next midnight.
 	day := int64(24 * 3600 * 25)
-	if got, err := EDL(eventAt(r25, [2]int64{day - 25, day}), 1); err != nil || !strings.Contains(got, "23:59:59:00 00:00:00:00") {
+	if got, err := EDL(eventAt(r25, [2]int64{day - 25, day}), 1); err != nil ||
+		!strings.Contains(got, "23:59:59:00 00:00:00:00") {
 		t.Errorf("a cut up to midnight: %v\n%s", err, got)
 	}
 	dropDay := framesPerDay(r2997)

@@ -25,12 +25,16 @@ func segment(rate timeline.Rational, id string, in, out int64) api.Segment {
 	return api.Segment{ID: id, State: "Complete", In: at(rate, in), Out: new(at(rate, out)), MarkVersion: 1}
 }
 
-func result(rate timeline.Rational, plugin string, track int32, start, end int64, attributes map[string]any) api.StoredResult {
-	return api.StoredResult{Plugin: plugin, Track: track, Result: api.Result{Start: at(rate, start), End: at(rate, end), Attributes: attributes}}
+func result(rate timeline.Rational, plugin string, track int32, start, end int64,
+	attributes map[string]any) api.StoredResult {
+	return api.StoredResult{Plugin: plugin, Track: track,
+		Result: api.Result{Start: at(rate, start), End: at(rate, end), Attributes: attributes}}
 }
 
-func clip(rate timeline.Rational, s api.Segment, v api.ClipVariant, track, version int32, state api.ClipState) api.Clip {
-	base := "s3://media/sports/uid-1/clips/" + s.ID + "/" + string(v) + "-t" + string('0'+track) + "-m" + string('0'+version) + "-a1"
+func clip(rate timeline.Rational, s api.Segment, v api.ClipVariant,
+	track, version int32, state api.ClipState) api.Clip {
+	base := "s3://media/sports/uid-1/clips/" + s.ID + "/" + string(v) + "-t" +
+		string('0'+track) + "-m" + string('0'+version) + "-a1"
 	c := api.Clip{SegmentID: s.ID, Variant: v, Track: track, MarkVersion: version, State: state, In: s.In, Out: *s.Out}
 	if state == api.ClipStateRendered {
 		c.Location, c.Thumbnail = new(base+".mp4"), new(base+".jpg")
@@ -45,7 +49,8 @@ func match() Event {
 	rate := timeline.Rational{Num: 25, Den: 1}
 	first, second := segment(rate, "000001-0", 100, 352), segment(rate, "000003-0", 1001, 1200)
 	first.Attributes = map[string]any{"KeyMoment": true, "Triggers": []any{"detect-audio-peaks.AudioPeak"}}
-	first.Optimized = []api.SegmentOptimized{{Track: 0, In: at(rate, 90), Out: at(rate, 361), StartCode: "Succeeded", EndCode: "Succeeded"}}
+	first.Optimized = []api.SegmentOptimized{{Track: 0, In: at(rate, 90), Out: at(rate, 361),
+		StartCode: "Succeeded", EndCode: "Succeeded"}}
 	open := segment(rate, "000004-0", 1500, 1500)
 	open.State, open.Out = "Open", nil
 	return Event{
@@ -58,11 +63,15 @@ func match() Event {
 			Source:    api.PlanSource{FileURL: "https://example.org/media/match%20one.mp4?signature=secret"},
 			Segmenter: "segment-key-moment", Optimizer: new("optimize-snap"), Labeler: new("label-template"),
 			Plugins: []api.PlanPlugin{
-				{Name: "detect-audio-peaks", Class: "Featurer", MediaType: "Audio", Configuration: map[string]any{"riseDb": 9}, Outputs: []string{"AudioPeak", "Label", "riseDb"}},
-				{Name: "detect-scene-change", Class: "Featurer", MediaType: "Video", Model: new("https://model.example.org"), Outputs: []string{"SceneChange"}},
-				{Name: "detect-crowd", Class: "Featurer", MediaType: "Video", DependsOn: []string{"detect-scene-change"}, Outputs: []string{"Crowd"}},
+				{Name: "detect-audio-peaks", Class: "Featurer", MediaType: "Audio", Configuration: map[string]any{"riseDb": 9},
+					Outputs: []string{"AudioPeak", "Label", "riseDb"}},
+				{Name: "detect-scene-change", Class: "Featurer", MediaType: "Video", Model: new("https://model.example.org"),
+					Outputs: []string{"SceneChange"}},
+				{Name: "detect-crowd", Class: "Featurer", MediaType: "Video",
+					DependsOn: []string{"detect-scene-change"}, Outputs: []string{"Crowd"}},
 				{Name: "detect-logo", Class: "Featurer", MediaType: "Video", Outputs: []string{"Logo"}},
-				{Name: "segment-key-moment", Class: "Segmenter", MediaType: "Video", DependsOn: []string{"detect-audio-peaks", "detect-crowd", "detect-scene-change"}, Outputs: []string{"KeyMoment", "Triggers"}},
+				{Name: "segment-key-moment", Class: "Segmenter", MediaType: "Video", DependsOn: []string{"detect-audio-peaks",
+					"detect-crowd", "detect-scene-change"}, Outputs: []string{"KeyMoment", "Triggers"}},
 				{Name: "optimize-snap", Class: "Optimizer", MediaType: "Video", DependsOn: []string{"detect-scene-change"}},
 				{Name: "label-template", Class: "Labeler", MediaType: "Video", Outputs: []string{"Label"}},
 			},
@@ -81,9 +90,11 @@ func match() Event {
 			clip(rate, second, api.ClipVariantOriginal, 1, 1, api.ClipStatePending),
 		},
 		Feedback: []api.Feedback{
-			{SegmentID: "000001-0", Track: 2, Reviewer: "bob", Optimized: &api.Opinion{Feedback: api.OpinionFeedbackDislike, Detail: "cut too late"}},
+			{SegmentID: "000001-0", Track: 2, Reviewer: "bob",
+				Optimized: &api.Opinion{Feedback: api.OpinionFeedbackDislike, Detail: "cut too late"}},
 			{SegmentID: "000001-0", Track: 1, Reviewer: "bob", Original: &api.Opinion{Feedback: api.OpinionFeedbackDislike}},
-			{SegmentID: "000001-0", Track: 1, Reviewer: "ann", Original: &api.Opinion{Feedback: api.OpinionFeedbackLike}, Optimized: &api.Opinion{Feedback: api.OpinionFeedbackLike}},
+			{SegmentID: "000001-0", Track: 1, Reviewer: "ann", Original: &api.Opinion{Feedback: api.OpinionFeedbackLike},
+				Optimized: &api.Opinion{Feedback: api.OpinionFeedbackLike}},
 		},
 		Results: []api.StoredResult{
 			// Ends where the first segment begins: outside.

@@ -159,7 +159,9 @@ func (e Event) segmentBlock(s api.Segment, clips []api.Clip, attributes []string
 // feedbackOn are the opinions on a segment's clips, by track and reviewer.
 func (e Event) feedbackOn(s api.Segment) []map[string]feedbackBlock {
 	said := slices.DeleteFunc(slices.Clone(e.Feedback), func(f api.Feedback) bool { return f.SegmentID != s.ID })
-	slices.SortFunc(said, func(a, b api.Feedback) int { return cmp.Or(compare(a.Track, b.Track), compare(a.Reviewer, b.Reviewer)) })
+	slices.SortFunc(said, func(a, b api.Feedback) int {
+		return cmp.Or(compare(a.Track, b.Track), compare(a.Reviewer, b.Reviewer))
+	})
 	out := []map[string]feedbackBlock{}
 	for _, f := range said {
 		b := feedbackBlock{Reviewer: f.Reviewer}

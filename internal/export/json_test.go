@@ -94,7 +94,8 @@ func TestEventJSONWithoutAudio(t *testing.T) {
 	if err := json.Unmarshal(got, &doc); err != nil {
 		t.Fatal(err)
 	}
-	if len(doc.Event.AudioTracksFound) != 0 || doc.Segments[0].OptoStart["1"] != 3.6 || doc.Segments[0].OptimizedClipLocation["1"] == "" {
+	if len(doc.Event.AudioTracksFound) != 0 || doc.Segments[0].OptoStart["1"] != 3.6 ||
+		doc.Segments[0].OptimizedClipLocation["1"] == "" {
 		t.Errorf("got %+v", doc)
 	}
 }

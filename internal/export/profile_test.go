@@ -13,7 +13,8 @@ import (
 // TestDependentsKeepTheirOrder: dependants stand in the order in which plugins name them, the direct ones first.
 func TestDependentsKeepTheirOrder(t *testing.T) {
 	featurer := func(name string, depends ...string) api.PlanPlugin {
-		return api.PlanPlugin{Name: name, Class: api.PlanPluginClassFeaturer, MediaType: api.PlanPluginMediaTypeVideo, DependsOn: depends}
+		return api.PlanPlugin{Name: name, Class: api.PlanPluginClassFeaturer,
+			MediaType: api.PlanPluginMediaTypeVideo, DependsOn: depends}
 	}
 	plan := api.Plan{Segmenter: "segment", Plugins: []api.PlanPlugin{
 		featurer("a"), featurer("b"), featurer("y", "b", "a"), featurer("x", "a"), featurer("c"),
@@ -29,8 +30,8 @@ func TestDependentsKeepTheirOrder(t *testing.T) {
 		got = append(got, dependent{d.Name, d.Level, d.DependentFor})
 	}
 	want := []dependent{
-		{"y", 1, []string{"segment"}}, {"a", 2, []string{"segment", "y", "x"}}, {"x", 1, []string{"segment"}}, {"c", 1, []string{"segment"}},
-		{"b", 2, []string{"y"}},
+		{"y", 1, []string{"segment"}}, {"a", 2, []string{"segment", "y", "x"}}, {"x", 1, []string{"segment"}},
+		{"c", 1, []string{"segment"}}, {"b", 2, []string{"y"}},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("dependants (-want +got):\n%s", diff)

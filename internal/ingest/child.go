@@ -68,7 +68,8 @@ func Run(ctx context.Context, c Config) error {
 	if err != nil {
 		return err
 	}
-	c.Log.Info("ingest", "mode", job.Decision.Mode, "reason", job.Decision.Reason, "rate", job.Decision.Rate.String(), "stored", len(spec.Units))
+	c.Log.Info("ingest", "mode", job.Decision.Mode, "reason", job.Decision.Reason, "rate",
+		job.Decision.Rate.String(), "stored", len(spec.Units))
 
 	out := newSink(ctx, c, presigned.New(), spec, info)
 	err = ingest.Run(ctx, job, out)

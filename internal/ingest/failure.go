@@ -54,7 +54,8 @@ func passing(err error) bool {
 	case api.ProblemCodeUnauthenticated, api.ProblemCodeForbidden: // such as of a token that is being renewed
 		return true
 	}
-	return client.Passing(err) || errors.Is(err, presigned.ErrAway) || errors.Is(err, ffmpeg.ErrUnreachable) || errors.Is(err, ingest.ErrBroken)
+	return client.Passing(err) || errors.Is(err, presigned.ErrAway) || errors.Is(err, ffmpeg.ErrUnreachable) ||
+		errors.Is(err, ingest.ErrBroken)
 }
 
 // classify makes a *SourceError of what FFmpeg says about a source. Other

@@ -53,7 +53,8 @@ type sink struct {
 }
 
 func newSink(ctx context.Context, c Config, uploads *presigned.Client, spec api.IngestSpec, info probe.Info) *sink {
-	s := &sink{config: c, uploads: uploads, info: info, stored: map[int64]bool{}, slots: make(chan struct{}, inFlight), last: make(chan struct{})}
+	s := &sink{config: c, uploads: uploads, info: info, stored: map[int64]bool{},
+		slots: make(chan struct{}, inFlight), last: make(chan struct{})}
 	s.ctx, s.cancel = context.WithCancelCause(ctx)
 	close(s.last)
 	for _, u := range spec.Units {
@@ -74,8 +75,8 @@ func (s *sink) Timeline(ctx context.Context, tl timeline.Timeline, d probe.Decis
 		AudioTracks: []api.AudioTrack{}, LeftOut: bounded(s.info.LeftOut),
 	}
 	for _, a := range d.Sound {
-		track := api.AudioTrack{Track: int32(a.Track), StreamIndex: int32(a.Index), Codec: "aac", SampleRate: int32(a.SampleRate),
-			Channels: int32(a.Stored())}
+		track := api.AudioTrack{Track: int32(a.Track), StreamIndex: int32(a.Index), Codec: "aac",
+			SampleRate: int32(a.SampleRate), Channels: int32(a.Stored())}
 		if !a.Copy {
 			track.SampleRate = ingest.SoundRate
 		}
@@ -193,7 +194,8 @@ func (s *sink) store(u ingest.Unit, before <-chan struct{}) error {
 	if err := s.config.Client.RegisterUnit(s.ctx, s.config.EventUID, api.Unit{
 		Epoch: int32(u.Epoch), FirstTicks: u.FirstTicks, Key: key,
 		StartMicros: u.StartMicros, EndMicros: u.EndMicros, FirstFrame: u.FrameStart, Frames: u.Frames,
-		IdrFrames: idr, Discontinuity: int32(u.Discontinuity), PayloadSHA256: u.PayloadSHA256, Bytes: int64(len(u.Data)), PicturesDropped: dropped,
+		IdrFrames: idr, Discontinuity: int32(u.Discontinuity), PayloadSHA256: u.PayloadSHA256,
+		Bytes: int64(len(u.Data)), PicturesDropped: dropped,
 	}); err != nil {
 		return err
 	}
@@ -211,7 +213,8 @@ func (s *sink) putSomewhere(u *ingest.Unit) (string, error) {
 		if !errors.Is(err, errTaken) {
 			return key, err
 		}
-		s.config.Log.Warn("what is stored under the unit's key is not the unit; storing it in a new epoch", "unit", u.FirstTicks, "epoch", u.Epoch+1)
+		s.config.Log.Warn("what is stored under the unit's key is not the unit; storing it in a new epoch", "unit",
+			u.FirstTicks, "epoch", u.Epoch+1)
 		u.Epoch++
 	}
 	return "", fmt.Errorf("store unit %d: %w in %d epochs", u.FirstTicks, errTaken, maxEpochs)
@@ -223,7 +226,8 @@ func (s *sink) putSomewhere(u *ingest.Unit) (string, error) {
 // what came of an upload whose process was killed. So the payloads decide.
 func (s *sink) put(u ingest.Unit) (string, error) {
 	for try := 1; ; try++ {
-		to, err := s.config.Client.MintUnitURL(s.ctx, s.config.EventUID, api.UnitKey{Epoch: int32(u.Epoch), FirstTicks: u.FirstTicks})
+		to, err := s.config.Client.MintUnitURL(s.ctx, s.config.EventUID,
+			api.UnitKey{Epoch: int32(u.Epoch), FirstTicks: u.FirstTicks})
 		if err != nil {
 			return "", err
 		}

@@ -34,10 +34,15 @@ func TestTries(t *testing.T) {
 		reason api.FailureReason
 		says   string
 	}{
-		"the same words": {func(int) outcome { return said("", "the filters cannot be built") }, 2, api.FailureReasonIngestFailed, "the filters cannot be built"},
-		"the same words, but for numbers": {func(n int) outcome { return said("", fmt.Sprintf("[aac @ 0x7f%x] no room at %d.5 s", n, n)) }, 2,
+		"the same words": {func(int) outcome { return said("", "the filters cannot be built") },
+			2, api.FailureReasonIngestFailed, "the filters cannot be built"},
+		"the same words, but for numbers": {func(n int) outcome {
+			return said("", fmt.Sprintf("[aac @ 0x7f%x] no room at %d.5 s", n, n))
+		}, 2,
 			api.FailureReasonIngestFailed, "0x7f2"},
-		"the source, in any words": {func(n int) outcome { return said(api.FailureReasonSourceCorrupt, strings.Repeat("x", n)) }, 2, api.FailureReasonSourceCorrupt, "xx"},
+		"the source, in any words": {func(n int) outcome {
+			return said(api.FailureReasonSourceCorrupt, strings.Repeat("x", n))
+		}, 2, api.FailureReasonSourceCorrupt, "xx"},
 		"the same words after new units": {func(n int) outcome {
 			o := said("", "cut off")
 			if n < 5 {
@@ -51,13 +56,21 @@ func TestTries(t *testing.T) {
 			}
 			return said("", "cut off")
 		}, 21, api.FailureReasonIngestFailed, "died 21 times"},
-		"without a word":        {func(int) outcome { return outcome{} }, 21, api.FailureReasonIngestFailed, "signal: killed"},
-		"somebody is away":      {func(int) outcome { return passing("") }, 21, api.FailureReasonIngestFailed, "nobody answers"},
-		"the source is away":    {func(int) outcome { return passing(api.FailureReasonSourceUnreachable) }, 3, api.FailureReasonSourceUnreachable, "nobody answers"},
-		"other words each time": {func(n int) outcome { return said("", strings.Repeat("x", n)) }, 21, api.FailureReasonIngestFailed, "died 21 times"},
+		"without a word": {func(int) outcome {
+			return outcome{}
+		}, 21, api.FailureReasonIngestFailed, "signal: killed"},
+		"somebody is away": {func(int) outcome {
+			return passing("")
+		}, 21, api.FailureReasonIngestFailed, "nobody answers"},
+		"the source is away": {func(int) outcome { return passing(api.FailureReasonSourceUnreachable) },
+			3, api.FailureReasonSourceUnreachable, "nobody answers"},
+		"other words each time": {func(n int) outcome {
+			return said("", strings.Repeat("x", n))
+		}, 21, api.FailureReasonIngestFailed, "died 21 times"},
 		"a source that comes back": {func(n int) outcome {
 			if n == 2 {
-				return outcome{registered: 1, last: report{Reason: api.FailureReasonSourceUnreachable, Error: "reset", Passing: true}}
+				return outcome{registered: 1,
+					last: report{Reason: api.FailureReasonSourceUnreachable, Error: "reset", Passing: true}}
 			}
 			return passing(api.FailureReasonSourceUnreachable)
 		}, 4, api.FailureReasonSourceUnreachable, "nobody answers"},
@@ -92,15 +105,18 @@ func TestReporterTellsWhatPasses(t *testing.T) {
 		want bool
 	}{
 		"the data plane does not answer": {away, true},
-		"it is not available":            {&client.Error{Problem: api.Problem{Code: api.ProblemCodeUnavailable, Status: 503}}, true},
-		"it refuses the token":           {&client.Error{Problem: api.Problem{Code: api.ProblemCodeUnauthenticated, Status: 401}}, true},
-		"it refuses the unit":            {&client.Error{Problem: api.Problem{Code: api.ProblemCodeInvalid, Status: 400}}, false},
-		"the bucket is away":             {presigned.Away(&net.OpError{Op: "dial", Err: errors.New("refused")}), true},
-		"the source is away":             {classify(&ffmpeg.Error{Kind: ffmpeg.ErrUnreachable}), true},
-		"the connection broke":           {classify(fmt.Errorf("%w: reset", ingest.ErrBroken)), true},
-		"the source is damaged":          {classify(&ffmpeg.Error{Kind: ffmpeg.ErrCorrupt}), false},
-		"FFmpeg was killed":              {&ffmpeg.Error{Cause: killed}, true},
-		"anything else":                  {errors.New("disk on fire"), false},
+		"it is not available": {
+			&client.Error{Problem: api.Problem{Code: api.ProblemCodeUnavailable, Status: 503}}, true,
+		},
+		"it refuses the token": {&client.Error{Problem: api.Problem{Code: api.ProblemCodeUnauthenticated,
+			Status: 401}}, true},
+		"it refuses the unit":   {&client.Error{Problem: api.Problem{Code: api.ProblemCodeInvalid, Status: 400}}, false},
+		"the bucket is away":    {presigned.Away(&net.OpError{Op: "dial", Err: errors.New("refused")}), true},
+		"the source is away":    {classify(&ffmpeg.Error{Kind: ffmpeg.ErrUnreachable}), true},
+		"the connection broke":  {classify(fmt.Errorf("%w: reset", ingest.ErrBroken)), true},
+		"the source is damaged": {classify(&ffmpeg.Error{Kind: ffmpeg.ErrCorrupt}), false},
+		"FFmpeg was killed":     {&ffmpeg.Error{Cause: killed}, true},
+		"anything else":         {errors.New("disk on fire"), false},
 	} {
 		var line bytes.Buffer
 		NewReporter(&line).Failed(tc.err)

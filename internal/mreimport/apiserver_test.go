@@ -21,7 +21,8 @@ func TestAPIServerTakesThem(t *testing.T) {
 		t.Fatal(`KUBEBUILDER_ASSETS is not set: this test needs a real kube-apiserver and etcd. Run it with "make test"`)
 	}
 	manifests, _ := imported(t)
-	environment := &envtest.Environment{CRDDirectoryPaths: []string{filepath.Join("..", "..", "config", "crd", "bases")}, ErrorIfCRDPathMissing: true}
+	environment := &envtest.Environment{CRDDirectoryPaths: []string{filepath.Join("..", "..", "config", "crd", "bases")},
+		ErrorIfCRDPathMissing: true}
 	config, err := environment.Start()
 	if err != nil {
 		t.Fatal(err)

@@ -46,7 +46,8 @@ func (im *importer) learnOrder(profile *document, parent string, names []string)
 		return slices.DeleteFunc(slices.Clone(list), func(n string) bool { return !slices.Contains(other, n) })
 	}
 	if a, b := shared(known.names, names), shared(names, known.names); !slices.Equal(a, b) {
-		profile.warn("DependentPlugins", "names what the plugin %q depends on in the order %q; that of %s, %q, holds, as a Plugin has one order",
+		profile.warn("DependentPlugins",
+			"names what the plugin %q depends on in the order %q; that of %s, %q, holds, as a Plugin has one order",
 			parent, b, known.first.Source, a)
 	}
 	for _, n := range names {

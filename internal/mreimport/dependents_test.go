@@ -37,7 +37,8 @@ func profileWith(name string, dependents ...string) string {
 	for _, d := range dependents {
 		list = append(list, fmt.Sprintf(`{"Name": %q, "DependentFor": ["S"]}`, d))
 	}
-	return fmt.Sprintf(`{"Name": %q, "ChunkSize": 20, "Classifier": {"Name": "S", "DependentPlugins": [%s]}}`, name, strings.Join(list, ", "))
+	return fmt.Sprintf(`{"Name": %q, "ChunkSize": 20, "Classifier": {"Name": "S", "DependentPlugins": [%s]}}`,
+		name, strings.Join(list, ", "))
 }
 
 // TestDependenciesOfProfiles: what a profile says of dependencies, and their order, is the Plugin's.
@@ -51,8 +52,10 @@ func TestDependenciesOfProfiles(t *testing.T) {
 		"no profile":             {nil, []string{"a", "b"}, ""},
 		"the profile's order":    {[]string{profileWith("P", "B", "A")}, []string{"b", "a"}, ""},
 		"only the profile names": {[]string{profileWith("P", "C", "B", "A")}, []string{"c", "b", "a"}, ""},
-		"profiles that agree":    {[]string{profileWith("P", "B", "A"), profileWith("Q", "B", "C", "A")}, []string{"b", "a", "c"}, ""},
-		"profiles that do not":   {[]string{profileWith("P", "B", "A"), profileWith("Q", "A", "B")}, []string{"b", "a"}, `DependentPlugins: names what the plugin "S" depends on in the order ["A" "B"]`},
+		"profiles that agree": {[]string{profileWith("P", "B", "A"), profileWith("Q", "B", "C", "A")},
+			[]string{"b", "a", "c"}, ""},
+		"profiles that do not": {[]string{profileWith("P", "B", "A"), profileWith("Q", "A", "B")}, []string{"b", "a"},
+			`DependentPlugins: names what the plugin "S" depends on in the order ["A" "B"]`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			plugins, warnings := imports(t, "["+strings.Join(append([]string{segmenter}, tt.profiles...), ",")+"]", template)
@@ -72,11 +75,14 @@ func TestDependenciesOfProfiles(t *testing.T) {
 
 // TestImageOfHandler: one function that is registered as two plugins has one image.
 func TestImageOfHandler(t *testing.T) {
-	const sample = `{"Lambda": {"Handler": %q}, "MRE": {"Plugin": {"Name": %q, "Class": "Featurer", "ExecutionType": "Sync"}}}`
+	const sample = `{"Lambda": {"Handler": %q}, "MRE": {"Plugin": {"Name": %q, "Class": ` +
+		`"Featurer", "ExecutionType": "Sync"}}}`
 	const body = `{"Name": %q, "Class": "Featurer", "ExecutionType": "Sync", "ExecuteLambdaQualifiedARN": %q}`
 	plugins, warnings := imports(t, "["+strings.Join([]string{
-		fmt.Sprintf(sample, "DetectAudioPeaks.lambda_handler", "DetectPeaksLeft"), fmt.Sprintf(sample, "DetectAudioPeaks.lambda_handler", "DetectPeaksRight"),
-		fmt.Sprintf(body, "FromTheAPI", "arn:aws:lambda:us-east-1:123456789012:function:DetectFaces:$LATEST"), fmt.Sprintf(body, "Unknown", ""),
+		fmt.Sprintf(sample, "DetectAudioPeaks.lambda_handler", "DetectPeaksLeft"),
+		fmt.Sprintf(sample, "DetectAudioPeaks.lambda_handler", "DetectPeaksRight"),
+		fmt.Sprintf(body, "FromTheAPI", "arn:aws:lambda:us-east-1:123456789012:function:DetectFaces:$LATEST"),
+		fmt.Sprintf(body, "Unknown", ""),
 	}, ",")+"]", "registry.example.com/{handler}/{name}:v1")
 	for name, want := range map[string]string{
 		"detect-peaks-left":  "registry.example.com/detect-audio-peaks/detect-peaks-left:v1",

@@ -27,10 +27,10 @@ type document struct {
 	im     *importer
 }
 
-// withoutMeaning are fields in which there is nothing to import: those that MRE sets itself, about its own installation;
-// Archive, which MRE does not read; and those of a schedule, as an Event here ends with its media.
-var withoutMeaning = []string{"Created", "LastModified", "Latest", "StateDefinition", "StateMachineArn", "FrameworkVersion", "Id", "Status",
-	"Archive", "DurationMinutes", "BootstrapTimeInMinutes", "StopMediaLiveChannel"}
+// withoutMeaning are fields in which there is nothing to import: those that MRE sets itself, about its own
+// installation; Archive, which MRE does not read; and those of a schedule, as an Event here ends with its media.
+var withoutMeaning = []string{"Created", "LastModified", "Latest", "StateDefinition", "StateMachineArn",
+	"FrameworkVersion", "Id", "Status", "Archive", "DurationMinutes", "BootstrapTimeInMinutes", "StopMediaLiveChannel"}
 
 func (d *document) warn(field, format string, args ...any) {
 	d.im.warn("%s: %s: %s", d.Source, field, fmt.Sprintf(format, args...))

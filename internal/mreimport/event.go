@@ -61,7 +61,8 @@ func program(d *document) string {
 func source(d *document, e *mrev1.Event) bool {
 	for _, field := range []string{"Channel", "SourceVideoBucket"} {
 		if value := d.text(field); value != "" {
-			d.warn(field, "the event %q is left out: its media comes from %s %s, and an Event reads a file (SourceVideoUrl)", d.text("Name"), field, value)
+			d.warn(field, "the event %q is left out: its media comes from %s %s, and an Event reads a file (SourceVideoUrl)",
+				d.text("Name"), field, value)
 			return false
 		}
 	}
@@ -73,7 +74,8 @@ func source(d *document, e *mrev1.Event) bool {
 		return false
 	// The address may hold a password: it is not repeated.
 	case err != nil || !slices.Contains([]string{"http", "https", "s3"}, u.Scheme) || u.Host == "":
-		d.warn("SourceVideoUrl", "the event %q is left out: an Event reads a file at s3://, https:// or http://", d.text("Name"))
+		d.warn("SourceVideoUrl",
+			"the event %q is left out: an Event reads a file at s3://, https:// or http://", d.text("Name"))
 		return false
 	case u.User != nil:
 		d.warn("SourceVideoUrl", "the event %q is left out: its address holds a user name or password", d.text("Name"))

@@ -65,8 +65,8 @@ type importer struct {
 
 // Import makes manifests of documents. Its error names the document that makes no sense.
 func Import(documents []Document, o Options) (Result, error) {
-	im := &importer{options: o, names: newNames(), pluginOf: map[string]*document{}, promptNames: map[string]bool{}, usedPrompts: map[string]bool{},
-		dependents: map[string]*dependents{}}
+	im := &importer{options: o, names: newNames(), pluginOf: map[string]*document{}, promptNames: map[string]bool{},
+		usedPrompts: map[string]bool{}, dependents: map[string]*dependents{}}
 	for _, d := range documents {
 		if err := im.sort(d); err != nil {
 			return Result{}, err
@@ -77,7 +77,8 @@ func Import(documents []Document, o Options) (Result, error) {
 	im.learnNames()
 	im.learnDependents()
 	if len(im.plugins) > 0 && o.ImageTemplate == "" {
-		return Result{}, fmt.Errorf("%s declares a plugin: say which images hold the plugins, such as --image-template 'registry.example.com/{name}:v1'; MRE names functions, not images", im.plugins[0].Source)
+		return Result{}, fmt.Errorf("%s declares a plugin: say which images hold the plugins, such as --image-template "+
+			"'registry.example.com/{name}:v1'; MRE names functions, not images", im.plugins[0].Source)
 	}
 	var out Result
 	models, err := each(im.models, im.model)
@@ -170,18 +171,21 @@ func (im *importer) configMaps() ([]*corev1.ConfigMap, error) {
 		delete(meta.Annotations, annotationVersion)
 		cm := byName[name]
 		if cm == nil {
-			cm = &corev1.ConfigMap{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"}, ObjectMeta: meta, Data: map[string]string{}}
+			cm = &corev1.ConfigMap{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},
+				ObjectMeta: meta, Data: map[string]string{}}
 			byName[name] = cm
 		}
 		template := d.text("Template")
 		if before, ok := cm.Data[version]; ok && before != template {
-			return nil, fmt.Errorf("%s: prompt %q has another text of version %s than a document before it", d.Source, name, version)
+			return nil, fmt.Errorf("%s: prompt %q has another text of version %s than a document before it",
+				d.Source, name, version)
 		}
 		cm.Data[version] = template
 		d.leftovers()
 		if !im.usedPrompts[name] {
 			im.usedPrompts[name] = true
-			d.warn("Name", "no plugin's configuration names the prompt %q: add it to spec.prompts of the Plugins that ask for it", name)
+			d.warn("Name", "no plugin's configuration names the prompt %q: add it to spec.prompts of the "+
+				"Plugins that ask for it", name)
 		}
 	}
 	return slices.Collect(maps.Values(byName)), nil

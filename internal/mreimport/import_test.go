@@ -57,7 +57,8 @@ func TestFolder(t *testing.T) {
 	}
 }
 
-const plugin = `{"Name": "P", "Class": "Featurer", "ExecutionType": "Sync", "ContentGroups": ["c"], "SupportedMediaType": "Video"}`
+const plugin = `{"Name": "P", "Class": "Featurer", "ExecutionType": "Sync", "ContentGroups": ["c"], ` +
+	`"SupportedMediaType": "Video"}`
 
 func TestRefusals(t *testing.T) {
 	tests := map[string]struct {
@@ -72,7 +73,8 @@ func TestRefusals(t *testing.T) {
 		"a wrapped other": {`{"MRE": {"Workflow": {}}}`, template, "none of MRE's documents"},
 		"no classifier":   {`{"Name": "P", "Classifier": {}, "ChunkSize": 5}`, template, "Classifier is empty"},
 		"no time":         {`{"Name": "E", "Program": "P", "Profile": "F", "Start": "noon"}`, template, `Start is "noon"`},
-		"two texts":       {`[{"Name": "T", "Template": "a"}, {"Name": "T", "Template": "b"}]`, template, "another text of version v1"},
+		"two texts": {`[{"Name": "T", "Template": "a"}, {"Name": "T", "Template": "b"}]`,
+			template, "another text of version v1"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -116,7 +118,8 @@ func TestNames(t *testing.T) {
 }
 
 func TestNumbersStayNumbers(t *testing.T) {
-	documents, err := Parse("x.json", []byte(strings.Replace(plugin, `"ContentGroups"`, `"Configuration": {"a": 0, "b": "0", "c": 1.5, "d": 90071992547409931, "e": "yes", "f": "1e3"}, "ContentGroups"`, 1)))
+	documents, err := Parse("x.json", []byte(strings.Replace(plugin, `"ContentGroups"`,
+		`"Configuration": {"a": 0, "b": "0", "c": 1.5, "d": 90071992547409931, "e": "yes", "f": "1e3"}, "ContentGroups"`, 1)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -104,7 +104,8 @@ func (im *importer) image(d *document, p *mrev1.Plugin) string {
 		handler = found[1]
 	}
 	if label(handler) == "" {
-		d.warn("ExecuteLambdaQualifiedARN", "the function's handler is not known: {handler} in the name of the image becomes the Plugin's name, %s", p.Name)
+		d.warn("ExecuteLambdaQualifiedARN",
+			"the function's handler is not known: {handler} in the name of the image becomes the Plugin's name, %s", p.Name)
 		return strings.ReplaceAll(image, "{handler}", p.Name)
 	}
 	return strings.ReplaceAll(image, "{handler}", label(handler))
@@ -117,7 +118,8 @@ func (im *importer) lambda(d *document, p *mrev1.Plugin) {
 	}
 	l := d.lambda
 	if l == nil {
-		d.warn("ExecuteLambdaQualifiedARN", "the function's handler is not known: the image of %s must have it as its command, as images for Lambda do", p.Name)
+		d.warn("ExecuteLambdaQualifiedARN",
+			"the function's handler is not known: the image of %s must have it as its command, as images for Lambda do", p.Name)
 		return
 	}
 	if handler := l.text("Handler"); handler != "" {
@@ -140,7 +142,8 @@ func (im *importer) lambda(d *document, p *mrev1.Plugin) {
 		l.warn("Layers", "the image must hold what the layers %v hold", layers)
 	}
 	if policy, _ := l.get("IAMPolicyDocument").(map[string]any); len(policy) > 0 {
-		l.warn("IAMPolicyDocument", "is left out: the plugin has no AWS role here; what it calls of AWS needs its own access and egress")
+		l.warn("IAMPolicyDocument",
+			"is left out: the plugin has no AWS role here; what it calls of AWS needs its own access and egress")
 	}
 	l.leftovers()
 }
@@ -150,7 +153,8 @@ func (im *importer) modelsOf(d *document) ([]mrev1.LocalReference, error) {
 	endpoints := d.objects("ModelEndpoints")
 	if d.text("ExecutionType") != "SyncModel" {
 		if len(endpoints) > 0 {
-			d.warn("ModelEndpoints", "is left out: the ExecutionType is %s, for which MRE drops them, too", d.text("ExecutionType"))
+			d.warn("ModelEndpoints", "is left out: the ExecutionType is %s, for which MRE drops them, too",
+				d.text("ExecutionType"))
 		}
 		return nil, nil
 	}
@@ -216,7 +220,8 @@ func outputs(d *document) []mrev1.PluginOutput {
 	var out []mrev1.PluginOutput
 	for _, name := range slices.Sorted(maps.Keys(declared.fields)) {
 		if !outputName.MatchString(name) {
-			d.warn("OutputAttributes."+name, "is left out: the name of an output has letters, digits, _ and -, at most 63; results may hold it all the same")
+			d.warn("OutputAttributes."+name,
+				"is left out: the name of an output has letters, digits, _ and -, at most 63; results may hold it all the same")
 			continue
 		}
 		o := mrev1.PluginOutput{Name: name}

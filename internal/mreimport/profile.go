@@ -134,15 +134,19 @@ func (b *profileBuilder) replaced(d *document, original string) {
 		}
 	}
 	if len(through) > 0 {
-		d.warn("Configuration", "leaves out %s, which MRE then takes as absent; here the Plugin's defaults hold for them", strings.Join(through, ", "))
+		d.warn("Configuration", "leaves out %s, which MRE then takes as absent; here the Plugin's defaults hold for them",
+			strings.Join(through, ", "))
 	}
 }
 
 func (b *profileBuilder) featurer(d *document, f mrev1.FeaturerUse) {
 	if before := b.seen[f.Plugin.Name]; before != nil {
-		other := b.profile.Spec.Featurers[slices.IndexFunc(b.profile.Spec.Featurers, func(o mrev1.FeaturerUse) bool { return o.Plugin.Name == f.Plugin.Name })]
+		other := b.profile.Spec.Featurers[slices.IndexFunc(b.profile.Spec.Featurers, func(o mrev1.FeaturerUse) bool {
+			return o.Plugin.Name == f.Plugin.Name
+		})]
 		if !sameConfiguration(other.Configuration, f.Configuration) || !sameModel(other.Model, f.Model) {
-			d.warn("Name", "%q is used with other settings at %s, which hold: a plugin runs once for each chunk", d.text("Name"), before.Source)
+			d.warn("Name", "%q is used with other settings at %s, which hold: a plugin runs once for each chunk",
+				d.text("Name"), before.Source)
 		}
 		return
 	}

@@ -40,7 +40,8 @@ func (e *NotMRE) Error() string {
 	for _, s := range shapes {
 		known = append(known, fmt.Sprintf("a %s (%s)", s.kind, strings.Join(s.fields, ", ")))
 	}
-	return fmt.Sprintf("%s is none of MRE's documents: it has the fields of neither %s, nor MRE.Plugin as in a sample's config.json",
+	return fmt.Sprintf("%s is none of MRE's documents: it has the fields of neither %s, nor MRE.Plugin "+
+		"as in a sample's config.json",
 		e.Source, strings.Join(known, ", "))
 }
 
@@ -58,7 +59,8 @@ func (im *importer) sort(d Document) error {
 		}
 		doc.fields = plugin
 		if lambda, ok := fields["Lambda"].(map[string]any); ok {
-			doc.lambda = &document{Document: Document{Source: d.Source + " Lambda"}, fields: lambda, seen: map[string]bool{}, im: im}
+			doc.lambda = &document{Document: Document{Source: d.Source + " Lambda"},
+				fields: lambda, seen: map[string]bool{}, im: im}
 		}
 	}
 	for _, shape := range shapes {
@@ -103,7 +105,8 @@ func (im *importer) newest(list *[]*document) {
 	*list = slices.DeleteFunc(*list, func(d *document) bool {
 		b := best[d.text("Name")]
 		if b != d {
-			im.warn("%s: %s %q: version %s is left out, as %s has version %s", d.Source, d.kind, d.text("Name"), d.version(), b.Source, b.version())
+			im.warn("%s: %s %q: version %s is left out, as %s has version %s", d.Source, d.kind,
+				d.text("Name"), d.version(), b.Source, b.version())
 		}
 		return b != d
 	})

@@ -49,7 +49,8 @@ func sendAndHangUp(t *testing.T, to objects.Upload, size, sent int) {
 	}
 	defer conn.Close()
 	var head strings.Builder
-	fmt.Fprintf(&head, "PUT %s HTTP/1.1\r\nHost: %s\r\nContent-Length: %d\r\nConnection: close\r\n", at.RequestURI(), at.Host, size)
+	fmt.Fprintf(&head, "PUT %s HTTP/1.1\r\nHost: %s\r\nContent-Length: %d\r\nConnection: close\r\n",
+		at.RequestURI(), at.Host, size)
 	for name, value := range to.Headers {
 		fmt.Fprintf(&head, "%s: %s\r\n", name, value)
 	}

@@ -57,7 +57,8 @@ func (b *Bucket) List(ctx context.Context, prefix string) iter.Seq2[Info, error]
 				return
 			}
 			for _, object := range page.Contents {
-				info := Info{Key: b.relative(aws.ToString(object.Key)), Bytes: aws.ToInt64(object.Size), Modified: aws.ToTime(object.LastModified)}
+				info := Info{Key: b.relative(aws.ToString(object.Key)),
+					Bytes: aws.ToInt64(object.Size), Modified: aws.ToTime(object.LastModified)}
 				if !yield(info, nil) {
 					return
 				}
@@ -103,7 +104,8 @@ func (b *Bucket) Delete(ctx context.Context, keys []string) error {
 			if aws.ToString(one.Code) == "NoSuchKey" {
 				continue
 			}
-			failed = append(failed, fmt.Errorf("delete s3://%s/%s: %w: %s", b.name, aws.ToString(one.Key), ErrUnavailable, aws.ToString(one.Message)))
+			failed = append(failed, fmt.Errorf("delete s3://%s/%s: %w: %s", b.name,
+				aws.ToString(one.Key), ErrUnavailable, aws.ToString(one.Message)))
 		}
 		if len(failed) > 0 {
 			return errors.Join(failed...)

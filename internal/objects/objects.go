@@ -74,7 +74,8 @@ func Open(ctx context.Context, c Config) (*Bucket, error) {
 	}
 	loaded, err := config.LoadDefaultConfig(ctx, config.WithRegion(c.Region))
 	if err != nil {
-		return nil, fmt.Errorf("load the credentials of the object store (set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or mount a credentials file): %w", err)
+		return nil, fmt.Errorf("load the credentials of the object store (set AWS_ACCESS_KEY_ID and "+
+			"AWS_SECRET_ACCESS_KEY, or mount a credentials file): %w", err)
 	}
 	own := func(o *s3.Options) {
 		o.UsePathStyle = c.PathStyle
@@ -139,7 +140,9 @@ func (b *Bucket) EnsureBucket(ctx context.Context) error {
 	input := &s3.CreateBucketInput{Bucket: &b.name}
 	// AWS wants every region named but this one.
 	if region := b.client.Options().Region; region != "us-east-1" {
-		input.CreateBucketConfiguration = &types.CreateBucketConfiguration{LocationConstraint: types.BucketLocationConstraint(region)}
+		input.CreateBucketConfiguration = &types.CreateBucketConfiguration{
+			LocationConstraint: types.BucketLocationConstraint(region),
+		}
 	}
 	if _, err = b.client.CreateBucket(ctx, input); err != nil {
 		if _, ok := errors.AsType[*types.BucketAlreadyOwnedByYou](err); ok {

@@ -50,7 +50,8 @@ func TestObjectsAreWrittenReadListedAndDeleted(t *testing.T) {
 				t.Errorf("folders %v, %v", got, err)
 			}
 			info, err := bucket.Head(t.Context(), keys[1])
-			if err != nil || info.Bytes != int64(len(keys[1])) || info.Key != keys[1] || time.Since(info.Modified) > time.Minute {
+			if err != nil || info.Bytes != int64(len(keys[1])) ||
+				info.Key != keys[1] || time.Since(info.Modified) > time.Minute {
 				t.Errorf("head %+v, %v", info, err)
 			}
 			if err := bucket.Delete(t.Context(), []string{keys[0], keys[1], "ns/a/never/was"}); err != nil {

@@ -39,8 +39,10 @@ func (b *Bucket) PresignSource(ctx context.Context, location string, lifetime ti
 	return b.presignGet(ctx, b.internal, bucket, key, lifetime)
 }
 
-func (b *Bucket) presignGet(ctx context.Context, by *s3.PresignClient, bucket, key string, lifetime time.Duration) (string, error) {
-	request, err := by.PresignGetObject(ctx, &s3.GetObjectInput{Bucket: &bucket, Key: &key}, s3.WithPresignExpires(lifetime))
+func (b *Bucket) presignGet(ctx context.Context, by *s3.PresignClient,
+	bucket, key string, lifetime time.Duration) (string, error) {
+	request, err := by.PresignGetObject(ctx, &s3.GetObjectInput{Bucket: &bucket, Key: &key},
+		s3.WithPresignExpires(lifetime))
 	if err != nil {
 		return "", fmt.Errorf("sign a download of s3://%s/%s: %w: %w", bucket, key, ErrUnavailable, err)
 	}
@@ -48,7 +50,8 @@ func (b *Bucket) presignGet(ctx context.Context, by *s3.PresignClient, bucket, k
 }
 
 // PresignPutCreateOnly signs a PUT for a Job that the store refuses with 412 when the object exists.
-func (b *Bucket) PresignPutCreateOnly(ctx context.Context, key, contentType string, lifetime time.Duration) (Upload, error) {
+func (b *Bucket) PresignPutCreateOnly(ctx context.Context,
+	key, contentType string, lifetime time.Duration) (Upload, error) {
 	request, err := b.internal.PresignPutObject(ctx, &s3.PutObjectInput{
 		Bucket: &b.name, Key: b.full(key), IfNoneMatch: aws.String("*"), ContentType: &contentType,
 	}, s3.WithPresignExpires(lifetime))

@@ -47,7 +47,8 @@ type Config struct {
 // Run serves until the context ends; requests in flight are finished first.
 func Run(ctx context.Context, c Config) error {
 	if c.AccessKey == "" || c.SecretKey == "" {
-		return errors.New("the object store needs credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name the files that hold them")
+		return errors.New("the object store needs credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or " +
+			"name the files that hold them")
 	}
 	dir, err := filepath.Abs(c.DataDir)
 	if err != nil {
@@ -81,7 +82,8 @@ func Run(ctx context.Context, c Config) error {
 func openBackend(dir string) (*posix.Posix, error) {
 	objects, metadata := filepath.Join(dir, "objects"), filepath.Join(dir, "metadata")
 	if err := os.MkdirAll(objects, 0o750); err != nil {
-		return nil, fmt.Errorf("make the object store's directory (the volume must be writable for user %d): %w", os.Geteuid(), err)
+		return nil, fmt.Errorf("make the object store's directory (the volume must be writable for user %d): %w",
+			os.Geteuid(), err)
 	}
 	options := posix.PosixOpts{CopyObjectThreshold: copyThreshold, ValidateBucketNames: true}
 	var storer meta.MetadataStorer = meta.XattrMeta{}
@@ -114,7 +116,8 @@ func needsMetadataFiles(objects, metadata string) (bool, error) {
 	// Some file systems answer questions about attributes and refuse to store them: only a write tells.
 	probe, err := os.CreateTemp(filepath.Dir(objects), ".probe-")
 	if err != nil {
-		return false, fmt.Errorf("write to the object store's directory (the volume must be writable for user %d): %w", os.Geteuid(), err)
+		return false, fmt.Errorf("write to the object store's directory (the volume must be writable for user %d): %w",
+			os.Geteuid(), err)
 	}
 	defer os.Remove(probe.Name())
 	defer probe.Close()

@@ -90,7 +90,8 @@ func (j job) clip(ctx context.Context, in api.ClipInput) (api.MediaProof, error)
 		jpg, jpgPath = nil, ""
 	}
 	made, err := cut.Clip(ctx, cut.ClipSpec{
-		Units: units, In: mark(in.In), Out: mark(in.Out), Timeline: tl, AudioTrack: int(in.Track), AudioChannels: channels(in.AudioChannels),
+		Units: units, In: mark(in.In), Out: mark(in.Out), Timeline: tl,
+		AudioTrack: int(in.Track), AudioChannels: channels(in.AudioChannels),
 	}, j.mp4, jpgPath)
 	if err != nil {
 		return api.MediaProof{}, err
@@ -139,7 +140,8 @@ func (j job) fetch(ctx context.Context, refs []api.UnitRef) ([]assemble.UnitFile
 // store uploads the files and says what they are. The row names the MP4, so
 // it goes first; an attempt that dies in between leaves objects that no row
 // names, which the sweeper removes.
-func (j job) store(ctx context.Context, tl timeline.Timeline, made assemble.Proof, mp4 api.Upload, jpg *api.Upload) (api.MediaProof, error) {
+func (j job) store(ctx context.Context, tl timeline.Timeline, made assemble.Proof,
+	mp4 api.Upload, jpg *api.Upload) (api.MediaProof, error) {
 	size, err := j.put(ctx, mp4, j.mp4)
 	if err != nil {
 		return api.MediaProof{}, err

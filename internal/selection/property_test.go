@@ -33,7 +33,8 @@ func TestProperties(t *testing.T) {
 // then, in an event of up to five hours.
 func draw(rnd *rand.Rand) ([]Candidate, Rules) {
 	keys := []FeatureKey{goal, noise, other}
-	r := Rules{DurationMicros: 1 + rnd.Int64N(300*sec), ToleranceMicros: rnd.Int64N(60 * sec), Distribution: ByScore, Overlap: rnd.IntN(2) == 0}
+	r := Rules{DurationMicros: 1 + rnd.Int64N(300*sec), ToleranceMicros: rnd.Int64N(60 * sec),
+		Distribution: ByScore, Overlap: rnd.IntN(2) == 0}
 	if rnd.IntN(2) == 0 {
 		r.Distribution = Equal
 	}
@@ -44,7 +45,8 @@ func draw(rnd *rand.Rand) ([]Candidate, Rules) {
 	var candidates []Candidate
 	for i := range rnd.IntN(40) {
 		in := rnd.Int64N(span) * sec
-		c := Candidate{ID: fmt.Sprintf("%06d-%d", i, rnd.IntN(3)), InMicros: in, OutMicros: in + rnd.Int64N(90)*sec/2, Has: map[FeatureKey]bool{}}
+		c := Candidate{ID: fmt.Sprintf("%06d-%d", i, rnd.IntN(3)), InMicros: in,
+			OutMicros: in + rnd.Int64N(90)*sec/2, Has: map[FeatureKey]bool{}}
 		for _, k := range keys {
 			c.Has[k] = rnd.IntN(3) == 0
 		}

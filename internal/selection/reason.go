@@ -15,7 +15,8 @@ const namedFeatures = 4
 
 func allFit(e *entry, count int, limit int64) string {
 	if count == 1 {
-		return fmt.Sprintf("Taken: score %d (%s); it is the only matching segment and fits in %s.", e.score, e.names(), secs(limit))
+		return fmt.Sprintf("Taken: score %d (%s); it is the only matching segment and fits in %s.",
+			e.score, e.names(), secs(limit))
 	}
 	return fmt.Sprintf("Taken: score %d (%s); all %d matching segments fit in %s.", e.score, e.names(), count, secs(limit))
 }
@@ -27,9 +28,11 @@ func taken(e *entry, rank string, b *budget) string {
 func tooLong(e *entry, rank string, b *budget) string {
 	cost := b.cost(e)
 	if cost > b.limit {
-		return fmt.Sprintf("Left out: %s (%s), but its %s are longer than the whole reel may be, %s.", rank, e.names(), secs(cost), secs(b.limit))
+		return fmt.Sprintf("Left out: %s (%s), but its %s are longer than the whole reel may be, %s.", rank,
+			e.names(), secs(cost), secs(b.limit))
 	}
-	return fmt.Sprintf("Left out: %s (%s), but its %s do not fit in the %s that were left of %s.", rank, e.names(), secs(cost), secs(b.left()), secs(b.limit))
+	return fmt.Sprintf("Left out: %s (%s), but its %s do not fit in the %s that were left of %s.", rank,
+		e.names(), secs(cost), secs(b.left()), secs(b.limit))
 }
 
 func overallRank(rank, count int, e *entry) string {

@@ -180,29 +180,36 @@ func TestNumberOfParts(t *testing.T) {
 
 func TestDecisions(t *testing.T) {
 	plan := ByDuration([]Candidate{
-		seg("d", 60, 68, noise), seg("c", 40, 41), seg("b", 20, 60, goal), seg("a", 0, 20, noise, goal), seg("e", 70, 82, noise),
+		seg("d", 60, 68, noise), seg("c", 40, 41), seg("b", 20, 60, goal),
+		seg("a", 0, 20, noise, goal), seg("e", 70, 82, noise),
 	}, rules(30, 5, ByScore))
 	want := []Decision{
-		{"a", true, 110, "Taken: number 1 of 4 by score 110 (detect-goal/Goal 80, detect-noise/Peak 30); 20.000 s of 35.000 s are used with it."},
-		{"b", false, 80, "Left out: number 2 of 4 by score 80 (detect-goal/Goal 80), but its 40.000 s are longer than the whole reel may be, 35.000 s."},
+		{"a", true, 110, "Taken: number 1 of 4 by score 110 (detect-goal/Goal 80, detect-noise/Peak 30); 20.000 " +
+			"s of 35.000 s are used with it."},
+		{"b", false, 80, "Left out: number 2 of 4 by score 80 (detect-goal/Goal 80), but its 40.000 s are longer than the " +
+			"whole reel may be, 35.000 s."},
 		{"c", false, 0, "Left out: it has none of the features that the rules name."},
 		{"d", true, 30, "Taken: number 3 of 4 by score 30 (detect-noise/Peak 30); 28.000 s of 35.000 s are used with it."},
-		{"e", false, 30, "Left out: number 4 of 4 by score 30 (detect-noise/Peak 30), but its 12.000 s do not fit in the 7.000 s that were left of 35.000 s."},
+		{"e", false, 30, "Left out: number 4 of 4 by score 30 (detect-noise/Peak 30), but its 12.000 s do not fit in the " +
+			"7.000 s that were left of 35.000 s."},
 	}
 	if diff := cmp.Diff(want, plan.Decisions); diff != "" {
 		t.Errorf("decisions (-want +got):\n%s", diff)
 	}
 
 	all := ByDuration([]Candidate{seg("a", 0, 20, noise), seg("b", 20, 30, goal)}, rules(30, 0, Equal))
-	if got := all.Decisions[0].Reason; got != "Taken: score 30 (detect-noise/Peak 30); all 2 matching segments fit in 30.000 s." {
+	if got := all.Decisions[0].Reason; got != "Taken: score 30 (detect-noise/Peak 30); all 2 matching segments "+
+		"fit in 30.000 s." {
 		t.Errorf("reason when all fit: %s", got)
 	}
 	one := ByDuration([]Candidate{seg("a", 0, 20, noise), seg("b", 20, 30)}, rules(30, 0, ByScore))
-	if got := one.Decisions[0].Reason; got != "Taken: score 30 (detect-noise/Peak 30); it is the only matching segment and fits in 30.000 s." {
+	if got := one.Decisions[0].Reason; got != "Taken: score 30 (detect-noise/Peak 30); it is the only matching "+
+		"segment and fits in 30.000 s." {
 		t.Errorf("reason of the only one: %s", got)
 	}
 	equal := ByDuration([]Candidate{seg("a", 0, 20, noise), seg("b", 80, 100, goal)}, rules(30, 0, Equal))
-	if got := equal.Decisions[1].Reason; got != "Taken: number 1 in part 2 of 2 by score 80 (detect-goal/Goal 80); 20.000 s of 30.000 s are used with it." {
+	if got := equal.Decisions[1].Reason; got != "Taken: number 1 in part 2 of 2 by score 80 "+
+		"(detect-goal/Goal 80); 20.000 s of 30.000 s are used with it." {
 		t.Errorf("reason in a part: %s", got)
 	}
 }
@@ -236,7 +243,8 @@ func TestOverlaps(t *testing.T) {
 		t.Errorf("%d us of %v", plan.DurationMicros, plan.Selected)
 	}
 	rules.DurationMicros = 39 * sec
-	if plan = ByDuration(candidates, rules); !slices.Equal(plan.Selected, []string{"long", "inside"}) || plan.DurationMicros != 35*sec {
+	if plan = ByDuration(candidates, rules); !slices.Equal(plan.Selected, []string{"long", "inside"}) ||
+		plan.DurationMicros != 35*sec {
 		t.Errorf("%d us of %v", plan.DurationMicros, plan.Selected)
 	}
 }

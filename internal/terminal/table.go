@@ -54,8 +54,8 @@ func (t *Table) Row(values ...any) {
 // maxIndent is how far a line of a note may be indented.
 const maxIndent = 8
 
-// Note adds a text below the last row, indented and outside of the columns. Its lines stay lines, so that a stack is read
-// as one.
+// Note adds a text below the last row, indented and outside of the columns. Its lines stay lines, so that a stack is
+// read as one.
 func (t *Table) Note(c Cell) {
 	for line := range strings.Lines(c.Text) {
 		if clean := Clean(line); clean != "" {

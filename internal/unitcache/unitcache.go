@@ -120,7 +120,8 @@ func (c *Cache) pin(key string) (u *unit, mine bool) {
 		return u, false
 	}
 	sum := sha256.Sum256([]byte(key))
-	u = &unit{key: key, path: filepath.Join(c.dir, hex.EncodeToString(sum[:16])+".ts"), pins: 1, ready: make(chan struct{})}
+	u = &unit{key: key, path: filepath.Join(c.dir, hex.EncodeToString(sum[:16])+".ts"),
+		pins: 1, ready: make(chan struct{})}
 	u.place = c.used.PushBack(u)
 	c.units[key] = u
 	return u, true

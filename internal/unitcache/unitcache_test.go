@@ -132,7 +132,8 @@ func TestMissingIsAnErrorWithoutSecrets(t *testing.T) {
 	s := newStore(t)
 	c, dir := newCache(t, 1000)
 	_, _, err := c.Get(t.Context(), s.refs("a", "missing"))
-	if err == nil || !strings.Contains(err.Error(), "404") || strings.Contains(err.Error(), "secret") || s.asked("missing") != 1 || errors.Is(err, presigned.ErrAway) {
+	if err == nil || !strings.Contains(err.Error(), "404") || strings.Contains(err.Error(), "secret") ||
+		s.asked("missing") != 1 || errors.Is(err, presigned.ErrAway) {
 		t.Fatalf("err = %v, asked %d times", err, s.asked("missing"))
 	}
 	s.Close()

@@ -102,7 +102,8 @@ func (r runner) Run(ctx context.Context, l api.Lease) (api.TaskOutput, error) { 
 func (runner) Chunk() int64                                                   { return 7 }
 
 func task(id int64) api.Lease {
-	return api.Lease{TaskID: id, Kind: api.TaskKindFeaturer, Token: "tok", Attempt: 1, LeaseSeconds: 60, TimeoutSeconds: 60}
+	return api.Lease{TaskID: id, Kind: api.TaskKindFeaturer, Token: "tok",
+		Attempt: 1, LeaseSeconds: 60, TimeoutSeconds: 60}
 }
 
 // timekeeper ends its tasks itself.
@@ -124,7 +125,8 @@ func startRunner(ctx context.Context, t *testing.T, p *plane, r Runner) error {
 		t.Fatal(err)
 	}
 	return Run(ctx, Config{Client: c, EventUID: "e", Holder: "pod-1", Pool: api.PoolWork, Runner: r,
-		Patience: 3 * time.Second, MaxTasks: p.maxTasks, RecycleAfterChunks: p.recycleAfter, Ordinal: new(int32(3)), Log: slog.New(slog.DiscardHandler)})
+		Patience: 3 * time.Second, MaxTasks: p.maxTasks, RecycleAfterChunks: p.recycleAfter,
+		Ordinal: new(int32(3)), Log: slog.New(slog.DiscardHandler)})
 }
 
 func TestEndsAfterSoManyTasks(t *testing.T) {
@@ -192,7 +194,8 @@ func TestWorksUntilDone(t *testing.T) {
 	if p.bodies["complete"]["token"] != "tok" {
 		t.Errorf("complete said %v", p.bodies["complete"])
 	}
-	if l := p.leases[0]; l.Holder != "pod-1" || l.Pool != api.PoolWork || l.Chunk == nil || *l.Chunk != 7 || l.WaitSeconds == 0 {
+	if l := p.leases[0]; l.Holder != "pod-1" || l.Pool != api.PoolWork ||
+		l.Chunk == nil || *l.Chunk != 7 || l.WaitSeconds == 0 {
 		t.Errorf("lease said %+v", l)
 	}
 }
@@ -210,7 +213,9 @@ func TestFailureCostsAnAttemptNotTheProcess(t *testing.T) {
 		"permanent": {func(context.Context, api.Lease) (api.TaskOutput, error) {
 			return api.TaskOutput{}, Permanent(errors.New("no such plugin"))
 		}, "no such plugin", false, false},
-		"panic": {func(context.Context, api.Lease) (api.TaskOutput, error) { panic("index out of range") }, "panicked: index out of range", true, false},
+		"panic": {func(context.Context, api.Lease) (api.TaskOutput, error) {
+			panic("index out of range")
+		}, "panicked: index out of range", true, false},
 		"object store": {func(context.Context, api.Lease) (api.TaskOutput, error) {
 			return api.TaskOutput{}, fmt.Errorf("fetch chunk 3: %w", presigned.Away(errors.New("connection refused")))
 		}, "fetch chunk 3: the object store is away: connection refused", true, true},
@@ -227,7 +232,8 @@ func TestFailureCostsAnAttemptNotTheProcess(t *testing.T) {
 			said := p.bodies["fail"]
 			message, _ := said["message"].(string)
 			away, _ := said["storeAway"].(bool)
-			if !strings.Contains(message, tt.want) || said["retryable"] != tt.retryable || away != tt.away || len(message) > maxMessage {
+			if !strings.Contains(message, tt.want) || said["retryable"] != tt.retryable ||
+				away != tt.away || len(message) > maxMessage {
 				t.Fatalf("fail said %v", said)
 			}
 		})
@@ -333,7 +339,8 @@ func TestStopBetweenTasksCostsNothing(t *testing.T) {
 	if !errors.Is(err, ErrStopped) || ran != 1 {
 		t.Fatalf("err %v after %d runs", err, ran)
 	}
-	if want := []string{"lease", "complete", "release"}; !slices.Equal(p.calls, want) || p.bodies["release"]["untried"] != true {
+	if want := []string{"lease", "complete", "release"}; !slices.Equal(p.calls, want) ||
+		p.bodies["release"]["untried"] != true {
 		t.Errorf("calls %v, want %v; released as %v", p.calls, want, p.bodies["release"])
 	}
 }
@@ -359,7 +366,9 @@ func TestOutlivesADataPlaneThatComesBack(t *testing.T) {
 		}
 		return 0
 	}
-	if err := start(t.Context(), t, p, func(context.Context, api.Lease) (api.TaskOutput, error) { return api.TaskOutput{}, nil }); err != nil {
+	if err := start(t.Context(), t, p, func(context.Context, api.Lease) (api.TaskOutput, error) {
+		return api.TaskOutput{}, nil
+	}); err != nil {
 		t.Fatal(err)
 	}
 	if p.count("complete") != 2 {
@@ -389,7 +398,9 @@ func TestRefusedOutputFailsTheAttempt(t *testing.T) {
 		}
 		return 0
 	}}
-	if err := start(t.Context(), t, p, func(context.Context, api.Lease) (api.TaskOutput, error) { return api.TaskOutput{}, nil }); err != nil {
+	if err := start(t.Context(), t, p, func(context.Context, api.Lease) (api.TaskOutput, error) {
+		return api.TaskOutput{}, nil
+	}); err != nil {
 		t.Fatal(err)
 	}
 	if p.bodies["fail"]["retryable"] != false {

@@ -196,7 +196,8 @@ func (a *agent) fail(ctx, say context.Context, lease api.Lease, why error) error
 	if len(message) > maxMessage {
 		message = strings.ToValidUTF8(message[:maxMessage-4], "") + "…"
 	}
-	failure := api.TaskFailure{Token: lease.Token, Message: message, Retryable: !errors.As(why, &p), StoreAway: new(errors.Is(why, presigned.ErrAway))}
+	failure := api.TaskFailure{Token: lease.Token, Message: message, Retryable: !errors.As(why, &p),
+		StoreAway: new(errors.Is(why, presigned.ErrAway))}
 	return a.report(ctx, say, "fail", lease, func() error { return a.Client.Fail(say, a.EventUID, lease.TaskID, failure) })
 }
 

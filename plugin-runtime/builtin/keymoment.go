@@ -71,7 +71,8 @@ func (k keyMoment) Segment(in api.SegmenterInput) ([]api.SegmentUpdate, error) {
 	if in.Final && !ended(in.Timeline) {
 		return nil, fmt.Errorf("final pass without the number of frames of the source")
 	}
-	s := &steps{keyMomentConfig: c, clock: in.Timeline.ClosedClock(), done: in.PreviousEndMicros, open: in.Open, horizon: math.MaxInt64}
+	s := &steps{keyMomentConfig: c, clock: in.Timeline.ClosedClock(),
+		done: in.PreviousEndMicros, open: in.Open, horizon: math.MaxInt64}
 	// The clock that snaps does not clamp: a mark may lie beyond the frames
 	// known so far, and a segment closed early must equal one closed late.
 	s.end = math.MaxInt64
@@ -194,7 +195,8 @@ func (s *steps) close(from, to int64, reason api.SegmentUpdateCloseReason) bool 
 		s.done = max(s.done, to, from+1)
 		return true
 	}
-	update := api.SegmentUpdate{StartMicros: from, EndMicros: &to, CloseReason: &reason, Attributes: s.attributes(from, to)}
+	update := api.SegmentUpdate{StartMicros: from, EndMicros: &to,
+		CloseReason: &reason, Attributes: s.attributes(from, to)}
 	if s.open != nil {
 		update.ID = &s.open.ID
 	}

@@ -49,7 +49,8 @@ func (w *world) run(found []seen, chunkEnd int64, final bool) {
 	var results []api.Result
 	for _, d := range found {
 		if (d.known < chunkEnd || final) && d.start >= base-60*second {
-			results = append(results, api.Result{Start: mark(w.tl, d.start), End: mark(w.tl, d.end), Attributes: map[string]any{"Hit": true}})
+			results = append(results, api.Result{Start: mark(w.tl, d.start),
+				End: mark(w.tl, d.end), Attributes: map[string]any{"Hit": true}})
 		}
 	}
 	rand.Shuffle(len(results), func(i, j int) { results[i], results[j] = results[j], results[i] })
@@ -90,7 +91,8 @@ func (w *world) store(u api.SegmentUpdate) {
 		return
 	}
 	end := mark(w.tl, *u.EndMicros)
-	w.rows = append(w.rows, segmentRow{start.Micros, end.Micros, string(*u.CloseReason), fmt.Sprint(u.Attributes["Triggers"])})
+	w.rows = append(w.rows, segmentRow{start.Micros, end.Micros,
+		string(*u.CloseReason), fmt.Sprint(u.Attributes["Triggers"])})
 	w.open, w.done = nil, end.Micros
 }
 
@@ -100,7 +102,8 @@ func mark(tl timeline.Timeline, us int64) api.Mark {
 }
 
 // segments runs a whole Event in chunks and returns its segments.
-func segments(t *testing.T, tl timeline.Timeline, config map[string]any, most int64, found []seen, chunk int64) []segmentRow {
+func segments(t *testing.T, tl timeline.Timeline, config map[string]any,
+	most int64, found []seen, chunk int64) []segmentRow {
 	t.Helper()
 	w := &world{t: t, tl: tl, config: config, maxMicro: most}
 	end := tl.End().Micros
@@ -138,21 +141,26 @@ func TestKeyMoment(t *testing.T) {
 		"start is clamped": {found: points(2 * s), want: []segmentRow{{0, 10 * s, detected, "[p]"}}},
 		"end is clamped":   {found: points(95 * s), want: []segmentRow{{90 * s, 100 * s, ended, "[p]"}}},
 		"touching merge":   {found: points(20*s, 34*s), want: []segmentRow{{15 * s, 42 * s, detected, "[p]"}}},
-		"apart":            {found: points(20*s, 35*s), want: []segmentRow{{15 * s, 28 * s, detected, "[p]"}, {30 * s, 43 * s, detected, "[p]"}}},
+		"apart": {found: points(20*s, 35*s),
+			want: []segmentRow{{15 * s, 28 * s, detected, "[p]"}, {30 * s, 43 * s, detected, "[p]"}}},
 		"minimum to both sides": {config: map[string]any{"preRollSeconds": "1", "postRollSeconds": 1, "minSeconds": 10.0},
 			found: points(20 * s), want: []segmentRow{{15 * s, 25 * s, detected, "[p]"}}},
 		"minimum at the start": {config: map[string]any{"preRollSeconds": 1, "postRollSeconds": 1, "minSeconds": 10},
 			found: points(2 * s), want: []segmentRow{{0, 10 * s, detected, "[p]"}}},
-		"minimum swallows what it covers": {config: map[string]any{"preRollSeconds": 0.4, "postRollSeconds": 0.4, "mergeGapSeconds": 0, "minSeconds": 10},
+		"minimum swallows what it covers": {config: map[string]any{"preRollSeconds": 0.4,
+			"postRollSeconds": 0.4, "mergeGapSeconds": 0, "minSeconds": 10},
 			found: points(20*s, 22*s), want: []segmentRow{{15 * s, 25 * s, detected, "[p]"}}},
 		"split at the maximum": {config: map[string]any{"maxSeconds": 20},
-			found: points(20*s, 30*s, 40*s), want: []segmentRow{{15 * s, 35 * s, longest, "[p]"}, {35 * s, 48 * s, detected, "[p]"}}},
+			found: points(20*s, 30*s, 40*s),
+			want:  []segmentRow{{15 * s, 35 * s, longest, "[p]"}, {35 * s, 48 * s, detected, "[p]"}}},
 		"what is left is only post-roll": {config: map[string]any{"maxSeconds": 20},
 			found: points(20*s, 30*s), want: []segmentRow{{15 * s, 35 * s, longest, "[p]"}}},
 		"profile's maximum": {most: 10 * s, found: points(20 * s), want: []segmentRow{{15 * s, 25 * s, longest, "[p]"}}},
-		"attribute":         {config: map[string]any{"attributes": "p.Hit"}, found: points(20 * s), want: []segmentRow{{15 * s, 28 * s, detected, "[p.Hit]"}}},
-		"bare attribute":    {config: map[string]any{"attributes": []any{"Hit"}}, found: points(20 * s), want: []segmentRow{{15 * s, 28 * s, detected, "[p.Hit]"}}},
-		"other attribute":   {config: map[string]any{"attributes": []any{"p.Miss", "q.Hit"}}, found: points(20 * s)},
+		"attribute": {config: map[string]any{"attributes": "p.Hit"}, found: points(20 * s),
+			want: []segmentRow{{15 * s, 28 * s, detected, "[p.Hit]"}}},
+		"bare attribute": {config: map[string]any{"attributes": []any{"Hit"}}, found: points(20 * s),
+			want: []segmentRow{{15 * s, 28 * s, detected, "[p.Hit]"}}},
+		"other attribute": {config: map[string]any{"attributes": []any{"p.Miss", "q.Hit"}}, found: points(20 * s)},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -220,7 +228,8 @@ func TestKeyMomentIsTheSameForEveryChunkSize(t *testing.T) {
 		for _, chunk := range []int64{1, 2, 3, 5, 6, 7, 11, 20, 60} {
 			got := segments(t, tl, config, most, found, chunk*second)
 			if diff := cmp.Diff(want, got); diff != "" {
-				t.Fatalf("seed %d, chunks of %d s, config %v, detections %v (-one pass +chunks):\n%s", seed, chunk, config, found, diff)
+				t.Fatalf("seed %d, chunks of %d s, config %v, detections %v (-one pass +chunks):\n%s",
+					seed, chunk, config, found, diff)
 			}
 		}
 	}
@@ -265,7 +274,8 @@ func TestKeyMomentValidate(t *testing.T) {
 	for key, config := range tests {
 		wantInvalid(t, keyMoment{}, config, key)
 	}
-	if err := (keyMoment{}).Validate(map[string]any{"preRollSeconds": "5", "maxSeconds": 60, "attributes": []any{"AudioPeak"}}); err != nil {
+	if err := (keyMoment{}).Validate(map[string]any{"preRollSeconds": "5", "maxSeconds": 60,
+		"attributes": []any{"AudioPeak"}}); err != nil {
 		t.Error(err)
 	}
 }
@@ -273,7 +283,9 @@ func TestKeyMomentValidate(t *testing.T) {
 func wantInvalid(t *testing.T, b Builtin, config map[string]any, key string) {
 	t.Helper()
 	err := b.Validate(config)
-	if err == nil || !slices.ContainsFunc([]string{key + ":"}, func(s string) bool { return len(err.Error()) >= len(s) && err.Error()[:len(s)] == s }) {
+	if err == nil || !slices.ContainsFunc([]string{key + ":"}, func(s string) bool {
+		return len(err.Error()) >= len(s) && err.Error()[:len(s)] == s
+	}) {
 		t.Errorf("Validate(%v) = %v, want an error about %s", config, err, key)
 	}
 }

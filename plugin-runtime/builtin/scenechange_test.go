@@ -31,16 +31,17 @@ func TestSceneChange(t *testing.T) {
 		diffs []frameDiff
 		want  []frameDiff
 	}{
-		"still":                      {diffs: with(nil)},
-		"a cut":                      {diffs: with(map[int]float64{7: 40}), want: []frameDiff{{7, 39}}},
-		"a cut on the second frame":  {diffs: with(map[int]float64{1: 40}), want: []frameDiff{{1, 40}}},
-		"the first frame is none":    {diffs: with(map[int]float64{0: 40, 1: 1})},
-		"below the threshold":        {diffs: with(map[int]float64{7: 9})},
-		"motion is no cut":           {diffs: with(map[int]float64{5: 8, 6: 15, 7: 20, 8: 24, 9: 20, 10: 14, 11: 8})},
-		"a flash counts once":        {diffs: with(map[int]float64{7: 40, 8: 40, 9: 1}), want: []frameDiff{{7, 39}}},
-		"flashes count once":         {diffs: with(map[int]float64{4: 40, 7: 40, 10: 40}), want: []frameDiff{{4, 39}}},
-		"two cuts":                   {diffs: with(map[int]float64{4: 40, 9: 40}), want: []frameDiff{{4, 39}, {9, 39}}},
-		"behind a hole":              {diffs: append(with(nil)[:4:4], frameDiff{9, 60}, frameDiff{10, 1}, frameDiff{11, 40}), want: []frameDiff{{11, 39}}},
+		"still":                     {diffs: with(nil)},
+		"a cut":                     {diffs: with(map[int]float64{7: 40}), want: []frameDiff{{7, 39}}},
+		"a cut on the second frame": {diffs: with(map[int]float64{1: 40}), want: []frameDiff{{1, 40}}},
+		"the first frame is none":   {diffs: with(map[int]float64{0: 40, 1: 1})},
+		"below the threshold":       {diffs: with(map[int]float64{7: 9})},
+		"motion is no cut":          {diffs: with(map[int]float64{5: 8, 6: 15, 7: 20, 8: 24, 9: 20, 10: 14, 11: 8})},
+		"a flash counts once":       {diffs: with(map[int]float64{7: 40, 8: 40, 9: 1}), want: []frameDiff{{7, 39}}},
+		"flashes count once":        {diffs: with(map[int]float64{4: 40, 7: 40, 10: 40}), want: []frameDiff{{4, 39}}},
+		"two cuts":                  {diffs: with(map[int]float64{4: 40, 9: 40}), want: []frameDiff{{4, 39}, {9, 39}}},
+		"behind a hole": {diffs: append(with(nil)[:4:4], frameDiff{9, 60}, frameDiff{10, 1}, frameDiff{11, 40}),
+			want: []frameDiff{{11, 39}}},
 		"what precedes is not known": {diffs: []frameDiff{{50, 60}, {51, 2}, {52, 40}}, want: []frameDiff{{52, 38}}},
 	}
 	for name, tt := range tests {

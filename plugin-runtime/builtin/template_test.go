@@ -23,11 +23,13 @@ func TestTemplate(t *testing.T) {
 		{Plugin: "cuts", Results: []api.Result{resultAt(62*second, 62*second, map[string]any{"SceneChange": true})}},
 	}
 	tests := map[string]struct{ template, want string }{
-		"times":      {"{{.Start}} to {{.End}}, {{.Duration}}", "0:01:01.500 to 0:01:10.000, 0:00:08.500"},
-		"count":      {`{{.Count "audio.v2.AudioPeak"}} peaks, {{.Count "SceneChange"}} cuts, {{.Count "x.y"}}`, "2 peaks, 1 cuts, 0"},
-		"first":      {`{{.First "riseDb"}}{{.First "none"}}`, "9"},
-		"max":        {`{{printf "%.1f dB" (.Max "audio.v2.riseDb")}}`, "12.5 dB"},
-		"condition":  {`{{if gt (.Max "riseDb") 10.0}}Big{{else}}Small{{end}} {{with .CloseReason}}{{.}}{{end}}`, "Big Detected"},
+		"times": {"{{.Start}} to {{.End}}, {{.Duration}}", "0:01:01.500 to 0:01:10.000, 0:00:08.500"},
+		"count": {`{{.Count "audio.v2.AudioPeak"}} peaks, {{.Count "SceneChange"}} cuts, {{.Count "x.y"}}`,
+			"2 peaks, 1 cuts, 0"},
+		"first": {`{{.First "riseDb"}}{{.First "none"}}`, "9"},
+		"max":   {`{{printf "%.1f dB" (.Max "audio.v2.riseDb")}}`, "12.5 dB"},
+		"condition": {`{{if gt (.Max "riseDb") 10.0}}Big{{else}}Small{{end}} {{with .CloseReason}}{{.}}{{end}}`,
+			"Big Detected"},
 		"attributes": {"{{.Attributes.KeyMoment}}", "true"},
 	}
 	for name, tt := range tests {
@@ -36,7 +38,8 @@ func TestTemplate(t *testing.T) {
 			if err := (labelTemplate{}).Validate(config); err != nil {
 				t.Fatal(err)
 			}
-			got, err := labelTemplate{}.Label(api.LabelerInput{Plugin: api.PlanPlugin{Configuration: config}, Segments: []api.Segment{seg}, Dependencies: deps})
+			got, err := labelTemplate{}.Label(api.LabelerInput{Plugin: api.PlanPlugin{Configuration: config},
+				Segments: []api.Segment{seg}, Dependencies: deps})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -66,7 +66,8 @@ func New(dir string, units *unitcache.Cache) (*Store, error) {
 }
 
 // Get returns a chunk as a file, or nil where no media came. The file stays until release is called.
-func (s *Store) Get(ctx context.Context, event api.PlanEvent, media api.ChunkMedia) (m *invocation.Media, release func(), err error) {
+func (s *Store) Get(ctx context.Context, event api.PlanEvent,
+	media api.ChunkMedia) (m *invocation.Media, release func(), err error) {
 	if len(media.Units) == 0 {
 		return nil, func() {}, nil
 	}
@@ -108,7 +109,8 @@ var unfit = regexp.MustCompile(`[^A-Za-z0-9_-]`)
 // Name is the name of a chunk's file. MRE plugins take it apart: the chunk's number is what follows the last
 // underscore, and there is one dot.
 func Name(event api.PlanEvent, number int64) string {
-	return fmt.Sprintf("%s_%s_1_%05d.ts", unfit.ReplaceAllString(event.Program, "-"), unfit.ReplaceAllString(event.Name, "-"), number)
+	return fmt.Sprintf("%s_%s_1_%05d.ts", unfit.ReplaceAllString(event.Program, "-"),
+		unfit.ReplaceAllString(event.Name, "-"), number)
 }
 
 // enter finds a chunk or makes a place for it; mine says that the caller has to make it.

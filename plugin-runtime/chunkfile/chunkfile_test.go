@@ -94,7 +94,8 @@ func TestOneFileOfAllUnits(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer release()
-	if m.Name != "Cup-Final--_semi_1_1_00007.ts" || filepath.Base(m.Path) != m.Name || filepath.Dir(filepath.Dir(m.Path)) != dir || m.Bytes != 6 {
+	if m.Name != "Cup-Final--_semi_1_1_00007.ts" || filepath.Base(m.Path) != m.Name ||
+		filepath.Dir(filepath.Dir(m.Path)) != dir || m.Bytes != 6 {
 		t.Errorf("media %+v", m)
 	}
 	if got, err := os.ReadFile(m.Path); string(got) != "/a/b/c" {
@@ -242,7 +243,8 @@ func (s *Store) users() int {
 
 // The file is one TS: all frames, at their times, from units in a row in the middle of a match.
 func TestDecodes(t *testing.T) {
-	m, err := match.Generate(t.Context(), match.Options{Seconds: 40, Seed: 3, AudioTracks: 2, Rate: timeline.Rational{Num: 30000, Den: 1001}})
+	m, err := match.Generate(t.Context(),
+		match.Options{Seconds: 40, Seed: 3, AudioTracks: 2, Rate: timeline.Rational{Num: 30000, Den: 1001}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -252,7 +254,8 @@ func TestDecodes(t *testing.T) {
 	}
 	dir := t.TempDir()
 	folder := &ingest.Folder{Dir: dir}
-	if err := ingest.Run(t.Context(), ingest.Config{URL: m.Path, Info: info, Decision: probe.Decide(info), ChunkSeconds: 20}, folder); err != nil {
+	if err := ingest.Run(t.Context(), ingest.Config{URL: m.Path, Info: info,
+		Decision: probe.Decide(info), ChunkSeconds: 20}, folder); err != nil {
 		t.Fatal(err)
 	}
 	if len(folder.Units) < 4 {
@@ -264,7 +267,8 @@ func TestDecodes(t *testing.T) {
 	units := folder.Units[1:4]
 	for _, u := range units {
 		name := filepath.Base(folder.Path(u.FirstTicks))
-		media.Units = append(media.Units, api.UnitRef{Key: name, URL: b.URL + "/" + name, FirstTicks: u.FirstTicks, FirstFrame: u.FrameStart, Frames: u.Frames})
+		media.Units = append(media.Units, api.UnitRef{Key: name, URL: b.URL + "/" + name, FirstTicks: u.FirstTicks,
+			FirstFrame: u.FrameStart, Frames: u.Frames})
 		frames += u.Frames
 	}
 	file, release, err := store(t, t.TempDir()).Get(t.Context(), event, media)
@@ -312,8 +316,10 @@ func TestDecodes(t *testing.T) {
 func stampsOf(t *testing.T, file *invocation.Media) []int64 {
 	t.Helper()
 	var out bytes.Buffer
-	if err := ffmpeg.Run(t.Context(), ffmpeg.Cmd{Tool: "ffmpeg", StrictLog: true, Stdout: &out, Args: append([]string{"-copyts"}, append(ffmpeg.Input(file.Path),
-		"-map", "0:v:0", "-fps_mode", "passthrough", "-enc_time_base", "1:90000", "-f", "framecrc", "pipe:1")...)}); err != nil {
+	if err := ffmpeg.Run(t.Context(), ffmpeg.Cmd{Tool: "ffmpeg", StrictLog: true, Stdout: &out,
+		Args: append([]string{"-copyts"}, append(ffmpeg.Input(file.Path),
+			"-map", "0:v:0", "-fps_mode", "passthrough", "-enc_time_base", "1:90000",
+			"-f", "framecrc", "pipe:1")...)}); err != nil {
 		t.Fatal(err)
 	}
 	var stamps []int64

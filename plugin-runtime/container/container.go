@@ -81,8 +81,9 @@ func Start(ctx context.Context, c Config) (*Set, error) {
 			return nil, fmt.Errorf("open the port of plugin %s: %w", p.Name, err)
 		}
 		one := &plugin{contract: c.NewContract(p, "http://"+address), health: newHealth(c, p.Name)}
-		one.server = lambda.New(lambda.Config{Plugin: p.Name, StartTimeout: time.Duration(p.Container.StartTimeoutSeconds) * time.Second,
-			Other: one, Health: one.health.is, Log: c.Log.With("plugin", p.Name)})
+		one.server = lambda.New(lambda.Config{Plugin: p.Name,
+			StartTimeout: time.Duration(p.Container.StartTimeoutSeconds) * time.Second,
+			Other:        one, Health: one.health.is, Log: c.Log.With("plugin", p.Name)})
 		s.plugins[p.Name] = one
 		g.Go(func() error {
 			if err := one.server.Serve(ctx, l); err != nil {
@@ -116,10 +117,12 @@ func withoutMedia(plan *api.Plan, name string, lease api.Lease) bool {
 func (s *Set) Run(ctx context.Context, name string, lease api.Lease) (api.TaskOutput, error) {
 	p, ok := s.plugins[name]
 	if !ok {
-		return api.TaskOutput{}, agent.Permanent(fmt.Errorf("plugin %s has no container in this pod, which is one of pool %q", name, s.config.Pool))
+		return api.TaskOutput{},
+			agent.Permanent(fmt.Errorf("plugin %s has no container in this pod, which is one of pool %q", name, s.config.Pool))
 	}
 	if lease.Media == nil {
-		return api.TaskOutput{}, agent.Permanent(errors.New("the data plane gave no chunk with the task: is it older than this worker?"))
+		return api.TaskOutput{},
+			agent.Permanent(errors.New("the data plane gave no chunk with the task: is it older than this worker?"))
 	}
 	if withoutMedia(s.config.Plan, name, lease) {
 		return api.TaskOutput{}, nil

@@ -106,8 +106,8 @@ func start(t *testing.T) *rig {
 	}}
 	r.base = ports(t, 2)
 	ctx, cancel := context.WithCancel(context.Background())
-	r.Set, err = Start(ctx, Config{Client: c, EventUID: "e", Holder: "pod-1", Plan: plan, PortBase: r.base, Chunks: chunks, Log: slog.New(slog.DiscardHandler),
-		NewContract: func(*api.PlanPlugin, string) Contract { return simple{} }})
+	r.Set, err = Start(ctx, Config{Client: c, EventUID: "e", Holder: "pod-1", Plan: plan, PortBase: r.base, Chunks: chunks,
+		Log: slog.New(slog.DiscardHandler), NewContract: func(*api.PlanPlugin, string) Contract { return simple{} }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,7 +155,8 @@ func (r *rig) hear(w http.ResponseWriter, req *http.Request) {
 	if err := json.NewDecoder(req.Body).Decode(&report); err != nil {
 		r.t.Error(err)
 	}
-	r.health = append(r.health, strings.TrimSpace(fmt.Sprintf("%s %s %s %s", req.URL.Path, report.Holder, report.State, report.Message)))
+	r.health = append(r.health,
+		strings.TrimSpace(fmt.Sprintf("%s %s %s %s", req.URL.Path, report.Holder, report.State, report.Message)))
 	w.WriteHeader(http.StatusNoContent)
 }
 
@@ -179,7 +180,8 @@ func (r *rig) heard(want ...string) {
 // call is what a plugin's process says on its port: the i-th of the pod.
 func (r *rig) call(i int, method, path, body string) (http.Header, string) {
 	// The process does not end with the test, but with its port.
-	req, err := http.NewRequestWithContext(context.Background(), method, fmt.Sprintf("http://127.0.0.1:%d%s", r.base+i, path), bytes.NewReader([]byte(body)))
+	req, err := http.NewRequestWithContext(context.Background(),
+		method, fmt.Sprintf("http://127.0.0.1:%d%s", r.base+i, path), bytes.NewReader([]byte(body)))
 	if err != nil {
 		r.t.Error(err)
 		return nil, ""
@@ -198,7 +200,8 @@ const next = "/2018-06-01/runtime/invocation/next"
 // answers takes an invocation and answers it; it returns the event.
 func (r *rig) answers(i int, answer string) map[string]string {
 	h, event := r.call(i, http.MethodGet, next, "")
-	r.call(i, http.MethodPost, "/2018-06-01/runtime/invocation/"+h.Get("Lambda-Runtime-Aws-Request-Id")+"/response", answer)
+	r.call(i, http.MethodPost,
+		"/2018-06-01/runtime/invocation/"+h.Get("Lambda-Runtime-Aws-Request-Id")+"/response", answer)
 	var e map[string]string
 	if err := json.Unmarshal([]byte(event), &e); err != nil {
 		r.t.Errorf("event %q", event)
@@ -228,7 +231,8 @@ func TestRun(t *testing.T) {
 		var e map[string]string
 		_ = json.Unmarshal([]byte(event), &e)
 		events <- e
-		r.call(1, http.MethodPost, "/2018-06-01/runtime/invocation/"+h.Get("Lambda-Runtime-Aws-Request-Id")+"/response", `"well"`)
+		r.call(1, http.MethodPost,
+			"/2018-06-01/runtime/invocation/"+h.Get("Lambda-Runtime-Aws-Request-Id")+"/response", `"well"`)
 	}()
 	if _, run := r.call(1, http.MethodGet, "/run", ""); run != "none" {
 		t.Errorf("before the run there is %q", run)
@@ -243,7 +247,8 @@ func TestRun(t *testing.T) {
 		t.Errorf("output %+v", out)
 	}
 	e := <-events
-	if got, err := os.ReadFile(e["path"]); string(got) != "/a/b" || filepath.Base(e["path"]) != "Cup_Final_1_00003.ts" || e["run"] != "7-1" {
+	if got, err := os.ReadFile(e["path"]); string(got) != "/a/b" ||
+		filepath.Base(e["path"]) != "Cup_Final_1_00003.ts" || e["run"] != "7-1" {
 		t.Errorf("event %v: %q, %v", e, got, err)
 	}
 	if run := <-during; run != "7-1" {
@@ -254,8 +259,8 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// TestFeaturersWantMedia: a Featurer that speaks the Runtime API is not invoked on a chunk without media, which MRE never
-// does, and has found nothing in it; other classes are.
+// TestFeaturersWantMedia: a Featurer that speaks the Runtime API is not invoked on a chunk without media, which MRE
+// never does, and has found nothing in it; other classes are.
 func TestFeaturersWantMedia(t *testing.T) {
 	r := start(t)
 	for i := range r.config.Plan.Plugins {
@@ -302,9 +307,11 @@ func TestFailures(t *testing.T) {
 		want      string
 		permanent bool
 	}{
-		"another pool":    {"pose", r.lease(1), "", `plugin pose has no container in this pod, which is one of pool ""`, true},
-		"no chunk":        {"ball", none, "", "older than this worker", true},
-		"media is gone":   {"ball", r.lease(1, "missing"), "", "fetch chunk 3: fetch unit missing: the store answered 404", false},
+		"another pool": {"pose", r.lease(1), "",
+			`plugin pose has no container in this pod, which is one of pool ""`, true},
+		"no chunk": {"ball", none, "", "older than this worker", true},
+		"media is gone": {"ball", r.lease(1, "missing"), "",
+			"fetch chunk 3: fetch unit missing: the store answered 404", false},
 		"answer of a bad": {"ball", r.lease(1), "7", "plugin ball: the answer is no text", false},
 	}
 	for name, tt := range tests {

@@ -32,7 +32,8 @@ type health struct {
 }
 
 func newHealth(c Config, plugin string) *health {
-	return &health{client: c.Client, uid: c.EventUID, plugin: plugin, holder: c.Holder, log: c.Log.With("plugin", plugin), news: make(chan struct{}, 1)}
+	return &health{client: c.Client, uid: c.EventUID, plugin: plugin, holder: c.Holder,
+		log: c.Log.With("plugin", plugin), news: make(chan struct{}, 1)}
 }
 
 // is takes a word; it does not wait.

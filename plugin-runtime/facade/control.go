@@ -61,10 +61,11 @@ func (c *call) event() (any, error) {
 	h := c.run.Head()
 	rate := c.run.Clock().Rate
 	return map[string]any{
-		"Name": h.Name, "Program": h.Program, "Id": c.EventUID, "Profile": c.Plan.Event.Profile, "Start": h.Start, "Status": statusWord,
-		"TimecodeSource": h.TimecodeSource, "GenerateOrigClips": h.GenerateOrigClips, "GenerateOptoClips": h.GenerateOptoClips,
-		"GenerateOrigThumbNails": h.GenerateOrigThumbNails, "GenerateOptoThumbNails": h.GenerateOptoThumbNails,
-		"AudioTracks": h.AudioTracks, "FirstPts": seconds(c.originMillis()), "FrameRate": (rate.Num + rate.Den/2) / rate.Den,
+		"Name": h.Name, "Program": h.Program, "Id": c.EventUID, "Profile": c.Plan.Event.Profile, "Start": h.Start,
+		"Status": statusWord, "TimecodeSource": h.TimecodeSource, "GenerateOrigClips": h.GenerateOrigClips,
+		"GenerateOptoClips": h.GenerateOptoClips, "GenerateOrigThumbNails": h.GenerateOrigThumbNails,
+		"GenerateOptoThumbNails": h.GenerateOptoThumbNails, "AudioTracks": h.AudioTracks,
+		"FirstPts": seconds(c.originMillis()), "FrameRate": (rate.Num + rate.Den/2) / rate.Den,
 		"SourceVideoMetadata": struct{}{},
 	}, nil
 }
@@ -114,8 +115,8 @@ func (c *call) promptVersions() (any, error) {
 
 // row is a version of a prompt as MRE keeps it.
 func (v promptVersion) row() row {
-	return row{"Name": v.prompt.Name, "Version": v.name(), "Template": v.template, "Description": "", "ContentGroups": []string{}, "Enabled": true,
-		"Created": v.at.UTC().Format(time.RFC3339)}
+	return row{"Name": v.prompt.Name, "Version": v.name(), "Template": v.template, "Description": "",
+		"ContentGroups": []string{}, "Enabled": true, "Created": v.at.UTC().Format(time.RFC3339)}
 }
 
 // newest is the copy of the newest version that MRE calls v0.

@@ -115,7 +115,8 @@ func notOffered(message string) error {
 	return &refusal{http.StatusNotImplemented, "NotImplementedError", message}
 }
 
-var errNoRun = conflict("no task runs in this plugin now; this is answered only between the start of an invocation and its answer")
+var errNoRun = conflict("no task runs in this plugin now; this is answered only between the start of " +
+	"an invocation and its answer")
 
 // refused makes a refusal of any error. What the data plane refuses is passed on; when it is away, the answer is one
 // that MRE's helper repeats.
@@ -129,7 +130,8 @@ func refused(err error) *refusal {
 	case errors.As(err, &frame):
 		return &refusal{http.StatusBadRequest, "BadRequestError", err.Error()}
 	case errors.As(err, &tooLarge):
-		return &refusal{http.StatusRequestEntityTooLarge, "BadRequestError", fmt.Sprintf("the request's body is larger than %d bytes; save results in several calls", tooLarge.Limit)}
+		return &refusal{http.StatusRequestEntityTooLarge, "BadRequestError",
+			fmt.Sprintf("the request's body is larger than %d bytes; save results in several calls", tooLarge.Limit)}
 	case client.Temporary(err):
 		return &refusal{http.StatusServiceUnavailable, "ServiceUnavailableError", err.Error()}
 	}

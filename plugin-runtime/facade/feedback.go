@@ -112,7 +112,8 @@ func (c *call) opinion(member string) (*api.Opinion, error) {
 	}
 	word, _ := in["Feedback"].(string)
 	detail, _ := in["FeedbackDetail"].(string)
-	for _, known := range []api.OpinionFeedback{api.OpinionFeedbackLike, api.OpinionFeedbackDislike, api.OpinionFeedbackMinus} {
+	for _, known := range []api.OpinionFeedback{api.OpinionFeedbackLike,
+		api.OpinionFeedbackDislike, api.OpinionFeedbackMinus} {
 		if strings.EqualFold(word, string(known)) {
 			return &api.Opinion{Feedback: known, Detail: detail}, nil
 		}

@@ -39,7 +39,8 @@ func (c *call) storeFrames() (any, error) {
 }
 
 func (c *call) storeChunk() (any, error) {
-	if err := c.require("Program", "Event", "Profile", "Filename", "Start", "StartPts", "Duration", "S3Bucket", "S3Key"); err != nil {
+	if err := c.require("Program", "Event", "Profile", "Filename", "Start", "StartPts",
+		"Duration", "S3Bucket", "S3Key"); err != nil {
 		return nil, err
 	}
 	return struct{}{}, nil
@@ -122,7 +123,8 @@ func (c *call) chunkStart() (any, error) {
 func (c *call) timecode() (any, error) {
 	n, err := strconv.ParseInt(c.path["frame"], 10, 64)
 	if err != nil || n < 0 || n > maxFrames {
-		return nil, badRequest(fmt.Sprintf("frame %q is not the number of a frame; they are counted from 0 in each chunk", c.path["frame"]))
+		return nil, badRequest(fmt.Sprintf("frame %q is not the number of a frame; they are counted from 0 in each chunk",
+			c.path["frame"]))
 	}
 	chunk, ok := chunkNumber(c.path["file"])
 	if !ok {
@@ -182,7 +184,8 @@ func (c *call) chunksOf() (any, error) {
 			break
 		}
 		at := c.run.Location(x.Number)
-		out = append(out, chunk{Filename: path.Base(at.S3Key), Duration: invocation.Seconds(x.EndMicros - x.StartMicros), Location: at})
+		out = append(out, chunk{Filename: path.Base(at.S3Key),
+			Duration: invocation.Seconds(x.EndMicros - x.StartMicros), Location: at})
 	}
 	return out, nil
 }

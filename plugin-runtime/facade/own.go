@@ -73,7 +73,8 @@ func (f *Facade) serveOwn(run *invocation.Run, w http.ResponseWriter, r *http.Re
 	case read && len(parts) == 2 && parts[0] == "prompts":
 		answer, err = f.ownPrompt(parts[1], r.URL.Query().Get("version"))
 	default:
-		err = notFound("there is GET media/NAME, GET frames, GET variables, POST variables/NAME/swap and GET prompts/NAME below /mre/v1/")
+		err = notFound("there is GET media/NAME, GET frames, GET variables, POST variables/NAME/swap and " +
+			"GET prompts/NAME below /mre/v1/")
 	}
 	if err != nil {
 		answerError(w, err)
@@ -138,7 +139,8 @@ func (f *Facade) serveFrames(run *invocation.Run, w http.ResponseWriter, r *http
 	defer func() { _ = file.Close() }()
 	h := w.Header()
 	for name, n := range map[string]int64{
-		"Width": int64(got.Width), "Height": int64(got.Height), "Frames": got.Frames, "Rate-Num": got.Rate.Num, "Rate-Den": got.Rate.Den, "First-Micros": got.FirstMicros,
+		"Width": int64(got.Width), "Height": int64(got.Height), "Frames": got.Frames, "Rate-Num": got.Rate.Num,
+		"Rate-Den": got.Rate.Den, "First-Micros": got.FirstMicros,
 	} {
 		h.Set("X-Mre-"+name, strconv.FormatInt(n, 10))
 	}

@@ -37,7 +37,8 @@ func (f *Facade) promptNamed(name string) (api.PlanPrompt, error) {
 			return p, nil
 		}
 	}
-	return api.PlanPrompt{}, notFound(fmt.Sprintf("plugin %s has no prompt %q; name it, with its ConfigMap, in the Plugin's spec.prompts", f.Plugin.Name, name))
+	return api.PlanPrompt{}, notFound(fmt.Sprintf("plugin %s has no prompt %q; name it, with its ConfigMap, in the "+
+		"Plugin's spec.prompts", f.Plugin.Name, name))
 }
 
 // promptFiles are the versions of a prompt, the newest last; there is one at least.
@@ -66,7 +67,8 @@ func (f *Facade) promptFiles(p api.PlanPrompt) ([]promptVersion, error) {
 		out = append(out, v)
 	}
 	if len(out) == 0 {
-		return nil, notFound(fmt.Sprintf("prompt %q has no version: ConfigMap %s is not there or has no key v1", p.Name, p.ConfigMap))
+		return nil, notFound(fmt.Sprintf("prompt %q has no version: ConfigMap %s is not there or has no key v1",
+			p.Name, p.ConfigMap))
 	}
 	slices.SortFunc(out, func(a, b promptVersion) int { return cmp.Compare(a.number, b.number) })
 	return out, nil
@@ -90,5 +92,6 @@ func (f *Facade) prompt(name, version string) (row, error) {
 			return v.row(), nil
 		}
 	}
-	return nil, notFound(fmt.Sprintf("prompt %q has no version %q; ConfigMap %s has up to %s", name, version, p.ConfigMap, versions[len(versions)-1].name()))
+	return nil, notFound(fmt.Sprintf("prompt %q has no version %q; ConfigMap %s has up to %s", name,
+		version, p.ConfigMap, versions[len(versions)-1].name()))
 }

@@ -17,10 +17,12 @@ func (c *call) saveResults() (any, error) {
 	}
 	p := c.run.Plugin
 	if name := c.body["PluginName"]; name != p.NameInMRE() && name != p.Name {
-		return nil, forbidden(fmt.Sprintf("PluginName is %q; a plugin writes results of its own only, and this is the port of %q", fmt.Sprint(name), p.NameInMRE()))
+		return nil, forbidden(fmt.Sprintf("PluginName is %q; a plugin writes results of its own only, and this "+
+			"is the port of %q", fmt.Sprint(name), p.NameInMRE()))
 	}
 	if class := c.body["PluginClass"]; class != invocation.MREClass(p.Class) {
-		return nil, badRequest(fmt.Sprintf("PluginClass is %q; plugin %s is a %s", fmt.Sprint(class), p.Name, invocation.MREClass(p.Class)))
+		return nil, badRequest(fmt.Sprintf("PluginClass is %q; plugin %s is a %s",
+			fmt.Sprint(class), p.Name, invocation.MREClass(p.Class)))
 	}
 	// A thread of an earlier run may come late.
 	chunk := c.run.Chunk().Number
@@ -58,7 +60,8 @@ func (c *call) annotate() (any, error) {
 	}
 	name := c.path["name"]
 	if invocation.Column(api.PlanPluginClassSegmenter, name) || name == "Label" {
-		return nil, badRequest(fmt.Sprintf("%q is a column of segments themselves; choose another name for the attribute", name))
+		return nil,
+			badRequest(fmt.Sprintf("%q is a column of segments themselves; choose another name for the attribute", name))
 	}
 	if err := c.reserve(); err != nil {
 		return nil, err
@@ -84,7 +87,8 @@ func (c *call) segmentAt(startMillis int64) (segment, error) {
 			return segment{}, err
 		}
 		if s, ok = invocation.ByStart(list, startMillis); !ok {
-			return segment{}, notFound(fmt.Sprintf("no segment starts at %s s", strconv.FormatFloat(seconds(startMillis), 'f', -1, 64)))
+			return segment{}, notFound(fmt.Sprintf("no segment starts at %s s",
+				strconv.FormatFloat(seconds(startMillis), 'f', -1, 64)))
 		}
 	}
 	return c.view(s), nil

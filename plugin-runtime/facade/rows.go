@@ -125,12 +125,14 @@ func (c *call) live(f api.ListResultsParams) ([]found, error) {
 	for _, r := range list {
 		out = append(out, c.stored(r))
 	}
-	if p := c.run.Plugin; p.Class == api.PlanPluginClassFeaturer && (f.Plugin == nil || *f.Plugin == p.Name) && (f.Track == nil || *f.Track == c.run.Track) {
+	if p := c.run.Plugin; p.Class == api.PlanPluginClassFeaturer && (f.Plugin == nil || *f.Plugin == p.Name) &&
+		(f.Track == nil || *f.Track == c.run.Track) {
 		for _, s := range c.run.Saved() {
 			if f.FromMicros != nil && s.StartMicros() < *f.FromMicros || f.ToMicros != nil && s.StartMicros() > *f.ToMicros {
 				continue
 			}
-			out = append(out, found{plugin: p.Name, track: c.run.Track, chunk: c.run.Chunk().Number, span: s.Span, attributes: s.Fields})
+			out = append(out, found{plugin: p.Name, track: c.run.Track,
+				chunk: c.run.Chunk().Number, span: s.Span, attributes: s.Fields})
 		}
 	}
 	sortFound(out)
@@ -139,7 +141,8 @@ func (c *call) live(f api.ListResultsParams) ([]found, error) {
 
 func sortFound(list []found) {
 	slices.SortStableFunc(list, func(a, b found) int {
-		return cmp.Or(cmp.Compare(a.span.StartMillis, b.span.StartMillis), cmp.Compare(a.plugin, b.plugin), cmp.Compare(a.track, b.track))
+		return cmp.Or(cmp.Compare(a.span.StartMillis, b.span.StartMillis),
+			cmp.Compare(a.plugin, b.plugin), cmp.Compare(a.track, b.track))
 	})
 }
 

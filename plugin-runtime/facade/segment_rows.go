@@ -34,8 +34,8 @@ type optimized struct {
 
 // view is a published segment with what this run saved over it.
 func (c *call) view(s api.Segment) segment {
-	v := segment{id: s.ID, span: invocation.Span{StartMillis: invocation.MillisOfMicros(s.ReportedStartMicros)}, chunk: s.OpenedChunk,
-		attributes: maps.Clone(s.Attributes), label: s.Label, labelCode: s.LabelCode}
+	v := segment{id: s.ID, span: invocation.Span{StartMillis: invocation.MillisOfMicros(s.ReportedStartMicros)},
+		chunk: s.OpenedChunk, attributes: maps.Clone(s.Attributes), label: s.Label, labelCode: s.LabelCode}
 	if v.attributes == nil {
 		v.attributes = map[string]any{}
 	}
@@ -49,7 +49,8 @@ func (c *call) view(s api.Segment) segment {
 	}
 	for _, o := range s.Optimized {
 		v.optimized = append(v.optimized, optimized{track: o.Track, moved: tried(o.StartCode) || tried(o.EndCode),
-			start: invocation.MillisOfMicros(o.In.Micros), end: invocation.MillisOfMicros(o.Out.Micros), startCode: o.StartCode, endCode: o.EndCode})
+			start: invocation.MillisOfMicros(o.In.Micros), end: invocation.MillisOfMicros(o.Out.Micros),
+			startCode: o.StartCode, endCode: o.EndCode})
 	}
 	maps.Copy(v.attributes, c.run.Annotations()[s.ID])
 	switch c.run.Plugin.Class {
@@ -154,7 +155,8 @@ func (v segment) row(c *call) row {
 	maps.Copy(r, v.attributes)
 	c.common(r, c.Plan.Segmenter, 0, v.chunk)
 	r["Start"], r["End"] = seconds(v.span.StartMillis), seconds(v.end())
-	for _, name := range []string{"OriginalClipStatus", "OriginalClipLocation", "OptimizedClipStatus", "OptimizedClipLocation"} {
+	for _, name := range []string{"OriginalClipStatus", "OriginalClipLocation",
+		"OptimizedClipStatus", "OptimizedClipLocation"} {
 		r[name] = map[string]any{}
 	}
 	if v.label != "" || r["Label"] == nil {

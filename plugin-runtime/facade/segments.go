@@ -99,8 +99,8 @@ func (c *call) segmentsForReplay() (any, error) {
 			r["HourElapsed"] = strconv.FormatInt(list[i].span.StartMillis/3_600_000+1, 10)
 		}
 	}
-	return only(rows, []string{"PK", "Start", "End", "OptoStart", "OptoEnd", "OptoStartCode", "OptoEndCode", "Label", "HourElapsed",
-		"OriginalClipStatus", "OriginalClipLocation", "OriginalThumbnailLocation",
+	return only(rows, []string{"PK", "Start", "End", "OptoStart", "OptoEnd", "OptoStartCode", "OptoEndCode", "Label",
+		"HourElapsed", "OriginalClipStatus", "OriginalClipLocation", "OriginalThumbnailLocation",
 		"OptimizedClipStatus", "OptimizedClipLocation", "OptimizedThumbnailLocation"}), nil
 }
 
@@ -130,11 +130,13 @@ func (c *call) reviewSegments() (any, error) {
 			durations = append(durations, map[string]float64{key: round3(end[key] - start[key])})
 		}
 		item := row{
-			"StartTime": r["Start"], "Label": label, "FeatureCount": "TBD", "OrigLength": round3(seconds(s.end() - s.span.StartMillis)), "OptoLength": 0,
+			"StartTime": r["Start"], "Label": label, "FeatureCount": "TBD",
+			"OrigLength": round3(seconds(s.end() - s.span.StartMillis)), "OptoLength": 0,
 			"OptimizedDurationPerTrack": durations, "OptoStartCode": startCode, "OptoEndCode": endCode,
-			"OriginalClipLocation":      r["OriginalClipLocation"].(map[string]any)[track],
-			"OptimizedClipLocation":     r["OptimizedClipLocation"].(map[string]any)[track],
-			"OriginalThumbnailLocation": r["OriginalThumbnailLocation"], "OptimizedThumbnailLocation": r["OptimizedThumbnailLocation"],
+			"OriginalClipLocation":       r["OriginalClipLocation"].(map[string]any)[track],
+			"OptimizedClipLocation":      r["OptimizedClipLocation"].(map[string]any)[track],
+			"OriginalThumbnailLocation":  r["OriginalThumbnailLocation"],
+			"OptimizedThumbnailLocation": r["OptimizedThumbnailLocation"],
 		}
 		if in, ok := start[track]; ok {
 			item["OptoLength"] = round3(end[track] - in)
@@ -184,7 +186,8 @@ func (c *call) segmentsForEDL() (any, error) {
 	out := []row{}
 	for _, s := range list {
 		start, end, _, _ := s.marks()
-		r := row{"Start": seconds(s.span.StartMillis), "End": seconds(s.end()), "OptoStart": map[string]float64{}, "OptoEnd": map[string]float64{}}
+		r := row{"Start": seconds(s.span.StartMillis), "End": seconds(s.end()),
+			"OptoStart": map[string]float64{}, "OptoEnd": map[string]float64{}}
 		if in, ok := start[track]; ok {
 			r["OptoStart"], r["OptoEnd"] = map[string]float64{track: in}, map[string]float64{track: end[track]}
 		}

@@ -61,7 +61,8 @@ func (f *Facade) serveMRE(run *invocation.Run, w http.ResponseWriter, r *http.Re
 func (f *Facade) callMRE(run *invocation.Run, r *http.Request) (any, error) {
 	parts, ok := f.split(r.URL.EscapedPath())
 	if !ok {
-		return nil, notFound("there is nothing at this path; MRE's API is below the endpoints that SSM names, our own below /mre/v1/")
+		return nil, notFound("there is nothing at this path; MRE's API is below the endpoints that SSM " +
+			"names, our own below /mre/v1/")
 	}
 	for _, rt := range f.routes {
 		path, ok := match(rt.pattern, parts)
@@ -200,7 +201,8 @@ func (c *call) reserve() error {
 // checkScope refuses what names another Event than the run's own, in the path or in the body.
 func (c *call) checkScope(body bool) error {
 	event := c.Plan.Event
-	for _, s := range []struct{ member, want string }{{"program", event.Program}, {"event", event.Name}, {"profile", event.Profile}} {
+	for _, s := range []struct{ member, want string }{{"program", event.Program},
+		{"event", event.Name}, {"profile", event.Profile}} {
 		if got, ok := c.path[s.member]; ok && got != s.want {
 			return c.foreign(s.member, got, s.want)
 		}
@@ -209,7 +211,8 @@ func (c *call) checkScope(body bool) error {
 	if !body {
 		return c.checkSegmenter(segmenter, ok)
 	}
-	for _, s := range []struct{ member, want string }{{"Program", event.Program}, {"Event", event.Name}, {"Profile", event.Profile}, {"ProfileName", event.Profile}} {
+	for _, s := range []struct{ member, want string }{{"Program", event.Program}, {"Event", event.Name},
+		{"Profile", event.Profile}, {"ProfileName", event.Profile}} {
 		if got, ok := c.body[s.member]; ok && got != s.want {
 			return c.foreign(s.member, got, s.want)
 		}
@@ -228,7 +231,8 @@ func (c *call) checkSegmenter(segmenter string, named bool) error {
 }
 
 func (c *call) foreign(member string, got any, want string) error {
-	return forbidden(fmt.Sprintf("%s is %q; a plugin reads and writes its own Event only, whose %s is %q", member, fmt.Sprint(got), strings.ToLower(member), want))
+	return forbidden(fmt.Sprintf("%s is %q; a plugin reads and writes its own Event only, whose %s is %q", member,
+		fmt.Sprint(got), strings.ToLower(member), want))
 }
 
 // require refuses a body that lacks members.

@@ -38,7 +38,8 @@ func (f *Facade) serveSSM(w http.ResponseWriter, r *http.Request) {
 		Names []string
 	}
 	if json.Unmarshal(body, &in) != nil {
-		answerSSM(w, http.StatusBadRequest, map[string]string{"__type": "SerializationException", "message": "the body is not a JSON object"})
+		answerSSM(w, http.StatusBadRequest,
+			map[string]string{"__type": "SerializationException", "message": "the body is not a JSON object"})
 		return
 	}
 	region := usualRegion
@@ -61,10 +62,12 @@ func (f *Facade) serveSSM(w http.ResponseWriter, r *http.Request) {
 			answerSSM(w, http.StatusOK, map[string]any{"Parameter": p})
 			return
 		}
-		answerSSM(w, http.StatusBadRequest, map[string]string{"__type": "ParameterNotFound", "message": "the only parameters here are " + dataPlaneParameter + " and " + controlPlaneParameter})
+		answerSSM(w, http.StatusBadRequest, map[string]string{"__type": "ParameterNotFound",
+			"message": "the only parameters here are " + dataPlaneParameter + " and " + controlPlaneParameter})
 	default:
 		answerSSM(w, http.StatusBadRequest, map[string]string{"__type": "UnknownOperationException",
-			"message": "no AWS service is reached from here; of the parameter store, GetParameters and GetParameter are answered"})
+			"message": "no AWS service is reached from here; of the parameter store, GetParameters " +
+				"and GetParameter are answered"})
 	}
 }
 

@@ -111,7 +111,8 @@ func (c *call) track() (int32, error) {
 
 func (c *call) mustBe(class api.PlanPluginClass, what string) error {
 	if c.run.Plugin.Class != class {
-		return badRequest(fmt.Sprintf("%s is for a %s; plugin %s is a %s", what, invocation.MREClass(class), c.run.Plugin.Name, invocation.MREClass(c.run.Plugin.Class)))
+		return badRequest(fmt.Sprintf("%s is for a %s; plugin %s is a %s", what, invocation.MREClass(class),
+			c.run.Plugin.Name, invocation.MREClass(c.run.Plugin.Class)))
 	}
 	return nil
 }
@@ -218,7 +219,9 @@ func (c *call) labelingState() (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		output.add(name, c.items(list, func(f found) bool { return f.span.StartMillis >= s.span.StartMillis && f.span.StartMillis <= s.end() }))
+		output.add(name, c.items(list, func(f found) bool {
+			return f.span.StartMillis >= s.span.StartMillis && f.span.StartMillis <= s.end()
+		}))
 	}
 	return map[string]any{"Segment": segmentItem(c, s, more), "DependentPluginsOutput": output}, nil
 }
@@ -256,8 +259,12 @@ func (c *call) optimizationState() (any, error) {
 			return nil, err
 		}
 		near = append(near,
-			c.detected(name, "Start", list, around(list, start), func(f found) bool { return f.end() >= start-window && f.end() <= start }),
-			c.detected(name, "End", list, around(list, end), func(f found) bool { return f.span.StartMillis >= end && f.span.StartMillis <= end+window }))
+			c.detected(name, "Start", list, around(list, start), func(f found) bool {
+				return f.end() >= start-window && f.end() <= start
+			}),
+			c.detected(name, "End", list, around(list, end), func(f found) bool {
+				return f.span.StartMillis >= end && f.span.StartMillis <= end+window
+			}))
 	}
 	return map[string]any{"Segment": segmentItem(c, s, more), "DependentDetectorsOutput": near}, nil
 }
@@ -266,7 +273,8 @@ func (c *call) optimizationState() (any, error) {
 // which the data plane does not know. What later chunks brought than those that the lease shows is left out.
 func (c *call) detections(name string, track int32, fromMillis, toMillis int64) ([]found, error) {
 	list, _ := c.leased(name, track)
-	f := api.ListResultsParams{Plugin: &name, FromMicros: new(fromMillis*1000 - lookback), ToMicros: new(toMillis * 1000), LastChunk: new(c.horizon())}
+	f := api.ListResultsParams{Plugin: &name, FromMicros: new(fromMillis*1000 - lookback),
+		ToMicros: new(toMillis * 1000), LastChunk: new(c.horizon())}
 	if p := c.planned(name); p != nil && p.MediaType == api.PlanPluginMediaTypeAudio {
 		f.Track = &track
 	}
@@ -276,7 +284,8 @@ func (c *call) detections(name string, track int32, fromMillis, toMillis int64) 
 	}
 	for _, m := range more {
 		same := func(f found) bool {
-			return f.track == m.track && f.span.StartMillis == m.span.StartMillis && f.end() == m.end() && reflect.DeepEqual(f.attributes, m.attributes)
+			return f.track == m.track && f.span.StartMillis == m.span.StartMillis && f.end() == m.end() &&
+				reflect.DeepEqual(f.attributes, m.attributes)
 		}
 		if !slices.ContainsFunc(list, same) {
 			list = append(list, m)

@@ -62,7 +62,8 @@ type Set struct {
 	Frames        int64
 }
 
-// maxRateTerm bounds the terms of a rate that is asked for, far above any real one, so that products of them are numbers.
+// maxRateTerm bounds the terms of a rate that is asked for, far above any real one, so that products of them are
+// numbers.
 const maxRateTerm = 1_000_000
 
 // RefusedError is a request that cannot be fulfilled, in words for who made it.
@@ -182,9 +183,11 @@ func makeSet(ctx context.Context, media string, p Params) (Set, error) {
 	if !s.Rate.Valid() || s.Rate.Num*v.Rate.Den >= v.Rate.Num*s.Rate.Den {
 		s.Rate, round = v.Rate, "near"
 	}
-	filter := fmt.Sprintf("setpts=PTS-STARTPTS,fps=%s:round=%s,scale=%d:%d:flags=area,format=%s", s.Rate, round, s.Width, s.Height, s.Format)
+	filter := fmt.Sprintf("setpts=PTS-STARTPTS,fps=%s:round=%s,scale=%d:%d:flags=area,format=%s", s.Rate,
+		round, s.Width, s.Height, s.Format)
 	size := int64(s.Width) * int64(s.Height) * s.Format.bytes()
-	s.Path = filepath.Join(filepath.Dir(media), fmt.Sprintf("frames-%dx%d-%s-%d-%d.raw", s.Width, s.Height, s.Format, s.Rate.Num, s.Rate.Den))
+	s.Path = filepath.Join(filepath.Dir(media),
+		fmt.Sprintf("frames-%dx%d-%s-%d-%d.raw", s.Width, s.Height, s.Format, s.Rate.Num, s.Rate.Den))
 	if st, err := os.Stat(s.Path); err == nil {
 		s.Frames = st.Size() / size
 		return s, nil
@@ -193,8 +196,9 @@ func makeSet(ctx context.Context, media string, p Params) (Set, error) {
 	if err != nil {
 		return Set{}, err
 	}
-	tooMuch := refused("pictures of %dx%d in %s at %s/s would take more than the %d MiB that a chunk's pictures may take, of which %d MiB are used: "+
-		"ask for a smaller width, for %s, or for a lower rate", s.Width, s.Height, s.Format, s.Rate, MaxBytes>>20, used>>20, Gray)
+	tooMuch := refused("pictures of %dx%d in %s at %s/s would take more than the %d MiB that a chunk's "+
+		"pictures may take, of which %d MiB are used: ask for a smaller width, for %s, or for a lower rate", s.Width,
+		s.Height, s.Format, s.Rate, MaxBytes>>20, used>>20, Gray)
 	if size*timeline.MulDiv(v.DurationMicros, s.Rate.Num, s.Rate.Den*1_000_000) > MaxBytes-used {
 		return Set{}, tooMuch
 	}
@@ -239,7 +243,8 @@ func write(ctx context.Context, media, filter, path string, room int64, tooMuch 
 	}()
 	b := &bounded{file: out, room: room, tooMuch: tooMuch}
 	// Where the size changes, filters must not start anew: they would count from 0 again.
-	args := append(ffmpeg.Input(media, "-reinit_filter", "0"), "-map", "0:v:0", "-vf", filter, "-fps_mode", "passthrough", "-f", "rawvideo", "pipe:1")
+	args := append(ffmpeg.Input(media, "-reinit_filter", "0"), "-map", "0:v:0", "-vf", filter,
+		"-fps_mode", "passthrough", "-f", "rawvideo", "pipe:1")
 	err = ffmpeg.Run(ctx, ffmpeg.Cmd{Tool: "ffmpeg", Args: args, Stdout: b})
 	if closeErr := out.Close(); err == nil && closeErr != nil {
 		err = closeErr

@@ -27,7 +27,8 @@ func chunk(t *testing.T) string {
 		t.Fatal(err)
 	}
 	path := filepath.Join(t.TempDir(), "Cup_Final_1_00003.ts")
-	if err := ffmpeg.Run(t.Context(), ffmpeg.Cmd{Tool: "ffmpeg", Args: append(ffmpeg.Input(m.Path), "-c", "copy", "-output_ts_offset", "3601.3", path)}); err != nil {
+	if err := ffmpeg.Run(t.Context(), ffmpeg.Cmd{Tool: "ffmpeg",
+		Args: append(ffmpeg.Input(m.Path), "-c", "copy", "-output_ts_offset", "3601.3", path)}); err != nil {
 		t.Fatal(err)
 	}
 	return path
@@ -44,11 +45,13 @@ func numbers(t *testing.T, s Set) []int {
 		t.Fatalf("%d bytes are not %d pictures of %d", len(b), s.Frames, size)
 	}
 	video := filepath.Join(t.TempDir(), "lossless.mkv")
-	if err := ffmpeg.Run(t.Context(), ffmpeg.Cmd{Tool: "ffmpeg", Args: []string{"-f", "rawvideo", "-pix_fmt", string(s.Format),
-		"-s", fmt.Sprintf("%dx%d", s.Width, s.Height), "-i", s.Path, "-c:v", "ffv1", video}}); err != nil {
+	if err := ffmpeg.Run(t.Context(),
+		ffmpeg.Cmd{Tool: "ffmpeg", Args: []string{"-f", "rawvideo", "-pix_fmt", string(s.Format),
+			"-s", fmt.Sprintf("%dx%d", s.Width, s.Height), "-i", s.Path, "-c:v", "ffv1", video}}); err != nil {
 		t.Fatal(err)
 	}
-	out, err := match.ReadFrameNumbers(t.Context(), video, match.Layout{SourceWidth: 320, SourceHeight: 180, Width: s.Width, Height: s.Height})
+	out, err := match.ReadFrameNumbers(t.Context(), video,
+		match.Layout{SourceWidth: 320, SourceHeight: 180, Width: s.Width, Height: s.Height})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,13 +67,18 @@ func TestGet(t *testing.T) {
 		// number is the frame that picture k shows.
 		number func(k int) int
 	}{
-		"all, gray":      {Params{Width: 320, Format: Gray}, 180, 100, func(k int) int { return k }},
-		"all, rgb":       {Params{Width: 160, Format: RGB}, 90, 100, func(k int) int { return k }},
-		"higher rate":    {Params{Width: 320, Format: Gray, Rate: timeline.Rational{Num: 50, Den: 1}}, 180, 100, func(k int) int { return k }},
-		"5 a second":     {Params{Width: 320, Format: Gray, Rate: timeline.Rational{Num: 5, Den: 1}}, 180, 20, func(k int) int { return 5 * k }},
-		"10 a second":    {Params{Width: 320, Format: Gray, Rate: timeline.Rational{Num: 10, Den: 1}}, 180, 40, func(k int) int { return k * 5 / 2 }},
-		"one in 2 s":     {Params{Width: 320, Format: Gray, Rate: timeline.Rational{Num: 1, Den: 2}}, 180, 2, func(k int) int { return 50 * k }},
-		"odd dimensions": {Params{Width: 321, Format: Gray, Rate: timeline.Rational{Num: 5, Den: 1}}, 181, 20, func(k int) int { return 5 * k }},
+		"all, gray": {Params{Width: 320, Format: Gray}, 180, 100, func(k int) int { return k }},
+		"all, rgb":  {Params{Width: 160, Format: RGB}, 90, 100, func(k int) int { return k }},
+		"higher rate": {Params{Width: 320, Format: Gray, Rate: timeline.Rational{Num: 50, Den: 1}}, 180,
+			100, func(k int) int { return k }},
+		"5 a second": {Params{Width: 320, Format: Gray, Rate: timeline.Rational{Num: 5, Den: 1}}, 180,
+			20, func(k int) int { return 5 * k }},
+		"10 a second": {Params{Width: 320, Format: Gray, Rate: timeline.Rational{Num: 10, Den: 1}},
+			180, 40, func(k int) int { return k * 5 / 2 }},
+		"one in 2 s": {Params{Width: 320, Format: Gray, Rate: timeline.Rational{Num: 1, Den: 2}}, 180,
+			2, func(k int) int { return 50 * k }},
+		"odd dimensions": {Params{Width: 321, Format: Gray, Rate: timeline.Rational{Num: 5, Den: 1}}, 181,
+			20, func(k int) int { return 5 * k }},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -100,8 +108,9 @@ func TestRefuses(t *testing.T) {
 		"large width":  {Params{Width: 10000, Format: Gray}, "width is 10000"},
 		"other format": {Params{Width: 10, Format: "yuv420p"}, `format is "yuv420p"`},
 		"bad rate":     {Params{Width: 10, Format: Gray, Rate: timeline.Rational{Num: 1}}, "rate is 1/0"},
-		"endless rate": {Params{Width: 10, Format: Gray, Rate: timeline.Rational{Num: 1, Den: 1 << 58}}, "both must be at most 1000000"},
-		"too much":     {Params{Width: 7680, Format: RGB}, "more than the 512 MiB"},
+		"endless rate": {Params{Width: 10, Format: Gray, Rate: timeline.Rational{Num: 1, Den: 1 << 58}},
+			"both must be at most 1000000"},
+		"too much": {Params{Width: 7680, Format: RGB}, "more than the 512 MiB"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -125,7 +134,8 @@ func TestRoomIsShared(t *testing.T) {
 	if err := errors.Join(f.Truncate(MaxBytes-1<<20), f.Close()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Get(t.Context(), media, Params{Width: 320, Format: Gray}); err == nil || !strings.Contains(err.Error(), "of which 511 MiB are used") {
+	if _, err := Get(t.Context(), media, Params{Width: 320, Format: Gray}); err == nil ||
+		!strings.Contains(err.Error(), "of which 511 MiB are used") {
 		t.Errorf("got %v", err)
 	}
 	if _, err := Get(t.Context(), media, Params{Width: 64, Format: Gray}); err != nil {

@@ -67,10 +67,12 @@ func (r *Run) Output(body []byte, known Known) (Result, error) {
 func parseAnswer(body []byte) (answer, error) {
 	var a answer
 	if err := json.Unmarshal(body, &a); err != nil {
-		return a, fmt.Errorf("the plugin's answer is not the JSON that was expected: %w; an MRE plugin returns what get_output_object() makes", err)
+		return a, fmt.Errorf("the plugin's answer is not the JSON that was expected: %w; an MRE plugin returns what "+
+			"get_output_object() makes", err)
 	}
 	if a.Output == nil && a.Mre == nil {
-		return a, fmt.Errorf("the plugin answered %s, which has neither Output (an MRE plugin returns what get_output_object() makes) nor Mre", excerpt(body))
+		return a, fmt.Errorf("the plugin answered %s, which has neither Output (an MRE plugin returns what "+
+			"get_output_object() makes) nor Mre", excerpt(body))
 	}
 	return a, nil
 }
@@ -89,7 +91,8 @@ func excerpt(body []byte) string {
 // mreOutput reads MRE's output object. What the plugin saved counts; where it saved nothing, what it returned.
 func (r *Run) mreOutput(a answer, known Known) (Result, error) {
 	if a.Output.Status == statusError {
-		return Result{}, fmt.Errorf("plugin %s returned Output.Status %q without raising; its own log says why", r.Plugin.Name, statusError)
+		return Result{}, fmt.Errorf("plugin %s returned Output.Status %q without raising; its own log says why",
+			r.Plugin.Name, statusError)
 	}
 	saved := r.Saved()
 	if len(saved) == 0 {
@@ -138,7 +141,8 @@ func (r *Run) ownOutput(body json.RawMessage) (api.TaskOutput, error) {
 		return api.TaskOutput{}, fmt.Errorf("member Mre of the answer: %w", err)
 	}
 	if a.Contract != Contract {
-		return api.TaskOutput{}, fmt.Errorf("member Mre of the answer has contract %q; this worker speaks %q", a.Contract, Contract)
+		return api.TaskOutput{}, fmt.Errorf("member Mre of the answer has contract %q; this worker speaks %q",
+			a.Contract, Contract)
 	}
 	class := r.Plugin.Class
 	for _, m := range []struct {
@@ -152,13 +156,15 @@ func (r *Run) ownOutput(body json.RawMessage) (api.TaskOutput, error) {
 		{"labels", len(a.Labels), api.PlanPluginClassLabeler},
 	} {
 		if m.count > 0 && class != m.class {
-			return api.TaskOutput{}, fmt.Errorf("the answer's Mre.%s is for a %s; plugin %s is a %s", m.name, m.class, r.Plugin.Name, class)
+			return api.TaskOutput{}, fmt.Errorf("the answer's Mre.%s is for a %s; plugin %s is a %s",
+				m.name, m.class, r.Plugin.Name, class)
 		}
 	}
 	if err := r.checkOwn(a); err != nil {
 		return api.TaskOutput{}, err
 	}
-	return api.TaskOutput{Results: a.Results, Segments: a.Segments, Optimized: a.Optimized, Labels: a.Labels, Variables: a.Variables}, nil
+	return api.TaskOutput{Results: a.Results, Segments: a.Segments, Optimized: a.Optimized,
+		Labels: a.Labels, Variables: a.Variables}, nil
 }
 
 // checkOwn checks what the data plane would refuse anyway, in the words of the answer, and fills what may be absent.
@@ -173,7 +179,8 @@ func (r *Run) checkOwn(a Answer) error {
 	}
 	for i := range a.Segments {
 		one := &a.Segments[i]
-		if one.StartMicros < -bound || one.StartMicros > bound || one.EndMicros != nil && (*one.EndMicros <= one.StartMicros || *one.EndMicros > bound) {
+		if one.StartMicros < -bound || one.StartMicros > bound || one.EndMicros != nil &&
+			(*one.EndMicros <= one.StartMicros || *one.EndMicros > bound) {
 			return fmt.Errorf("the answer's Mre.segments[%d] starts at %d µs and does not end after that", i, one.StartMicros)
 		}
 		if c := one.CloseReason; c != nil && !c.Valid() {
@@ -188,7 +195,8 @@ func (r *Run) checkOwn(a Answer) error {
 	for i, one := range a.Optimized {
 		switch {
 		case !claimed[one.SegmentID] || seen[one.SegmentID]:
-			return fmt.Errorf("the answer's Mre.optimized[%d].segmentID is %q; each of the input's segments may stand there once", i, one.SegmentID)
+			return fmt.Errorf("the answer's Mre.optimized[%d].segmentID is %q; each of the input's segments may "+
+				"stand there once", i, one.SegmentID)
 		case one.StartMicros < -bound || one.EndMicros > bound || one.EndMicros <= one.StartMicros:
 			return fmt.Errorf("the answer's Mre.optimized[%d] is from %d µs to %d µs", i, one.StartMicros, one.EndMicros)
 		}
@@ -197,7 +205,8 @@ func (r *Run) checkOwn(a Answer) error {
 	for i := range a.Labels {
 		one := &a.Labels[i]
 		if !claimed[one.SegmentID] {
-			return fmt.Errorf("the answer's Mre.labels[%d].segmentID is %q, which is none of the input's segments", i, one.SegmentID)
+			return fmt.Errorf("the answer's Mre.labels[%d].segmentID is %q, which is none of the input's segments", i,
+				one.SegmentID)
 		}
 		one.Attributes = orEmpty(one.Attributes)
 	}

@@ -103,8 +103,9 @@ func (r *Run) Event(baseURL string) ([]byte, error) {
 
 func (r *Run) eventPlugin() eventPlugin {
 	p := eventPlugin{
-		Name: r.Plugin.NameInMRE(), Class: MREClass(r.Plugin.Class), ExecutionType: "Sync", DependentPlugins: r.Plan.NamesInMRE(r.Plugin.DependsOn),
-		Configuration: r.configuration(), OutputAttributes: map[string]outputAttribute{},
+		Name: r.Plugin.NameInMRE(), Class: MREClass(r.Plugin.Class), ExecutionType: "Sync",
+		DependentPlugins: r.Plan.NamesInMRE(r.Plugin.DependsOn), Configuration: r.configuration(),
+		OutputAttributes: map[string]outputAttribute{},
 	}
 	if m := r.Plugin.Model; m != nil && *m != "" {
 		p.ExecutionType, p.ModelEndpoint = "SyncModel", *m
@@ -150,8 +151,8 @@ func rounded(r timeline.Rational) int64 {
 func (r *Run) Head() EventHead {
 	plan := r.Plan
 	h := EventHead{
-		Name: plan.Event.Name, Program: plan.Event.Program, Start: plan.Event.Start.UTC().Format(time.RFC3339), TimecodeSource: "NOT_EMBEDDED",
-		GenerateOrigClips: plan.Clips.Original, GenerateOptoClips: plan.Clips.Optimized,
+		Name: plan.Event.Name, Program: plan.Event.Program, Start: plan.Event.Start.UTC().Format(time.RFC3339),
+		TimecodeSource: "NOT_EMBEDDED", GenerateOrigClips: plan.Clips.Original, GenerateOptoClips: plan.Clips.Optimized,
 		GenerateOrigThumbNails: plan.Clips.Thumbnails, GenerateOptoThumbNails: plan.Clips.Thumbnails,
 		AudioTracks: []int32{},
 	}

@@ -12,33 +12,47 @@ import (
 )
 
 const wantFeaturerEvent = `{
-  "Plugin": {"Name": "noise", "Class": "Featurer", "ExecutionType": "Sync", "DependentPlugins": ["scenes"], "Configuration": {"level": "5"},
+  "Plugin": {"Name": "noise", "Class": "Featurer", "ExecutionType": "Sync",
+    "DependentPlugins": ["scenes"], "Configuration": {"level": "5"},
     "OutputAttributes": {"Label": {"Description": ""}, "Goal": {"Description": "true on a goal"}}},
   "Profile": {"Name": "soccer", "ChunkSize": 10, "MaxSegmentLengthSeconds": 60, "ProcessingFrameRate": 30,
     "Classifier": {"Name": "moments", "Configuration": {"level": "5"}, "DependentPlugins": [
-      {"Name": "noise", "Configuration": {"level": "5"}, "DependentFor": ["moments"], "Level": 1, "SupportedMediaType": "Audio"},
-      {"Name": "scenes", "Configuration": {"level": "5"}, "DependentFor": ["moments", "noise"], "Level": 2, "SupportedMediaType": "Video", "ModelEndpoint": "http://scenes/v2"}]},
+      {"Name": "noise", "Configuration": {"level": "5"}, "DependentFor": ["moments"], "Level": 1,
+        "SupportedMediaType": "Audio"},
+      {"Name": "scenes", "Configuration": {"level": "5"}, "DependentFor": ["moments", "noise"], "Level": 2,
+        "SupportedMediaType": "Video", "ModelEndpoint": "http://scenes/v2"}]},
     "Optimizer": {"Name": "cutter", "Configuration": {"level": "5"}, "DependentPlugins": [
-      {"Name": "scenes", "Configuration": {"level": "5"}, "DependentFor": ["cutter"], "Level": 1, "SupportedMediaType": "Video", "ModelEndpoint": "http://scenes/v2"}]},
+      {"Name": "scenes", "Configuration": {"level": "5"}, "DependentFor": ["cutter"], "Level": 1,
+        "SupportedMediaType": "Video", "ModelEndpoint": "http://scenes/v2"}]},
     "Labeler": {"Name": "namer", "Configuration": {"level": "5"}, "DependentPlugins": [
-      {"Name": "noise", "Configuration": {"level": "5"}, "DependentFor": ["namer"], "Level": 1, "SupportedMediaType": "Audio"},
-      {"Name": "scenes", "Configuration": {"level": "5"}, "DependentFor": ["noise"], "Level": 2, "SupportedMediaType": "Video", "ModelEndpoint": "http://scenes/v2"}]}},
-  "Event": {"Name": "final", "Program": "Open 2026 / Men", "Start": "2026-06-01T14:00:00Z", "TimecodeSource": "NOT_EMBEDDED", "AudioTracks": [1, 2],
-    "GenerateOrigClips": true, "GenerateOptoClips": false, "GenerateOrigThumbNails": true, "GenerateOptoThumbNails": true},
+      {"Name": "noise", "Configuration": {"level": "5"},
+        "DependentFor": ["namer"], "Level": 1, "SupportedMediaType": "Audio"},
+      {"Name": "scenes", "Configuration": {"level": "5"}, "DependentFor": ["noise"], "Level": 2,
+        "SupportedMediaType": "Video", "ModelEndpoint": "http://scenes/v2"}]}},
+  "Event": {"Name": "final", "Program": "Open 2026 / Men", "Start": "2026-06-01T14:00:00Z",
+    "TimecodeSource": "NOT_EMBEDDED", "AudioTracks": [1, 2],
+    "GenerateOrigClips": true, "GenerateOptoClips": false,
+      "GenerateOrigThumbNails": true, "GenerateOptoThumbNails": true},
   "Input": {"ExecutionId": "95ee508b-76fb-574d-ae66-4e2301b15714",
-    "Media": {"S3Bucket": "mre", "S3Key": "7f0c4c52-0000-4000-8000-000000000001/Open 2026 - Men/final/soccer/Open-2026---Men_final_1_00003.ts"},
-    "Metadata": {"HLSSegment": {"StartTime": 20, "StartTimeUtc": "00:00:20.000", "StartPtsTime": 21.4, "StartPtsTimeUtc": "00:00:21.400", "Duration": 10, "FrameRate": 25}}},
+    "Media": {"S3Bucket": "mre",
+      "S3Key": "7f0c4c52-0000-4000-8000-000000000001/Open 2026 - Men/final/soccer/Open-2026---Men_final_1_00003.ts"},
+    "Metadata": {"HLSSegment": {"StartTime": 20, "StartTimeUtc": "00:00:20.000", "StartPtsTime": 21.4,
+      "StartPtsTimeUtc": "00:00:21.400", "Duration": 10, "FrameRate": 25}}},
   "TrackNumber": 2,
   "Mre": {"contract": "v1",
-    "event": {"uid": "7f0c4c52-0000-4000-8000-000000000001", "namespace": "football", "name": "final", "program": "Open 2026 / Men"},
+    "event": {"uid": "7f0c4c52-0000-4000-8000-000000000001", "namespace": "football",
+      "name": "final", "program": "Open 2026 / Men"},
     "task": {"kind": "featurer", "chunk": 3, "attempt": 2, "final": false},
     "chunk": {"number": 3, "startMicros": 20000000, "endMicros": 30000000, "firstFrame": 500, "frames": 250},
     "timeline": {"rate": {"num": 25, "den": 1}, "width": 1920, "height": 1080, "originTicks": 126000, "audioTracks": [
       {"track": 1, "streamIndex": 1, "sampleRate": 48000, "channels": 2, "language": "eng"},
       {"track": 2, "streamIndex": 2, "sampleRate": 48000, "channels": 1, "language": ""}]},
-    "media": {"path": "/mre/media/7/x.ts", "url": "http://127.0.0.1:9001/mre/v1/media/Open-2026---Men_final_1_00003.ts", "bytes": 99},
-    "track": 2, "deadlineMillis": 1800000000000, "processingFrameRate": {"num": 30000, "den": 1001}, "configuration": {"level": "5"}, "model": null,
-    "dependencies": {"scenes": [{"startMicros": 21000000, "endMicros": 22000000, "track": 0, "attributes": {"Label": "near"}}]},
+    "media": {"path": "/mre/media/7/x.ts",
+      "url": "http://127.0.0.1:9001/mre/v1/media/Open-2026---Men_final_1_00003.ts", "bytes": 99},
+    "track": 2, "deadlineMillis": 1800000000000, "processingFrameRate": {"num": 30000, "den": 1001},
+      "configuration": {"level": "5"}, "model": null,
+    "dependencies": {"scenes": [{"startMicros": 21000000, "endMicros": 22000000,
+      "track": 0, "attributes": {"Label": "near"}}]},
     "segments": [], "neighbours": [], "previousEndMicros": 0, "maxSegmentMicros": 60000000}
 }`
 
@@ -80,8 +94,9 @@ func TestEventOfClasses(t *testing.T) {
 		edit func(*api.Lease)
 		want wanted
 	}{
-		"scenes":  {nil, wanted{class: "Featurer", execution: "SyncModel", model: "http://scenes/v2"}},
-		"moments": {func(l *api.Lease) { l.Input.Segmenter.Open = new(testSegment("000001-0", 100, 0)) }, wanted{class: "Classifier", execution: "Sync", segments: 1}},
+		"scenes": {nil, wanted{class: "Featurer", execution: "SyncModel", model: "http://scenes/v2"}},
+		"moments": {func(l *api.Lease) { l.Input.Segmenter.Open = new(testSegment("000001-0", 100, 0)) },
+			wanted{class: "Classifier", execution: "Sync", segments: 1}},
 		"cutter": {func(l *api.Lease) {
 			l.Input.Optimizer.Segments = []api.Segment{testSegment("000001-0", 100, 200)}
 			l.Input.Optimizer.Neighbours = []api.Segment{testSegment("000002-0", 300, 400)}
@@ -101,7 +116,8 @@ func TestEventOfClasses(t *testing.T) {
 			if err := json.Unmarshal(body, &e); err != nil {
 				t.Fatal(err)
 			}
-			got := wanted{e.Plugin.Class, e.Plugin.ExecutionType, e.Plugin.ModelEndpoint, e.TrackNumber, len(e.Mre.Segments), len(e.Mre.Neighbours)}
+			got := wanted{e.Plugin.Class, e.Plugin.ExecutionType, e.Plugin.ModelEndpoint,
+				e.TrackNumber, len(e.Mre.Segments), len(e.Mre.Neighbours)}
 			if diff := cmp.Diff(c.want, got, cmp.AllowUnexported(wanted{})); diff != "" {
 				t.Fatalf("(-want +got):\n%s", diff)
 			}
@@ -126,7 +142,8 @@ func TestExecutionID(t *testing.T) {
 }
 
 func TestClockTime(t *testing.T) {
-	for us, want := range map[int64]string{0: "00:00:00.000", 120_120_400: "00:02:00.120", 86_400_000_000 + 1_500_000: "00:00:01.500", 3_599_999_600: "01:00:00.000"} {
+	for us, want := range map[int64]string{0: "00:00:00.000", 120_120_400: "00:02:00.120",
+		86_400_000_000 + 1_500_000: "00:00:01.500", 3_599_999_600: "01:00:00.000"} {
 		if got := clockTime(us); got != want {
 			t.Errorf("clockTime(%d) = %s, want %s", us, got, want)
 		}

@@ -19,13 +19,16 @@ func FuzzOutput(f *testing.F) {
 		f.Add(uint8(len(c.plugin)), c.saved, c.answer, int64(100), int64(0))
 		f.Add(uint8(len(c.answer)), "", c.answer, int64(0), int64(300))
 	}
-	f.Add(uint8(132), `[{"Start":1,"End":30},{"Start":1.04,"End":1.05},{"Start":-1},{"Start":19.99}]`, results(`[]`), int64(249), int64(0))
-	f.Add(uint8(2), `[{"Start":1},{"Start":1.04,"End":1.05},{"Start":-1},{"Start":19.99}]`, results(`[]`), int64(249), int64(0))
+	f.Add(uint8(132), `[{"Start":1,"End":30},{"Start":1.04,"End":1.05},{"Start":-1},{"Start":19.99}]`,
+		results(`[]`), int64(249), int64(0))
+	f.Add(uint8(2), `[{"Start":1},{"Start":1.04,"End":1.05},{"Start":-1},{"Start":19.99}]`,
+		results(`[]`), int64(249), int64(0))
 	plugins := []string{"scenes", "noise", "moments", "cutter", "namer"}
 	f.Fuzz(func(t *testing.T, which uint8, saved, answer string, openFrame, lastEnd int64) {
 		openFrame, lastEnd = openFrame&1023%500, lastEnd&1023%500
 		run := testRun(t, plugins[int(which&127)%len(plugins)], 2, func(l *api.Lease) {
-			segments := []api.Segment{testSegment("000001-0", openFrame/2, openFrame/2+60), testSegment("000001-1", openFrame/2+60, openFrame/2+90)}
+			segments := []api.Segment{testSegment("000001-0", openFrame/2, openFrame/2+60),
+				testSegment("000001-1", openFrame/2+60, openFrame/2+90)}
 			switch in := l.Input; {
 			case in.Segmenter != nil && openFrame > 0 && openFrame >= lastEnd:
 				in.Segmenter.Open = new(testSegment("000001-9", openFrame, 0))
@@ -48,7 +51,9 @@ func FuzzOutput(f *testing.F) {
 				_ = run.Save(parsed) // what it refuses is not saved
 			}
 		}
-		got, err := run.Output([]byte(answer), func() ([]api.Segment, error) { return []api.Segment{testSegment("000001-7", 3, 9)}, nil })
+		got, err := run.Output([]byte(answer), func() ([]api.Segment, error) {
+			return []api.Segment{testSegment("000001-7", 3, 9)}, nil
+		})
 		if err != nil {
 			return
 		}

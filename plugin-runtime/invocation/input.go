@@ -110,15 +110,16 @@ type InputSegment struct {
 func (r *Run) input(baseURL string) Input {
 	plan, rate := r.Plan, ProcessingRate(r.Plan)
 	in := Input{
-		Contract:       Contract,
-		Event:          InputEvent{UID: plan.Event.UID, Namespace: plan.Event.Namespace, Name: plan.Event.Name, Program: plan.Event.Program},
+		Contract: Contract,
+		Event: InputEvent{UID: plan.Event.UID, Namespace: plan.Event.Namespace,
+			Name: plan.Event.Name, Program: plan.Event.Program},
 		Task:           InputTask{Kind: r.Lease.Kind, Chunk: r.Lease.Chunk, Attempt: r.Lease.Attempt},
 		Chunk:          r.Chunk(),
 		Timeline:       r.inputTimeline(),
 		Track:          r.Track,
 		DeadlineMillis: r.Deadline.UnixMilli(), ProcessingFrameRate: api.Rational{Num: rate.Num, Den: rate.Den},
-		Configuration: r.configuration(), Dependencies: map[string][]InputResult{}, Segments: []InputSegment{}, Neighbours: []InputSegment{},
-		MaxSegmentMicros: int64(plan.MaxSegmentSeconds) * 1_000_000,
+		Configuration: r.configuration(), Dependencies: map[string][]InputResult{}, Segments: []InputSegment{},
+		Neighbours: []InputSegment{}, MaxSegmentMicros: int64(plan.MaxSegmentSeconds) * 1_000_000,
 	}
 	if r.Media != nil {
 		in.Media = &InputMedia{Path: r.Media.Path, URL: r.MediaURL(baseURL), Bytes: r.Media.Bytes}
@@ -158,7 +159,8 @@ func (r *Run) MediaURL(baseURL string) string {
 
 func (r *Run) inputTimeline() InputTimeline {
 	t := r.Timeline()
-	out := InputTimeline{Rate: t.Rate, Width: t.Width, Height: t.Height, OriginTicks: t.OriginTicks, AudioTracks: []InputTrack{}}
+	out := InputTimeline{Rate: t.Rate, Width: t.Width, Height: t.Height,
+		OriginTicks: t.OriginTicks, AudioTracks: []InputTrack{}}
 	for _, a := range t.AudioTracks {
 		track := InputTrack{Track: a.Track, StreamIndex: a.Track, SampleRate: a.SampleRate, Channels: a.Channels}
 		if a.Language != nil {
@@ -209,7 +211,8 @@ func (r *Run) Segments() []api.Segment {
 func inputSegments(list []api.Segment) []InputSegment {
 	out := make([]InputSegment, 0, len(list))
 	for _, s := range list {
-		one := InputSegment{ID: s.ID, State: s.State, StartMicros: s.In.Micros, ReportedStartMicros: s.ReportedStartMicros, Attributes: s.Attributes, Label: s.Label}
+		one := InputSegment{ID: s.ID, State: s.State, StartMicros: s.In.Micros,
+			ReportedStartMicros: s.ReportedStartMicros, Attributes: s.Attributes, Label: s.Label}
 		if s.Out != nil {
 			one.EndMicros = &s.Out.Micros
 		}

@@ -36,7 +36,8 @@ func fileName(s string) string {
 // MediaKey is the key under which MRE would have stored a chunk.
 func MediaKey(plan *api.Plan, name string) string {
 	part := strings.NewReplacer("/", "-")
-	return strings.Join([]string{plan.Event.UID, part.Replace(plan.Event.Program), part.Replace(plan.Event.Name), part.Replace(plan.Event.Profile), name}, "/")
+	return strings.Join([]string{plan.Event.UID, part.Replace(plan.Event.Program), part.Replace(plan.Event.Name),
+		part.Replace(plan.Event.Profile), name}, "/")
 }
 
 // MREClass is MRE's word for a class: its Classifier is our Segmenter.

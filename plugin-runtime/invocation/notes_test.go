@@ -17,7 +17,8 @@ func TestNotesAreBounded(t *testing.T) {
 		t.Errorf("nothing was noted: %q", got)
 	}
 	run.Note("the first of %d", 2)
-	if got := run.Told([]string{"at the end", strings.Repeat("ä", api.MaxNote)}); len(got) != 3 || got[0] != "the first of 2" || got[1] != "at the end" ||
+	if got := run.Told([]string{"at the end", strings.Repeat("ä", api.MaxNote)}); len(got) != 3 ||
+		got[0] != "the first of 2" || got[1] != "at the end" ||
 		len(got[2]) > api.MaxNote || !strings.HasSuffix(got[2], "ä…") {
 		t.Errorf("%q", got)
 	}
@@ -26,7 +27,8 @@ func TestNotesAreBounded(t *testing.T) {
 	}
 	// 2001 notes, and 2 at the end: 999 stay.
 	got := run.Told([]string{"a", "b"})
-	if last := got[len(got)-1]; len(got) != api.MaxNotes || got[1] != "note 0" || last != fmt.Sprintf("%d more of this kind", 2003-999) {
+	if last := got[len(got)-1]; len(got) != api.MaxNotes || got[1] != "note 0" ||
+		last != fmt.Sprintf("%d more of this kind", 2003-999) {
 		t.Errorf("%d notes, the last one %q", len(got), last)
 	}
 }

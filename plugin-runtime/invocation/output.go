@@ -43,13 +43,15 @@ func (r *Run) marks(saved []Reported) Result {
 		s, found := ByStart(r.Segments(), one.StartMillis)
 		switch {
 		case !hasStart && !hasEnd:
-			out.note("the result at %s s has neither OptoStartCode nor OptoEndCode, so nothing is optimized by it", secondsText(one.StartMillis))
+			out.note("the result at %s s has neither OptoStartCode nor OptoEndCode, so nothing is optimized by it",
+				secondsText(one.StartMillis))
 			continue
 		case !found || s.Out == nil:
 			out.note("no segment that this run may optimize starts at %s s", secondsText(one.StartMillis))
 			continue
 		}
-		marks := api.OptimizedMarks{SegmentID: s.ID, StartMicros: s.In.Micros, EndMicros: s.Out.Micros, StartCode: startCode, EndCode: endCode}
+		marks := api.OptimizedMarks{SegmentID: s.ID, StartMicros: s.In.Micros,
+			EndMicros: s.Out.Micros, StartCode: startCode, EndCode: endCode}
 		if ms, err := Millis(one.Fields["OptoStart"]); err == nil {
 			marks.StartMicros = ms * 1000
 		}
@@ -59,13 +61,16 @@ func (r *Run) marks(saved []Reported) Result {
 		clock := r.Clock()
 		in, end := clock.Snap(marks.StartMicros).Frame, clock.Snap(marks.EndMicros).Frame
 		if elsewhere := in >= s.Out.Frame || end <= s.In.Frame; end <= in || elsewhere && !r.overlaps() {
-			out.note("the optimized marks of the segment at %s s, from %s to %s s, have nothing in common with it and are left out",
-				secondsText(one.StartMillis), secondsText(MillisOfMicros(marks.StartMicros)), secondsText(MillisOfMicros(marks.EndMicros)))
+			out.note("the optimized marks of the segment at %s s, from %s to %s s, have nothing in common with it "+
+				"and are left out",
+				secondsText(one.StartMillis), secondsText(MillisOfMicros(marks.StartMicros)),
+				secondsText(MillisOfMicros(marks.EndMicros)))
 			continue
 		}
 		out.Output.Optimized = append(out.Output.Optimized, marks)
 		kept := map[string]any{}
-		for _, name := range []string{"OptoStartDescription", "OptoStartDetectorResults", "OptoEndDescription", "OptoEndDetectorResults"} {
+		for _, name := range []string{"OptoStartDescription", "OptoStartDetectorResults",
+			"OptoEndDescription", "OptoEndDetectorResults"} {
 			if v, ok := one.Fields[name]; ok {
 				kept[name] = v
 			}
@@ -99,7 +104,8 @@ func (r *Run) labels(saved []Reported) Result {
 			out.note("no segment that this run may label starts at %s s", secondsText(one.StartMillis))
 			continue
 		case label.Code == NotAttempted || label.Code == "":
-			out.note("the label at %s s has the code %q, so the segment stays without one", secondsText(one.StartMillis), label.Code)
+			out.note("the label at %s s has the code %q, so the segment stays without one",
+				secondsText(one.StartMillis), label.Code)
 			continue
 		}
 		switch v := one.Fields["Label"].(type) {
@@ -151,9 +157,12 @@ func addAttributes(out *api.TaskOutput, id string, attributes map[string]any) {
 			return
 		}
 	}
-	out.SegmentAttributes = append(out.SegmentAttributes, api.SegmentAttributes{SegmentID: id, Attributes: maps.Clone(attributes)})
+	out.SegmentAttributes = append(out.SegmentAttributes,
+		api.SegmentAttributes{SegmentID: id, Attributes: maps.Clone(attributes)})
 }
 
 func sortAttributes(out *api.TaskOutput) {
-	slices.SortFunc(out.SegmentAttributes, func(a, b api.SegmentAttributes) int { return cmp.Compare(a.SegmentID, b.SegmentID) })
+	slices.SortFunc(out.SegmentAttributes, func(a, b api.SegmentAttributes) int {
+		return cmp.Compare(a.SegmentID, b.SegmentID)
+	})
 }

@@ -23,7 +23,8 @@ func newOverlapping(s *segmenting) *overlapping {
 		open = append(slices.Clip(open), *s.in.Open)
 	}
 	for _, one := range open {
-		o.open = append(o.open, &openSegment{id: one.ID, reportedMillis: MillisOfMicros(one.ReportedStartMicros), start: one.In, update: -1})
+		o.open = append(o.open, &openSegment{id: one.ID,
+			reportedMillis: MillisOfMicros(one.ReportedStartMicros), start: one.In, update: -1})
 	}
 	return o
 }
@@ -76,7 +77,8 @@ func (s *overlapping) complete(one Reported) (api.Segment, bool, error) {
 func (s *overlapping) resume(o *openSegment, one Reported) {
 	if o.update < 0 {
 		o.update = len(s.Output.Segments)
-		s.Output.Segments = append(s.Output.Segments, api.SegmentUpdate{ID: &o.id, StartMicros: o.start.Micros, Attributes: map[string]any{}})
+		s.Output.Segments = append(s.Output.Segments,
+			api.SegmentUpdate{ID: &o.id, StartMicros: o.start.Micros, Attributes: map[string]any{}})
 	}
 	u := &s.Output.Segments[o.update]
 	maps.Copy(u.Attributes, attributes(api.PlanPluginClassSegmenter, one))

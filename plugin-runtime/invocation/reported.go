@@ -44,7 +44,8 @@ func parseOne(class api.PlanPluginClass, v any) (Reported, error) {
 	}
 	if class == api.PlanPluginClassLabeler {
 		if _, ok := fields["LabelCode"].(string); !ok {
-			return Reported{}, fmt.Errorf("LabelCode is %s; a Labeler sets it to a text other than %q, such as \"Succeeded\", or nothing is labelled",
+			return Reported{}, fmt.Errorf("LabelCode is %s; a Labeler sets it to a text other than %q, such as "+
+				"\"Succeeded\", or nothing is labelled",
 				describe(fields["LabelCode"]), NotAttempted)
 		}
 	}

@@ -137,7 +137,8 @@ func (s *segmenting) continueOpen(one Reported) {
 func (s *segmenting) openUpdate() *api.SegmentUpdate {
 	if s.open.update < 0 {
 		s.open.update = len(s.Output.Segments)
-		s.Output.Segments = append(s.Output.Segments, api.SegmentUpdate{ID: &s.open.id, StartMicros: s.open.start.Micros, Attributes: map[string]any{}})
+		s.Output.Segments = append(s.Output.Segments,
+			api.SegmentUpdate{ID: &s.open.id, StartMicros: s.open.start.Micros, Attributes: map[string]any{}})
 	}
 	return &s.Output.Segments[s.open.update]
 }
@@ -156,10 +157,12 @@ func (s *segmenting) close(endMicros int64) {
 // only as far as it says where the open one ends.
 func (s *segmenting) before(one Reported) {
 	if one.Partial() || s.frame(*one.EndMillis*1000) <= s.open.start.Frame {
-		s.note("the segment at %s s starts before the open segment at %s s and is left out", secondsText(one.StartMillis), secondsText(s.open.reportedMillis))
+		s.note("the segment at %s s starts before the open segment at %s s and is left out",
+			secondsText(one.StartMillis), secondsText(s.open.reportedMillis))
 		return
 	}
-	s.note("the segment at %s s reaches over the start of the open segment at %s s, which it closes", secondsText(one.StartMillis), secondsText(s.open.reportedMillis))
+	s.note("the segment at %s s reaches over the start of the open segment at %s s, which it closes",
+		secondsText(one.StartMillis), secondsText(s.open.reportedMillis))
 	s.continueOpen(one)
 }
 
@@ -176,7 +179,8 @@ func (s *segmenting) begin(one Reported) {
 		return
 	}
 	if s.open != nil {
-		s.note("the segment at %s s was still open; it ends where the one at %s s starts", secondsText(s.open.reportedMillis), secondsText(one.StartMillis))
+		s.note("the segment at %s s was still open; it ends where the one at %s s starts",
+			secondsText(s.open.reportedMillis), secondsText(one.StartMillis))
 		s.close(s.clock.FrameStartMicros(start))
 	}
 	micros := one.StartMicros()
@@ -185,7 +189,8 @@ func (s *segmenting) begin(one Reported) {
 	}
 	if start < s.end {
 		if !one.Partial() && s.frame(*one.EndMillis*1000) <= s.end {
-			s.note("the segment from %s to %s s lies in the one before it and is left out", secondsText(one.StartMillis), secondsText(*one.EndMillis))
+			s.note("the segment from %s to %s s lies in the one before it and is left out",
+				secondsText(one.StartMillis), secondsText(*one.EndMillis))
 			return
 		}
 		if s.end > last {
@@ -193,17 +198,21 @@ func (s *segmenting) begin(one Reported) {
 			return
 		}
 		micros = s.clock.FrameStartMicros(s.end)
-		s.note("the segment at %s s starts in the one before it; it is moved to that one's end at %s s", secondsText(one.StartMillis), secondsText(MillisOfMicros(micros)))
+		s.note("the segment at %s s starts in the one before it; it is moved to that one's end at %s s",
+			secondsText(one.StartMillis), secondsText(MillisOfMicros(micros)))
 	}
-	s.open = &openSegment{reportedMillis: MillisOfMicros(micros), start: mark(s.clock.Snap(micros)), update: len(s.Output.Segments)}
-	s.Output.Segments = append(s.Output.Segments, api.SegmentUpdate{StartMicros: micros, Attributes: attributes(api.PlanPluginClassSegmenter, one)})
+	s.open = &openSegment{reportedMillis: MillisOfMicros(micros),
+		start: mark(s.clock.Snap(micros)), update: len(s.Output.Segments)}
+	s.Output.Segments = append(s.Output.Segments,
+		api.SegmentUpdate{StartMicros: micros, Attributes: attributes(api.PlanPluginClassSegmenter, one)})
 	if !one.Partial() {
 		s.close(*one.EndMillis * 1000)
 	}
 }
 
 func (s *segmenting) tooLate(one Reported) {
-	s.note("the segment at %s s has no room in the chunk that ends at %s s and is left out; a segment is reported with the chunk in which it starts",
+	s.note("the segment at %s s has no room in the chunk that ends at %s s and is left out; a segment is reported with "+
+		"the chunk in which it starts",
 		secondsText(one.StartMillis), secondsText(MillisOfMicros(s.in.Chunk.EndMicros)))
 }
 

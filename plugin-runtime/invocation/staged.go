@@ -73,7 +73,8 @@ func (r *Run) Save(results []Reported) error {
 		}
 	}
 	if n := len(r.staged.results) + len(added); n > api.MaxResults {
-		return fmt.Errorf("Results: with these the run has saved %d results, and may save %d", n, api.MaxResults) //nolint:staticcheck // It begins with the member's name.
+		//nolint:staticcheck // It begins with the member's name.
+		return fmt.Errorf("Results: with these the run has saved %d results, and may save %d", n, api.MaxResults)
 	}
 	if r.staged.results == nil {
 		r.staged.results = map[int64]Reported{}
@@ -81,7 +82,8 @@ func (r *Run) Save(results []Reported) error {
 	for _, one := range results {
 		// A segmenter reports an open segment again when it goes on.
 		if _, there := r.staged.results[one.StartMillis]; there && r.Plugin.Class == api.PlanPluginClassFeaturer {
-			r.staged.note(fmt.Sprintf("a second result starts at %s s; it takes the place of the first, as in MRE", secondsText(one.StartMillis)))
+			r.staged.note(fmt.Sprintf("a second result starts at %s s; it takes the place of the first, as in MRE",
+				secondsText(one.StartMillis)))
 		}
 		r.staged.results[one.StartMillis] = one
 	}
@@ -99,7 +101,9 @@ func (r *Run) near(results []Reported) error {
 		}
 		for _, ms := range times {
 			if ms < from || ms > to {
-				return fmt.Errorf("Results[%d] is at %s s, more than %d minutes away from the chunk: times count in seconds from the start of the Event", //nolint:staticcheck // It begins with the member's name.
+				//nolint:staticcheck // It begins with the member's name.
+				return fmt.Errorf("Results[%d] is at %s s, more than %d minutes away from the chunk: times count in "+
+					"seconds from the start of the Event",
 					i, secondsText(ms), api.MaxAstrayMicros/60_000_000)
 			}
 		}
@@ -115,7 +119,9 @@ func (r *Run) Saved() []Reported {
 }
 
 func byStart(results map[int64]Reported) []Reported {
-	return slices.SortedFunc(maps.Values(results), func(a, b Reported) int { return cmp.Compare(a.StartMillis, b.StartMillis) })
+	return slices.SortedFunc(maps.Values(results), func(a, b Reported) int {
+		return cmp.Compare(a.StartMillis, b.StartMillis)
+	})
 }
 
 // Annotate holds attributes of a segment back until the task is completed. For a segment that this very run

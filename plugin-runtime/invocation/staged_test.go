@@ -38,16 +38,19 @@ func TestSaveBounds(t *testing.T) {
 		t.Errorf("one more: %v", err)
 	}
 	for name, astray := range map[string]Span{
-		"far ahead": {StartMillis: 1e15}, "far behind": {StartMillis: -1e6}, "ends far ahead": {StartMillis: 7, EndMillis: new(int64(1e7))},
+		"far ahead": {StartMillis: 1e15}, "far behind": {StartMillis: -1e6},
+		"ends far ahead": {StartMillis: 7, EndMillis: new(int64(1e7))},
 	} {
-		if err := run.Save([]Reported{{Span: astray}}); err == nil || !strings.Contains(err.Error(), "more than 10 minutes away") {
+		if err := run.Save([]Reported{{Span: astray}}); err == nil ||
+			!strings.Contains(err.Error(), "more than 10 minutes away") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	if err := run.Save([]Reported{{Span: Span{StartMillis: 3, EndMillis: new(int64(-1e7))}}}); err != nil {
 		t.Errorf("an end that does not count: %v", err)
 	}
-	if err := run.Save([]Reported{{Span: Span{StartMillis: 3}, Fields: map[string]any{"Blob": strings.Repeat("x", 300<<10)}}}); err == nil ||
+	if err := run.Save([]Reported{{Span: Span{StartMillis: 3},
+		Fields: map[string]any{"Blob": strings.Repeat("x", 300<<10)}}}); err == nil ||
 		!strings.Contains(err.Error(), "Results[0]: its attributes take") {
 		t.Errorf("attributes beyond bounds: %v", err)
 	}

@@ -17,7 +17,8 @@ import (
 // Whatever a plugin sends, in whatever order: nothing panics, no invocation gets another one's answer, and each
 // ends.
 func FuzzRuntimeAPI(f *testing.F) {
-	for _, seed := range []string{"NRNRNR", "NNNRRR", "NTNORNR", "IINR", "XXXXNXNR", "HNHNTR", "NENRL", "NBNGR", "CNRSNR", "/a/b\nN/2018-06-01/runtime/invocation/x/error\nR"} {
+	for _, seed := range []string{"NRNRNR", "NNNRRR", "NTNORNR", "IINR", "XXXXNXNR", "HNHNTR", "NENRL", "NBNGR",
+		"CNRSNR", "/a/b\nN/2018-06-01/runtime/invocation/x/error\nR"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, script string) {
@@ -114,7 +115,8 @@ func raw(ctx context.Context, r *rig, path, body string) {
 	short, stop := context.WithTimeout(ctx, time.Second)
 	defer stop()
 	for _, method := range []string{http.MethodGet, http.MethodPost, "PRI"} {
-		req := &http.Request{Method: method, URL: &url.URL{Path: path}, Header: http.Header{}, ContentLength: int64(len(body)), Body: http.NoBody}
+		req := &http.Request{Method: method, URL: &url.URL{Path: path}, Header: http.Header{},
+			ContentLength: int64(len(body)), Body: http.NoBody}
 		if body != "" {
 			req.Body = httptest.NewRequest(http.MethodPost, "/", strings.NewReader(body)).Body
 		}

@@ -74,7 +74,8 @@ var errReturned = errors.New("the process was gone before it had the event")
 
 // Invoke runs the plugin once. It ends with an answer, which is JSON; with a *Failure; or with the context.
 func (s *Server) Invoke(ctx context.Context, in Invocation) ([]byte, error) {
-	c := &call{id: uuid.NewString(), wake: make(chan struct{}, 1), returned: make(chan struct{}, 1), outcome: make(chan outcome, 1)}
+	c := &call{id: uuid.NewString(), wake: make(chan struct{}, 1),
+		returned: make(chan struct{}, 1), outcome: make(chan outcome, 1)}
 	s.mu.Lock()
 	if s.call != nil {
 		s.mu.Unlock()

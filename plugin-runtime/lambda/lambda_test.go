@@ -120,7 +120,8 @@ func TestHandsOutAndTakesTheAnswer(t *testing.T) {
 		if g.event != `{"Frame":1}` {
 			t.Errorf("event %q", g.event)
 		}
-		if ms, _ := strconv.ParseInt(g.header.Get("Lambda-Runtime-Deadline-Ms"), 10, 64); ms != taken.Add(time.Minute).UnixMilli() {
+		if ms, _ := strconv.ParseInt(g.header.Get("Lambda-Runtime-Deadline-Ms"),
+			10, 64); ms != taken.Add(time.Minute).UnixMilli() {
 			t.Errorf("deadline %d, want a minute from when it was taken", ms)
 		}
 		for name, want := range map[string]string{
@@ -132,7 +133,8 @@ func TestHandsOutAndTakesTheAnswer(t *testing.T) {
 				t.Errorf("%s: %q, want %q", name, got, want)
 			}
 		}
-		if trace := g.header.Get("Lambda-Runtime-Trace-Id"); len(trace) != len("Root=1-01234567-0123456789abcdef01234567;Parent=0123456789abcdef;Sampled=0") {
+		if trace := g.header.Get("Lambda-Runtime-Trace-Id"); len(trace) != len(
+			"Root=1-01234567-0123456789abcdef01234567;Parent=0123456789abcdef;Sampled=0") {
 			t.Errorf("trace id %q", trace)
 		}
 		time.Sleep(59 * time.Second)
@@ -158,7 +160,8 @@ func TestFailures(t *testing.T) {
 		health []string
 	}{
 		"reported": {func(r *rig) {
-			r.post(path(r.process(), "error"), `{"errorMessage":"no ball","errorType":"ValueError","stackTrace":["a.py 3","b.py 4"]}`)
+			r.post(path(r.process(), "error"),
+				`{"errorMessage":"no ball","errorType":"ValueError","stackTrace":["a.py 3","b.py 4"]}`)
 		}, Reported, "plugin ball: ValueError: no ball\na.py 3\nb.py 4", nil},
 		"reported with a stack of objects": {func(r *rig) {
 			r.post(path(r.process(), "error"), `{"errorMessage":"no ball","errorType":"E","stackTrace":[{"line":3}]}`)
@@ -168,14 +171,17 @@ func TestFailures(t *testing.T) {
 			"plugin ball: it reported an error without saying which", nil},
 		"not JSON": {func(r *rig) { r.respond(r.process().id, "<html>") }, BadAnswer,
 			`plugin ball: its answer is not JSON but 6 bytes that begin with "<html>"`, nil},
-		"nothing": {func(r *rig) { r.respond(r.process().id, "") }, BadAnswer, "plugin ball: its answer is not JSON but nothing", nil},
+		"nothing": {func(r *rig) { r.respond(r.process().id, "") },
+			BadAnswer, "plugin ball: its answer is not JSON but nothing", nil},
 		"too large": {func(r *rig) {
-			if status := r.respond(r.process().id, `"`+strings.Repeat("x", MaxAnswer)+`"`); status != http.StatusRequestEntityTooLarge {
+			if status := r.respond(r.process().id, `"`+strings.Repeat("x", MaxAnswer)+
+				`"`); status != http.StatusRequestEntityTooLarge {
 				r.t.Errorf("response answered %d", status)
 			}
 		}, BadAnswer, "plugin ball: its answer is larger than 6 MiB", nil},
 		"init error": {func(r *rig) {
-			if status := r.post("/2018-06-01/runtime/init/error", `{"errorMessage":"No module named 'cv2'","errorType":"Runtime.ImportModuleError"}`); status != http.StatusAccepted {
+			if status := r.post("/2018-06-01/runtime/init/error",
+				`{"errorMessage":"No module named 'cv2'","errorType":"Runtime.ImportModuleError"}`); status != http.StatusAccepted {
 				r.t.Errorf("init/error answered %d", status)
 			}
 		}, StartFailed, "plugin ball: it cannot start: Runtime.ImportModuleError: No module named 'cv2'",
@@ -186,8 +192,10 @@ func TestFailures(t *testing.T) {
 			for range 3 {
 				r.exit(Exit{Instance: "a", Code: 127, Stderr: "python: not found\n"})
 			}
-		}, StartFailed, "plugin ball: its process ended with exit code 127; its last words: python: not found, before it asked for work, 3 times in a row",
-			[]string{"StartFailed its process ended with exit code 127; its last words: python: not found, before it asked for work"}},
+		}, StartFailed, "plugin ball: its process ended with exit code 127; its last words: python: not found, before it " +
+			"asked for work, 3 times in a row",
+			[]string{"StartFailed its process ended with exit code 127; its last words: python: not " +
+				"found, before it asked for work"}},
 		"asks again": {func(r *rig) {
 			r.process()
 			ctx, cancel := context.WithCancel(r.t.Context())
@@ -203,9 +211,12 @@ func TestFailures(t *testing.T) {
 		"supervisor says": {func(r *rig) {
 			r.process()
 			r.exit(Exit{Instance: "a", Code: -1, Signal: "segmentation fault", Stderr: "frame 7\n"})
-		}, Crashed, "plugin ball: the plugin's process ended without an answer, by signal segmentation fault; its last words: frame 7",
-			[]string{"Crashed the plugin's process ended without an answer, by signal segmentation fault; its last words: frame 7"}},
-		"hangs": {func(r *rig) { r.process() }, TimedOut, "plugin ball: timed out after 60 s (timeoutSeconds) and is started again",
+		}, Crashed, "plugin ball: the plugin's process ended without an answer, by signal segmentation " +
+			"fault; its last words: frame 7",
+			[]string{"Crashed the plugin's process ended without an answer, by signal segmentation " +
+				"fault; its last words: frame 7"}},
+		"hangs": {func(r *rig) { r.process() }, TimedOut,
+			"plugin ball: timed out after 60 s (timeoutSeconds) and is started again",
 			[]string{"TimedOut timed out after 60 s (timeoutSeconds) and is started again"}},
 	}
 	for name, tt := range tests {
@@ -320,7 +331,8 @@ func TestContainerStartedAgain(t *testing.T) {
 		hello("a")
 		hello("b")
 		var f *Failure
-		if got := <-done; !errors.As(got.err, &f) || f.Kind != Crashed || !strings.Contains(f.Words, "container was started again") {
+		if got := <-done; !errors.As(got.err, &f) || f.Kind != Crashed ||
+			!strings.Contains(f.Words, "container was started again") {
 			t.Errorf("got %+v", got)
 		}
 	})
@@ -399,7 +411,8 @@ func (brokenWriter) Write([]byte) (int, error) { return 0, errors.New("broken pi
 
 func TestProcessGoneInTheMomentOfTheHandOut(t *testing.T) {
 	in(t, func(r *rig) {
-		go r.ServeHTTP(brokenWriter{httptest.NewRecorder()}, httptest.NewRequestWithContext(r.t.Context(), http.MethodGet, "/2018-06-01/runtime/invocation/next", nil))
+		go r.ServeHTTP(brokenWriter{httptest.NewRecorder()},
+			httptest.NewRequestWithContext(r.t.Context(), http.MethodGet, "/2018-06-01/runtime/invocation/next", nil))
 		synctest.Wait()
 		done := r.invoke(r.t.Context(), `1`)
 		r.respond(r.process().id, `1`)
@@ -445,7 +458,9 @@ func TestEventThatCannotBeMade(t *testing.T) {
 		go r.process()
 		synctest.Wait()
 		why := errors.New("no such chunk")
-		if _, err := r.Invoke(r.t.Context(), Invocation{Timeout: time.Minute, Event: func(time.Time) ([]byte, error) { return nil, why }}); !errors.Is(err, why) {
+		if _, err := r.Invoke(r.t.Context(), Invocation{Timeout: time.Minute, Event: func(time.Time) ([]byte, error) {
+			return nil, why
+		}}); !errors.Is(err, why) {
 			t.Errorf("got %v", err)
 		}
 		// The process still waits.

@@ -17,13 +17,17 @@ import (
 // What a plugin may do to its connections harms no other one: while it does, an invocation goes through.
 func TestHostileConnections(t *testing.T) {
 	tests := map[string]func(t *testing.T, c net.Conn){
-		"silent":          func(*testing.T, net.Conn) {},
-		"half a header":   func(_ *testing.T, c net.Conn) { fmt.Fprint(c, "GET /2018-06-01/runtime/inv") },
-		"half a body":     func(_ *testing.T, c net.Conn) { fmt.Fprint(c, request("POST", "init/error", 1000)+"{") },
-		"body of next":    func(_ *testing.T, c net.Conn) { fmt.Fprint(c, request("GET", "invocation/next", 1000)+"{") },
-		"nonsense":        func(_ *testing.T, c net.Conn) { fmt.Fprint(c, "\x16\x03\x01\x00\r\n\r\n") },
-		"body never read": func(_ *testing.T, c net.Conn) { fmt.Fprint(c, request("POST", "invocation/old/response", 5<<30)+"{") },
-		"answer not read": func(_ *testing.T, c net.Conn) { fmt.Fprint(c, strings.Repeat(request("POST", "nothing", 0), 1000)) },
+		"silent":        func(*testing.T, net.Conn) {},
+		"half a header": func(_ *testing.T, c net.Conn) { fmt.Fprint(c, "GET /2018-06-01/runtime/inv") },
+		"half a body":   func(_ *testing.T, c net.Conn) { fmt.Fprint(c, request("POST", "init/error", 1000)+"{") },
+		"body of next":  func(_ *testing.T, c net.Conn) { fmt.Fprint(c, request("GET", "invocation/next", 1000)+"{") },
+		"nonsense":      func(_ *testing.T, c net.Conn) { fmt.Fprint(c, "\x16\x03\x01\x00\r\n\r\n") },
+		"body never read": func(_ *testing.T, c net.Conn) {
+			fmt.Fprint(c, request("POST", "invocation/old/response", 5<<30)+"{")
+		},
+		"answer not read": func(_ *testing.T, c net.Conn) {
+			fmt.Fprint(c, strings.Repeat(request("POST", "nothing", 0), 1000))
+		},
 		"chunks of nothing": func(_ *testing.T, c net.Conn) {
 			fmt.Fprint(c, "POST /2018-06-01/runtime/init/error HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n")
 		},
@@ -77,14 +81,17 @@ func invokeOver(ctx context.Context, t *testing.T, r *rig, addr string) {
 			return
 		}
 		_ = resp.Body.Close()
-		req, _ = http.NewRequestWithContext(ctx, http.MethodPost, base+resp.Header.Get("Lambda-Runtime-Aws-Request-Id")+"/response", strings.NewReader(`"well"`))
+		req, _ = http.NewRequestWithContext(ctx, http.MethodPost,
+			base+resp.Header.Get("Lambda-Runtime-Aws-Request-Id")+"/response", strings.NewReader(`"well"`))
 		if resp, err = http.DefaultClient.Do(req); err != nil {
 			t.Errorf("response: %v", err)
 			return
 		}
 		_ = resp.Body.Close()
 	}()
-	answer, err := r.Invoke(ctx, Invocation{Timeout: time.Minute, Event: func(time.Time) ([]byte, error) { return []byte("{}"), nil }})
+	answer, err := r.Invoke(ctx, Invocation{Timeout: time.Minute, Event: func(time.Time) ([]byte, error) {
+		return []byte("{}"), nil
+	}})
 	if err != nil || string(answer) != `"well"` {
 		t.Errorf("got %q, %v", answer, err)
 	}
@@ -118,7 +125,9 @@ func TestSenderOfTooMuchHearsSo(t *testing.T) {
 	}
 	go func() { _ = r.Serve(ctx, l) }()
 	go func() {
-		_, _ = r.Invoke(ctx, Invocation{Timeout: time.Minute, Event: func(time.Time) ([]byte, error) { return []byte("{}"), nil }})
+		_, _ = r.Invoke(ctx, Invocation{Timeout: time.Minute, Event: func(time.Time) ([]byte, error) {
+			return []byte("{}"), nil
+		}})
 	}()
 	base := "http://" + l.Addr().String() + "/2018-06-01/runtime/invocation/"
 	req, _ := http.NewRequestWithContext(ctx, http.MethodGet, base+"next", nil)
@@ -127,7 +136,8 @@ func TestSenderOfTooMuchHearsSo(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = resp.Body.Close()
-	req, _ = http.NewRequestWithContext(ctx, http.MethodPost, base+resp.Header.Get("Lambda-Runtime-Aws-Request-Id")+"/response", strings.NewReader(strings.Repeat("1", 40<<20)))
+	req, _ = http.NewRequestWithContext(ctx, http.MethodPost,
+		base+resp.Header.Get("Lambda-Runtime-Aws-Request-Id")+"/response", strings.NewReader(strings.Repeat("1", 40<<20)))
 	if resp, err = http.DefaultClient.Do(req); err != nil {
 		t.Fatal(err)
 	}

@@ -75,7 +75,8 @@ func (s *Server) next(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	case <-p.dismissed:
-		refuse(w, http.StatusConflict, "InvalidStateTransition", "another request for the next invocation came after this one")
+		refuse(w, http.StatusConflict, "InvalidStateTransition",
+			"another request for the next invocation came after this one")
 		return
 	case <-r.Context().Done():
 		s.leave(p)
@@ -168,7 +169,8 @@ func (s *Server) expects(w http.ResponseWriter, id string) bool {
 	switch {
 	case !ours:
 		w.Header().Set("Connection", "close")
-		refuse(w, http.StatusBadRequest, "InvalidRequestID", "no invocation of this id is under way: it was answered, or its time was up")
+		refuse(w, http.StatusBadRequest, "InvalidRequestID",
+			"no invocation of this id is under way: it was answered, or its time was up")
 	case !open:
 		w.Header().Set("Connection", "close")
 		refuse(w, http.StatusForbidden, "InvalidStateTransition", "the invocation has been answered")

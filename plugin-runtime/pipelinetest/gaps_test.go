@@ -67,7 +67,8 @@ func TestMediaThatNeverComes(t *testing.T) {
 		}
 		return agent.EndSource(ctx, uid, api.SourceEnd{Frames: *whole.Timeline.Frames})
 	})
-	if e.State != api.EventStateStateComplete || e.DeadLetters != 0 || e.Progress.ChunksMissing != 1 || *e.Timeline.Frames != m.Truth.Frames {
+	if e.State != api.EventStateStateComplete || e.DeadLetters != 0 || e.Progress.ChunksMissing != 1 ||
+		*e.Timeline.Frames != m.Truth.Frames {
 		t.Errorf("%s, %d dead letters, %d frames, %+v", e.State, e.DeadLetters, *e.Timeline.Frames, e.Progress)
 	}
 	chunks, err := p.manager.Chunks(t.Context(), uid)

@@ -48,7 +48,8 @@ func TestSourceFailures(t *testing.T) {
 	write("empty.mp4", nil)
 	write("noise.mp4", []byte(strings.Repeat("this is not media. ", 5000)))
 	write("cut-off.mp4", whole[:len(whole)/2])
-	if out, err := exec.Command("ffmpeg", "-v", "error", "-i", m.Path, "-vn", "-c", "copy", filepath.Join(dir, "sound.mp4")).CombinedOutput(); err != nil {
+	if out, err := exec.Command("ffmpeg", "-v", "error", "-i", m.Path, "-vn", "-c", "copy",
+		filepath.Join(dir, "sound.mp4")).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	closed, err := net.Listen("tcp", "127.0.0.1:0")
@@ -57,7 +58,9 @@ func TestSourceFailures(t *testing.T) {
 	}
 	nobody := "http://" + closed.Addr().String() + "/x.mp4?token=secret"
 	_ = closed.Close()
-	forbidden := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }))
+	forbidden := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusForbidden)
+	}))
 	t.Cleanup(forbidden.Close)
 
 	p := start(t)
@@ -87,7 +90,8 @@ func TestSourceFailures(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if e.State != api.EventStateStateFailed || e.Reason == nil || *e.Reason != string(tt.reason) || e.Message == nil || strings.Contains(*e.Message, "secret") {
+			if e.State != api.EventStateStateFailed || e.Reason == nil || *e.Reason != string(tt.reason) ||
+				e.Message == nil || strings.Contains(*e.Message, "secret") {
 				t.Fatalf("the Event is %s, %v, %v; want Failed with %s", e.State, deref(e.Reason), deref(e.Message), tt.reason)
 			}
 			if took := time.Since(began); took > 30*time.Second {
@@ -108,7 +112,8 @@ func TestSourceFailures(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if e.State != api.EventStateStateDraining || e.Timeline == nil || !strings.Contains(deref(e.Timeline.Incomplete), "is cut off after") {
+		if e.State != api.EventStateStateDraining || e.Timeline == nil ||
+			!strings.Contains(deref(e.Timeline.Incomplete), "is cut off after") {
 			t.Fatalf("the Event is %s, its timeline %+v", e.State, e.Timeline)
 		}
 	})
@@ -307,7 +312,8 @@ func TestSupervisorGivesUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	e, err := p.manager.Event(t.Context(), "crash")
-	if err != nil || e.State != api.EventStateStateFailed || deref(e.Reason) != "SourceCorrupt" || !strings.Contains(deref(e.Message), "torn at byte 7") {
+	if err != nil || e.State != api.EventStateStateFailed || deref(e.Reason) != "SourceCorrupt" ||
+		!strings.Contains(deref(e.Message), "torn at byte 7") {
 		t.Fatalf("the Event is %+v, %v", e, err)
 	}
 }
@@ -321,8 +327,9 @@ func TestSureFailureIsTriedTwice(t *testing.T) {
 	dir := t.TempDir()
 	ended := make(chan error, 1)
 	go func() {
-		ended <- ingest.Supervise(t.Context(), ingest.Config{Client: p.agent("sure"), EventUID: "sure", Log: discard()}, []string{"/bin/sh", "-c",
-			`echo run >>"$1/runs"; [ $(wc -l <"$1/runs") -lt 2 ] || until [ -e "$1/go" ]; do sleep 0.05; done
+		ended <- ingest.Supervise(t.Context(), ingest.Config{Client: p.agent("sure"), EventUID: "sure", Log: discard()},
+			[]string{"/bin/sh", "-c",
+				`echo run >>"$1/runs"; [ $(wc -l <"$1/runs") -lt 2 ] || until [ -e "$1/go" ]; do sleep 0.05; done
 			echo "{\"error\":\"[fc @ 0x$$] the filters cannot be built\"}"; exit 1`, "sh", dir})
 	}()
 	deadline := time.Now().Add(time.Minute)
@@ -361,7 +368,8 @@ func TestSupervisorStops(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	began := time.Now()
-	err := ingest.Supervise(ctx, ingest.Config{Client: p.agent("x"), EventUID: "x", Log: discard()}, []string{"/bin/sleep", "60"})
+	err := ingest.Supervise(ctx, ingest.Config{Client: p.agent("x"), EventUID: "x", Log: discard()},
+		[]string{"/bin/sleep", "60"})
 	if !errors.Is(err, ingest.ErrStopped) || time.Since(began) > 5*time.Second {
 		t.Fatalf("err = %v after %s", err, time.Since(began))
 	}

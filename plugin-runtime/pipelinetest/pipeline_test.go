@@ -32,7 +32,8 @@ func (p *plane) found(uid string) found {
 		p.t.Fatal(err)
 	}
 	for _, r := range results {
-		f.Results = append(f.Results, fmt.Sprintf("%s/%d [%d,%d) %v", r.Plugin, r.Track, r.Result.Start.Frame, r.Result.End.Frame, r.Result.Attributes))
+		f.Results = append(f.Results, fmt.Sprintf("%s/%d [%d,%d) %v", r.Plugin,
+			r.Track, r.Result.Start.Frame, r.Result.End.Frame, r.Result.Attributes))
 	}
 	// Results are ordered by plugin here: their order on the wire is by time
 	// of the chunk too.
@@ -62,7 +63,8 @@ func (p *plane) found(uid string) found {
 		if c.State != api.ClipStateRendered || frames != c.Out.Frame-c.In.Frame {
 			p.t.Errorf("clip %+v has %d frames, want %d", c, frames, c.Out.Frame-c.In.Frame)
 		}
-		f.Clips = append(f.Clips, fmt.Sprintf("%d %s track %d [%d,%d)", names[c.SegmentID], c.Variant, c.Track, c.In.Frame, c.Out.Frame))
+		f.Clips = append(f.Clips, fmt.Sprintf("%d %s track %d [%d,%d)", names[c.SegmentID],
+			c.Variant, c.Track, c.In.Frame, c.Out.Frame))
 	}
 	sort.Strings(f.Clips)
 	return f
@@ -70,7 +72,8 @@ func (p *plane) found(uid string) found {
 
 // The whole way, and the same result for every chunk size.
 func TestMatchToClips(t *testing.T) {
-	m, err := match.Generate(t.Context(), match.Options{Seconds: 60, Seed: 11, AudioTracks: 2, Rate: timeline.Rational{Num: 30000, Den: 1001}})
+	m, err := match.Generate(t.Context(),
+		match.Options{Seconds: 60, Seed: 11, AudioTracks: 2, Rate: timeline.Rational{Num: 30000, Den: 1001}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -57,7 +57,8 @@ func ingestChild(url string) int {
 	c, err := client.New(client.Options{BaseURL: url, TokenFile: os.Getenv(childToken)})
 	if err == nil {
 		err = ingest.Run(context.Background(), ingest.Config{Client: c, EventUID: os.Getenv(childUID),
-			Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})), Registered: reports.Registered})
+			Log:        slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
+			Registered: reports.Registered})
 	}
 	if err != nil {
 		reports.Failed(err)
@@ -77,7 +78,8 @@ type plane struct {
 func start(t *testing.T) *plane {
 	t.Helper()
 	bucket := storetest.Bucket(t)
-	rows, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "dataplane.db"), store.Options{Location: bucket.Location})
+	rows, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "dataplane.db"),
+		store.Options{Location: bucket.Location})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +151,8 @@ func serve(t *testing.T, dir string) string {
 // plan is a Profile with the five built-ins.
 func plan(t *testing.T, uid, source string, chunkSeconds int32) api.Plan {
 	t.Helper()
-	plugin := func(name, builtinName string, media api.PlanPluginMediaType, config map[string]any, depends ...string) api.PlanPlugin {
+	plugin := func(name, builtinName string, media api.PlanPluginMediaType,
+		config map[string]any, depends ...string) api.PlanPlugin {
 		b, ok := builtin.Lookup(builtinName)
 		if !ok {
 			t.Fatalf("no built-in %s", builtinName)
@@ -158,14 +161,15 @@ func plan(t *testing.T, uid, source string, chunkSeconds int32) api.Plan {
 			t.Fatal(err)
 		}
 		return api.PlanPlugin{Name: name, Class: b.Class(), MediaType: media, Builtin: builtinName, Configuration: config,
-			DependsOn: append([]string{}, depends...), Outputs: b.Outputs(), TimeoutSeconds: 60, MaxAttempts: 2, OnFailure: api.PlanPluginOnFailureSkip,
-			LookbackChunks: b.LookbackChunks(config, chunkSeconds)}
+			DependsOn: append([]string{}, depends...), Outputs: b.Outputs(), TimeoutSeconds: 60, MaxAttempts: 2,
+			OnFailure: api.PlanPluginOnFailureSkip, LookbackChunks: b.LookbackChunks(config, chunkSeconds)}
 	}
 	video, audio := api.PlanPluginMediaTypeVideo, api.PlanPluginMediaTypeAudio
 	units := (chunkSeconds + 5) / 6
 	return api.Plan{
-		Hash:         "plan-" + uid,
-		Event:        api.PlanEvent{UID: uid, Namespace: "football", Name: "e-" + uid, Program: "Cup", Profile: "p", Start: time.Unix(0, 0).UTC()},
+		Hash: "plan-" + uid,
+		Event: api.PlanEvent{UID: uid, Namespace: "football", Name: "e-" + uid, Program: "Cup",
+			Profile: "p", Start: time.Unix(0, 0).UTC()},
 		Source:       api.PlanSource{FileURL: source},
 		ChunkSeconds: chunkSeconds, UnitMicros: int64(chunkSeconds) * 1_000_000 / int64(units),
 		MaxSegmentSeconds: 60, GapTimeoutSeconds: 60, DrainTimeoutSeconds: 600,
@@ -174,9 +178,11 @@ func plan(t *testing.T, uid, source string, chunkSeconds int32) api.Plan {
 		Plugins: []api.PlanPlugin{
 			plugin("cuts", "scene-change", video, map[string]any{}),
 			plugin("peaks", "audio-peaks", audio, map[string]any{}),
-			plugin("moments", "key-moment", video, map[string]any{"attributes": []any{"peaks.AudioPeak"}, "preRollSeconds": "3", "postRollSeconds": 2}, "peaks"),
+			plugin("moments", "key-moment", video,
+				map[string]any{"attributes": []any{"peaks.AudioPeak"}, "preRollSeconds": "3", "postRollSeconds": 2}, "peaks"),
 			plugin("cutter", "snap", video, map[string]any{"attributes": "SceneChange"}, "cuts"),
-			plugin("namer", "template", video, map[string]any{"template": `Cheer of {{printf "%.0f" (.Max "riseDb")}} dB`}, "peaks"),
+			plugin("namer", "template", video,
+				map[string]any{"template": `Cheer of {{printf "%.0f" (.Max "riseDb")}} dB`}, "peaks"),
 		},
 	}
 }
@@ -209,8 +215,9 @@ func (p *plane) run(uid string, feed func(ctx context.Context) error) api.EventS
 	g.Go(func() error { return feed(ctx) })
 	for pool, runner := range map[api.Pool]agent.Runner{api.PoolWork: analyse, api.PoolRender: renderer} {
 		g.Go(func() error {
-			err := agent.Run(ctx, agent.Config{Client: p.agent(uid), EventUID: uid, Holder: "test-" + pool, Pool: pool, Runner: runner,
-				Patience: time.Minute, Log: slog.New(slog.NewTextHandler(testWriter{p.t}, &slog.HandlerOptions{Level: slog.LevelWarn}))})
+			err := agent.Run(ctx, agent.Config{Client: p.agent(uid), EventUID: uid, Holder: "test-" + pool, Pool: pool,
+				Runner: runner, Patience: time.Minute,
+				Log: slog.New(slog.NewTextHandler(testWriter{p.t}, &slog.HandlerOptions{Level: slog.LevelWarn}))})
 			if err != nil {
 				return fmt.Errorf("%s: %w", pool, err)
 			}

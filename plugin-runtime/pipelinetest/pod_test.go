@@ -125,9 +125,11 @@ func look(event []byte) ([]byte, error) {
 	defer resp.Body.Close()
 	n, err := io.Copy(io.Discard, resp.Body)
 	if err != nil || n != st.Size() || n != e.Mre.Media.Bytes || n == 0 {
-		return nil, fmt.Errorf("the file has %d bytes, the URL %d, the event says %d: %w", st.Size(), n, e.Mre.Media.Bytes, err)
+		return nil, fmt.Errorf("the file has %d bytes, the URL %d, the event says %d: %w",
+			st.Size(), n, e.Mre.Media.Bytes, err)
 	}
-	return fmt.Appendf(nil, `{"Mre":{"contract":"v1","results":[{"startMicros":%d,"endMicros":%d,"attributes":{"Seen":%d}}]}}`,
+	return fmt.Appendf(nil, `{"Mre":{"contract":"v1","results":[{"startMicros":%d,"endMicros":%d,`+
+		`"attributes":{"Seen":%d}}]}}`,
 		e.Mre.Chunk.StartMicros, e.Mre.Chunk.EndMicros, e.Mre.Chunk.Number), nil
 }
 
@@ -180,7 +182,8 @@ func TestPluginsInContainers(t *testing.T) {
 	}
 	dir := t.TempDir()
 	mre := filepath.Join(dir, "mre")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", mre, "../../cmd/mre").CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", mre,
+		"../../cmd/mre").CombinedOutput(); err != nil {
 		t.Fatalf("build mre: %v\n%s", err, out)
 	}
 	self, err := os.Executable()
@@ -195,9 +198,11 @@ func TestPluginsInContainers(t *testing.T) {
 		if kind == "exec" {
 			protocol = api.PlanContainerProtocolExec
 		}
-		pl.Plugins = append(pl.Plugins, api.PlanPlugin{Name: kind, Class: api.PlanPluginClassFeaturer, MediaType: api.PlanPluginMediaTypeVideo,
-			Container: &api.PlanContainer{Protocol: protocol, StartTimeoutSeconds: 60, Warm: new(true)}, Configuration: map[string]any{},
-			DependsOn: []string{}, Outputs: []string{"Seen"}, TimeoutSeconds: 3, MaxAttempts: 2, OnFailure: api.PlanPluginOnFailureSkip})
+		pl.Plugins = append(pl.Plugins, api.PlanPlugin{Name: kind, Class: api.PlanPluginClassFeaturer,
+			MediaType: api.PlanPluginMediaTypeVideo, Container: &api.PlanContainer{Protocol: protocol, StartTimeoutSeconds: 60,
+				Warm: new(true)}, Configuration: map[string]any{},
+			DependsOn: []string{}, Outputs: []string{"Seen"}, TimeoutSeconds: 3,
+			MaxAttempts: 2, OnFailure: api.PlanPluginOnFailureSkip})
 	}
 	if _, err := p.manager.PutPlan(t.Context(), "pod", pl); err != nil {
 		t.Fatal(err)
@@ -207,8 +212,9 @@ func TestPluginsInContainers(t *testing.T) {
 	if err := os.Mkdir(media, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	sidecar := run(t, "agent", nil, mre, "worker", "--event-uid=pod", "--dataplane-url="+p.url, "--token-file="+p.agentToken("pod"), "--holder=pod-1",
-		"--scratch-dir="+filepath.Join(dir, "scratch"), "--media-dir="+media, "--control-socket="+socket, fmt.Sprintf("--plugin-port-base=%d", base))
+	sidecar := run(t, "agent", nil, mre, "worker", "--event-uid=pod", "--dataplane-url="+p.url,
+		"--token-file="+p.agentToken("pod"), "--holder=pod-1", "--scratch-dir="+filepath.Join(dir, "scratch"),
+		"--media-dir="+media, "--control-socket="+socket, fmt.Sprintf("--plugin-port-base=%d", base))
 	var plugins []*process
 	for i, kind := range kinds {
 		address := fmt.Sprintf("127.0.0.1:%d", base+i)
@@ -216,7 +222,8 @@ func TestPluginsInContainers(t *testing.T) {
 		if kind == "exec" {
 			command = append(command, "--exec")
 		}
-		plugins = append(plugins, run(t, kind, []string{pluginKind + "=" + kind, "AWS_LAMBDA_RUNTIME_API=" + address}, append(command, "--", self)...))
+		plugins = append(plugins, run(t, kind, []string{pluginKind + "=" + kind, "AWS_LAMBDA_RUNTIME_API=" + address},
+			append(command, "--", self)...))
 	}
 	follow := run(t, "follow", nil, mre, "follow", "--control-socket="+socket)
 
@@ -227,7 +234,8 @@ func TestPluginsInContainers(t *testing.T) {
 	g, ctx := errgroup.WithContext(t.Context())
 	g.Go(func() error { return p.ingest(ctx, "pod") })
 	g.Go(func() error {
-		return agent.Run(ctx, agent.Config{Client: p.agent("pod"), EventUID: "pod", Holder: "render", Pool: api.PoolRender, Runner: renderer, Patience: time.Minute, Log: discard()})
+		return agent.Run(ctx, agent.Config{Client: p.agent("pod"), EventUID: "pod", Holder: "render", Pool: api.PoolRender,
+			Runner: renderer, Patience: time.Minute, Log: discard()})
 	})
 	g.Go(func() error {
 		select {
@@ -290,7 +298,8 @@ func (p *plane) saysWhatHappened() {
 		}
 	}
 	all := strings.Join(said, "\n")
-	for _, want := range []string{"plugin sick: timed out after 3 s", `plugin sick: its answer is not JSON but 8 bytes that begin with "nonsense"`} {
+	for _, want := range []string{"plugin sick: timed out after 3 s",
+		`plugin sick: its answer is not JSON but 8 bytes that begin with "nonsense"`} {
 		if !strings.Contains(all, want) {
 			p.t.Errorf("no task says %q, but:\n%s", want, all)
 		}
@@ -301,7 +310,8 @@ func (p *plane) saysWhatHappened() {
 func TestMainContainerEndsAsTheAgentDoes(t *testing.T) {
 	dir := t.TempDir()
 	mre := filepath.Join(dir, "mre")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", mre, "../../cmd/mre").CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", mre,
+		"../../cmd/mre").CombinedOutput(); err != nil {
 		t.Fatalf("build mre: %v\n%s", err, out)
 	}
 	if out, err := exec.CommandContext(t.Context(), mre, "copy", filepath.Join(dir, "copy")).CombinedOutput(); err != nil {
@@ -324,8 +334,9 @@ func TestMainContainerEndsAsTheAgentDoes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			socket := filepath.Join(dir, strings.ReplaceAll(name, " ", "-")+".sock")
 			follow := run(t, "follow", nil, mre, "follow", "--control-socket="+socket)
-			agent := run(t, "agent", nil, mre, "worker", "--event-uid=pod", "--dataplane-url="+p.url, "--token-file="+p.agentToken("pod"), "--holder=pod-1",
-				"--scratch-dir="+t.TempDir(), "--media-dir="+t.TempDir(), "--control-socket="+socket)
+			agent := run(t, "agent", nil, mre, "worker", "--event-uid=pod", "--dataplane-url="+p.url,
+				"--token-file="+p.agentToken("pod"), "--holder=pod-1", "--scratch-dir="+t.TempDir(),
+				"--media-dir="+t.TempDir(), "--control-socket="+socket)
 			for until := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
 				if exec.CommandContext(t.Context(), mre, "probe", "--control-socket="+socket).Run() == nil {
 					break

@@ -165,7 +165,8 @@ func ended(ctx context.Context, why string) error {
 	case why != "":
 		return fmt.Errorf("the agent ended before its work was done: %s", why)
 	}
-	return errors.New("the agent ended before its work was done, without saying why: see the log of its container before this one")
+	return errors.New("the agent ended before its work was done, without saying why: see the log of " +
+		"its container before this one")
 }
 
 func dial(ctx context.Context, path string, patience time.Duration) (net.Conn, error) {

@@ -81,9 +81,15 @@ func TestAgentEndsWithoutBeingDone(t *testing.T) {
 		end  func(s *Socket)
 		want string
 	}{
-		"dies":                   {func(s *Socket) { _ = s.Close() }, "without saying why"},
-		"fails":                  {func(s *Socket) { s.Failed(errors.New("gave up after 10m\nwithout the data plane")); _ = s.Close() }, "done: gave up after 10m without the data plane"},
-		"fails with a long word": {func(s *Socket) { s.Failed(errors.New(strings.Repeat("x", 1<<20))); _ = s.Close() }, "done: xxx"},
+		"dies": {func(s *Socket) { _ = s.Close() }, "without saying why"},
+		"fails": {func(s *Socket) {
+			s.Failed(errors.New("gave up after 10m\nwithout the data plane"))
+			_ = s.Close()
+		}, "done: gave up after 10m without the data plane"},
+		"fails with a long word": {func(s *Socket) {
+			s.Failed(errors.New(strings.Repeat("x", 1<<20)))
+			_ = s.Close()
+		}, "done: xxx"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -114,7 +120,8 @@ func TestFollowerIsTold(t *testing.T) {
 
 func TestAgentThatNeverComes(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "agent.sock")
-	if err := Follow(t.Context(), path, 50*time.Millisecond); err == nil || !strings.Contains(err.Error(), "did not open "+path) {
+	if err := Follow(t.Context(), path, 50*time.Millisecond); err == nil ||
+		!strings.Contains(err.Error(), "did not open "+path) {
 		t.Errorf("got %v", err)
 	}
 	if Probe(t.Context(), path) == nil {

@@ -30,7 +30,8 @@ func TestPackage(t *testing.T) {
 				return
 			}
 		}
-		t.Fatalf("none of %s has numpy: install Debian's package python3-numpy, or run make test-tools", strings.Join(found, ", "))
+		t.Fatalf("none of %s has numpy: install Debian's package python3-numpy, or run make test-tools",
+			strings.Join(found, ", "))
 	})
 }
 

@@ -26,7 +26,8 @@ var loopback = &http.Client{Transport: &http.Transport{}}
 func call(ctx context.Context, method, path string, body any) (*http.Response, error) {
 	base := os.Getenv("MRE_API")
 	if base == "" {
-		return nil, fmt.Errorf("%s %s: MRE_API is not set; frames, variables and prompts need the agent or mre plugin test", method, path)
+		return nil, fmt.Errorf("%s %s: MRE_API is not set; frames, variables and prompts need the agent or mre plugin test",
+			method, path)
 	}
 	return send(ctx, loopback, method, strings.TrimSuffix(base, "/")+"/"+path, body)
 }
@@ -162,7 +163,8 @@ func (in *Input) Variables(ctx context.Context) (map[string]any, error) {
 	return out, nil
 }
 
-// SetVariable sets a context variable to a text, number or boolean. It is published with the answer, or not at all when the run fails.
+// SetVariable sets a context variable to a text, number or boolean. It is published with the answer, or not at all when
+// the run fails.
 func (in *Input) SetVariable(name string, value any) {
 	if in.variables == nil {
 		in.variables = map[string]any{}
@@ -170,7 +172,8 @@ func (in *Input) SetVariable(name string, value any) {
 	in.variables[name] = value
 }
 
-// SwapVariable sets a context variable at once, for all runs, if it still is what is expected; nil expects that it does not exist.
+// SwapVariable sets a context variable at once, for all runs, if it still is what is expected; nil expects that it does
+// not exist.
 func (in *Input) SwapVariable(ctx context.Context, name string, expected, value any) (bool, error) {
 	body := map[string]any{"value": value}
 	if expected != nil {

@@ -35,11 +35,12 @@ func Featurer(f func(ctx context.Context, in *FeaturerInput) ([]Result, error)) 
 
 // Segmenter opens and closes segments, chunk after chunk.
 func Segmenter(f func(ctx context.Context, in *SegmenterInput, out *Segments) error) Handler {
-	return handler("Segmenter", []string{"segmenter", "final"}, func(ctx context.Context, in *SegmenterInput) (*answer, error) {
-		out := segmentsOf(in)
-		err := f(ctx, in, out)
-		return &answer{Segments: out.wire(), Variables: in.variables}, err
-	})
+	return handler("Segmenter", []string{"segmenter", "final"},
+		func(ctx context.Context, in *SegmenterInput) (*answer, error) {
+			out := segmentsOf(in)
+			err := f(ctx, in, out)
+			return &answer{Segments: out.wire(), Variables: in.variables}, err
+		})
 }
 
 // Optimizer moves the marks of segments.
@@ -87,7 +88,8 @@ func invoke(ctx context.Context, handlers []Handler, event []byte) ([]byte, erro
 		return nil, fmt.Errorf("read the invocation: %w", err)
 	}
 	if head.Contract != contract {
-		return nil, fmt.Errorf("the invocation speaks contract %q, this package %q: use its matching version", head.Contract, contract)
+		return nil, fmt.Errorf("the invocation speaks contract %q, this package %q: use its matching version",
+			head.Contract, contract)
 	}
 	i := slices.IndexFunc(handlers, func(h Handler) bool { return slices.Contains(h.kinds, head.Task.Kind) })
 	if i < 0 {
@@ -95,7 +97,8 @@ func invoke(ctx context.Context, handlers []Handler, event []byte) ([]byte, erro
 		for _, h := range handlers {
 			have = append(have, h.class)
 		}
-		return nil, fmt.Errorf("the Plugin is run as a %s, but the code is a %s", head.Task.Kind, strings.Join(have, " and a "))
+		return nil, fmt.Errorf("the Plugin is run as a %s, but the code is a %s",
+			head.Task.Kind, strings.Join(have, " and a "))
 	}
 	ctx, cancel := context.WithDeadline(ctx, time.UnixMilli(head.DeadlineMillis))
 	defer cancel()

@@ -34,7 +34,8 @@ func (m *Model) Infer(ctx context.Context, inputs ...Tensor) (map[string]Tensor,
 	if m.Protocol != "OpenInference" {
 		return nil, fmt.Errorf("the Model %s is a plain address; only openInference Models can be asked to infer", m.Name)
 	}
-	resp, err := send(ctx, http.DefaultClient, http.MethodPost, strings.TrimRight(m.Address, "/")+"/v2/models/"+url.PathEscape(m.Name)+"/infer", map[string]any{"inputs": inputs})
+	resp, err := send(ctx, http.DefaultClient, http.MethodPost,
+		strings.TrimRight(m.Address, "/")+"/v2/models/"+url.PathEscape(m.Name)+"/infer", map[string]any{"inputs": inputs})
 	if err != nil {
 		return nil, fmt.Errorf("the Model %s: %w", m.Name, err)
 	}

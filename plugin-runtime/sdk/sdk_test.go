@@ -35,7 +35,8 @@ func task(kind, more string) []byte {
 		kind, time.Now().Add(time.Minute).UnixMilli(), more)
 }
 
-const segments = `,"segments":[{"id":"000001-0","state":"Complete","startMicros":1,"endMicros":4000000,"reportedStartMicros":2,"attributes":{},"label":"x"},
+const segments = `,"segments":[{"id":"000001-0","state":"Complete","startMicros":1,"endMicros":4000000,
+	"reportedStartMicros":2,"attributes":{},"label":"x"},
 	{"id":"000001-1","state":"Open","startMicros":5000000,"reportedStartMicros":5000001,"attributes":{"a":1},"label":""}]`
 
 // Reading and writing an input gives the same JSON: no key of the contract is lost or has another name.
@@ -100,18 +101,24 @@ func TestAnswers(t *testing.T) {
 			}
 			in.SetVariable("Seen", in.Chunk.Number)
 			return []Result{Point(in.Chunk.Start+Of(time.Second), nil)}, nil
-		}), `{"contract":"v1","results":[{"startMicros":7000000,"endMicros":7000000,"attributes":{}}],"variables":{"Seen":2}}`},
-		"segmenter": {"segmenter", segments + `,"previousEndMicros":4000000`, Segmenter(func(_ context.Context, _ *SegmenterInput, out *Segments) error {
-			return errors.Join(out.Close(8_000_000, map[string]any{"b": 2}), out.Add(out.Earliest(), 9_000_000, nil), out.Open(11_000_000, map[string]any{"c": 3}))
-		}), `{"contract":"v1","segments":[{"id":"000001-1","startMicros":5000000,"endMicros":8000000,"attributes":{"a":1,"b":2}},
+		}), `{"contract":"v1","results":[{"startMicros":7000000,"endMicros":7000000,"attributes":{}}],` +
+			`"variables":{"Seen":2}}`},
+		"segmenter": {"segmenter", segments + `,"previousEndMicros":4000000`,
+			Segmenter(func(_ context.Context, _ *SegmenterInput, out *Segments) error {
+				return errors.Join(out.Close(8_000_000, map[string]any{"b": 2}), out.Add(out.Earliest(), 9_000_000, nil),
+					out.Open(11_000_000, map[string]any{"c": 3}))
+			}), `{"contract":"v1","segments":[{"id":"000001-1","startMicros":5000000,
+				"endMicros":8000000,"attributes":{"a":1,"b":2}},
 			{"startMicros":8000000,"endMicros":9000000,"attributes":{}},{"startMicros":11000000,"attributes":{"c":3}}]}`},
 		"final": {"final", segments, Segmenter(func(_ context.Context, in *SegmenterInput, out *Segments) error {
 			return out.Close(in.Chunk.End, nil)
-		}), `{"contract":"v1","segments":[{"id":"000001-1","startMicros":5000000,"endMicros":12000000,"attributes":{"a":1}}]}`},
+		}), `{"contract":"v1","segments":[{"id":"000001-1","startMicros":5000000,` +
+			`"endMicros":12000000,"attributes":{"a":1}}]}`},
 		"optimizer": {"optimizer", segments, Optimizer(func(_ context.Context, in *OptimizerInput) ([]Optimized, error) {
 			s := in.Segments[0]
 			return []Optimized{{s.ID, s.Start + 1, *s.End, "Moved", "Not moved"}}, nil
-		}), `{"contract":"v1","optimized":[{"segmentID":"000001-0","startMicros":2,"endMicros":4000000,"startCode":"Moved","endCode":"Not moved"}]}`},
+		}), `{"contract":"v1","optimized":[{"segmentID":"000001-0","startMicros":2,"endMicros":4000000,` +
+			`"startCode":"Moved","endCode":"Not moved"}]}`},
 		"labeler": {"labeler", segments, Labeler(func(_ context.Context, in *LabelerInput) ([]Label, error) {
 			return []Label{{SegmentID: in.Segments[0].ID, Code: "Succeeded", Label: "L"}}, nil
 		}), `{"contract":"v1","labels":[{"segmentID":"000001-0","code":"Succeeded","label":"L","attributes":{}}]}`},
@@ -143,12 +150,20 @@ func TestRefusals(t *testing.T) {
 		event   []byte
 		want    string
 	}{
-		"overlap":        {segmenter(func(out *Segments) error { return out.Open(6_999_999, nil) }), task("segmenter", ended), "overlap"},
-		"two open":       {segmenter(func(out *Segments) error { return errors.Join(out.Open(8_000_000, nil), out.Open(9_000_000, nil)) }), task("segmenter", ended), "close it before"},
-		"after chunk":    {segmenter(func(out *Segments) error { return out.Open(12_000_000, nil) }), task("segmenter", ended), "after the chunk's end"},
-		"empty":          {segmenter(func(out *Segments) error { return out.Add(8_000_000, 8_000_000, nil) }), task("segmenter", ended), "nothing would be left"},
-		"none open":      {segmenter(func(out *Segments) error { return out.Close(8_000_000, nil) }), task("segmenter", ended), "no open segment"},
-		"backwards":      {Featurer(func(context.Context, *FeaturerInput) ([]Result, error) { return []Result{{Start: 2, End: 1}}, nil }), task("featurer", ""), "before its start"},
+		"overlap": {segmenter(func(out *Segments) error { return out.Open(6_999_999, nil) }),
+			task("segmenter", ended), "overlap"},
+		"two open": {segmenter(func(out *Segments) error {
+			return errors.Join(out.Open(8_000_000, nil), out.Open(9_000_000, nil))
+		}), task("segmenter", ended), "close it before"},
+		"after chunk": {segmenter(func(out *Segments) error { return out.Open(12_000_000, nil) }),
+			task("segmenter", ended), "after the chunk's end"},
+		"empty": {segmenter(func(out *Segments) error { return out.Add(8_000_000, 8_000_000, nil) }),
+			task("segmenter", ended), "nothing would be left"},
+		"none open": {segmenter(func(out *Segments) error { return out.Close(8_000_000, nil) }),
+			task("segmenter", ended), "no open segment"},
+		"backwards": {Featurer(func(context.Context, *FeaturerInput) ([]Result, error) {
+			return []Result{{Start: 2, End: 1}}, nil
+		}), task("featurer", ""), "before its start"},
 		"other class":    {Featurer(nil), task("labeler", ""), "is run as a labeler, but the code is a Featurer"},
 		"other contract": {Featurer(nil), []byte(`{"Mre":{"contract":"v2"}}`), `"v2"`},
 		"no contract":    {Featurer(nil), []byte(`{}`), "no key Mre"},
@@ -197,7 +212,9 @@ func TestServe(t *testing.T) {
 	if !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
-	want := []string{"1 response", "2 error *errors.errorString the Plugin is run as a labeler, but the code is a Featurer and a Optimizer", "3 error panic panic: oh"}
+	want := []string{"1 response",
+		"2 error *errors.errorString the Plugin is run as a labeler, but the code is a Featurer " +
+			"and a Optimizer", "3 error panic panic: oh"}
 	if diff := cmp.Diff(want, said); diff != "" {
 		t.Error(diff)
 	}
@@ -206,7 +223,8 @@ func TestServe(t *testing.T) {
 func TestOnce(t *testing.T) {
 	var out bytes.Buffer
 	f := Featurer(func(context.Context, *FeaturerInput) ([]Result, error) { return nil, nil })
-	if err := once(t.Context(), []Handler{f}, bytes.NewReader(task("featurer", "")), &out); err != nil || out.String() != `{"Mre":{"contract":"v1"}}` {
+	if err := once(t.Context(), []Handler{f}, bytes.NewReader(task("featurer", "")), &out); err != nil ||
+		out.String() != `{"Mre":{"contract":"v1"}}` {
 		t.Errorf("%s %v", out.String(), err)
 	}
 }
@@ -220,7 +238,8 @@ func TestAgent(t *testing.T) {
 			w.WriteHeader(http.StatusBadRequest)
 			return
 		}
-		for name, value := range map[string]string{"Width": "2", "Height": "1", "Frames": "3", "Rate-Num": "30000", "Rate-Den": "1001", "First-Micros": "6000000"} {
+		for name, value := range map[string]string{"Width": "2", "Height": "1", "Frames": "3", "Rate-Num": "30000",
+			"Rate-Den": "1001", "First-Micros": "6000000"} {
 			w.Header().Set("X-Mre-"+name, value)
 		}
 		_, _ = w.Write([]byte{1, 2, 3, 4, 5})
@@ -260,7 +279,8 @@ func TestAgent(t *testing.T) {
 		}
 		frames = append(frames, fmt.Sprintf("%d %d %d %d %v", f.Start, f.End, f.Width, f.Height, f.Pixels))
 	}
-	want := []string{"6000000 6033367 2 1 [1 2]", "6033367 6066733 2 1 [3 4]", "the frames ended in frame 2 of 3: unexpected EOF"}
+	want := []string{"6000000 6033367 2 1 [1 2]", "6033367 6066733 2 1 [3 4]",
+		"the frames ended in frame 2 of 3: unexpected EOF"}
 	if diff := cmp.Diff(want, frames); diff != "" {
 		t.Error(diff)
 	}
@@ -288,7 +308,8 @@ func TestAgent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(Tensor{Name: "y", Datatype: "FP32", Shape: []int{2}, Data: []any{1.0, 2.0}}, got["y"]); diff != "" {
+	if diff := cmp.Diff(Tensor{Name: "y", Datatype: "FP32", Shape: []int{2}, Data: []any{1.0, 2.0}},
+		got["y"]); diff != "" {
 		t.Error(diff)
 	}
 	if _, err := (&Model{Name: "m", Protocol: "Plain"}).Infer(ctx); err == nil {

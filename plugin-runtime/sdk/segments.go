@@ -49,11 +49,14 @@ func (s *Segments) Earliest() Micros { return s.end }
 func (s *Segments) Open(start Micros, attributes map[string]any) error {
 	switch {
 	case s.open != nil:
-		return fmt.Errorf("a segment is open since %d µs; close it before another one is opened at %d µs", s.open.Start, start)
+		return fmt.Errorf("a segment is open since %d µs; close it before another one is opened at %d µs",
+			s.open.Start, start)
 	case start < s.end:
-		return fmt.Errorf("the segment would start at %d µs and overlap the one before, which ends at %d µs: use max(start, Earliest())", start, s.end)
+		return fmt.Errorf("the segment would start at %d µs and overlap the one before, which ends at %d "+
+			"µs: use max(start, Earliest())", start, s.end)
 	case start >= s.chunk.End:
-		return fmt.Errorf("the segment would start at %d µs, after the chunk's end at %d µs: open it in the chunk it starts in", start, s.chunk.End)
+		return fmt.Errorf("the segment would start at %d µs, after the chunk's end at %d µs: open it in "+
+			"the chunk it starts in", start, s.chunk.End)
 	}
 	s.open = &segmentUpdate{Start: start, Attributes: copyOf(attributes)}
 	s.updates = append(s.updates, s.open)

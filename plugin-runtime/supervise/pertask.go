@@ -77,7 +77,8 @@ func (s *supervisor) next(ctx context.Context) (*invocation, error) {
 	if err != nil || resp.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("next: the agent answered %s", resp.Status)
 	}
-	return &invocation{id: resp.Header.Get("Lambda-Runtime-Aws-Request-Id"), event: event, deadline: time.UnixMilli(ms)}, nil
+	return &invocation{id: resp.Header.Get("Lambda-Runtime-Aws-Request-Id"),
+		event: event, deadline: time.UnixMilli(ms)}, nil
 }
 
 // runOnce runs the command on an event and returns what is to be posted, and where.
@@ -98,9 +99,12 @@ var errOrdered = errors.New("ended by an order")
 
 // feed gives the event to the command's standard input, and returns its standard output.
 func (s *supervisor) feed(ctx context.Context, in *invocation) ([]byte, error) {
-	cmd := exec.Command(s.Command[0], s.Command[1:]...) //nolint:noctx // It is ended by its process group, and reaped by the family.
+	//nolint:noctx // It is ended by its process group, and reaped by the family.
+	cmd := exec.Command(s.Command[0], s.Command[1:]...)
 	// The package of a plugin that finds the Runtime API would ask it for work, past its standard input.
-	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "AWS_LAMBDA_RUNTIME_API=") })
+	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool {
+		return strings.HasPrefix(v, "AWS_LAMBDA_RUNTIME_API=")
+	})
 	input, err := give(in.event)
 	if err != nil {
 		return nil, err
@@ -138,7 +142,8 @@ func (s *supervisor) feed(ctx context.Context, in *invocation) ([]byte, error) {
 }
 
 // watchOver waits for the command's end, and makes it where there is a reason to.
-func (s *supervisor) watchOver(ctx context.Context, c *child, deadline time.Time, full <-chan struct{}) (syscall.WaitStatus, error) {
+func (s *supervisor) watchOver(ctx context.Context, c *child, deadline time.Time,
+	full <-chan struct{}) (syscall.WaitStatus, error) {
 	late := time.NewTimer(time.Until(deadline))
 	defer late.Stop()
 	var why error

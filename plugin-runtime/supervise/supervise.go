@@ -83,7 +83,8 @@ func (s *supervisor) warm(ctx context.Context) {
 			return
 		}
 		wait := p.after(time.Since(began))
-		s.Log.Warn("the command ended; starting it again", "code", exit.Code, "signal", exit.Signal, "ordered", exit.Ordered, "wait", wait)
+		s.Log.Warn("the command ended; starting it again", "code", exit.Code, "signal",
+			exit.Signal, "ordered", exit.Ordered, "wait", wait)
 		s.agent.report(ctx, exit)
 		select {
 		case <-ctx.Done():
@@ -106,7 +107,8 @@ func (s *supervisor) acknowledge(ctx context.Context) {
 
 // live runs the command once, to its end or an order.
 func (s *supervisor) live(ctx context.Context) lambda.Exit {
-	cmd := exec.Command(s.Command[0], s.Command[1:]...) //nolint:noctx // It is ended by its process group, and reaped by the family.
+	//nolint:noctx // It is ended by its process group, and reaped by the family.
+	cmd := exec.Command(s.Command[0], s.Command[1:]...)
 	cmd.Stdout = os.Stdout
 	said, err := listenTo(os.Stderr)
 	if err != nil {

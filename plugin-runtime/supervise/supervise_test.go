@@ -42,14 +42,16 @@ func TestMain(m *testing.M) {
 func superviseMain(perTask bool, runtimeAPI string, command []string) int {
 	if os.Getpid() == 1 {
 		// A container has a /proc of its own.
-		if err := errors.Join(unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""), unix.Mount("proc", "/proc", "proc", 0, "")); err != nil {
+		if err := errors.Join(unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""),
+			unix.Mount("proc", "/proc", "proc", 0, "")); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 99
 		}
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	if err := Run(ctx, Config{RuntimeAPI: runtimeAPI, Command: command, Exec: perTask, Log: slog.New(slog.DiscardHandler)}); err != nil {
+	if err := Run(ctx, Config{RuntimeAPI: runtimeAPI, Command: command, Exec: perTask,
+		Log: slog.New(slog.DiscardHandler)}); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
@@ -71,7 +73,8 @@ func pluginMain(runtimeAPI string) {
 		_ = resp.Body.Close()
 		act(do)
 		answer := strings.NewReader(strconv.Itoa(os.Getpid()))
-		if resp, err = http.Post(base+resp.Header.Get("Lambda-Runtime-Aws-Request-Id")+"/response", "application/json", answer); err == nil {
+		if resp, err = http.Post(base+resp.Header.Get("Lambda-Runtime-Aws-Request-Id")+"/response",
+			"application/json", answer); err == nil {
 			_ = resp.Body.Close()
 		}
 	}
@@ -121,8 +124,10 @@ type rig struct {
 func start(t *testing.T, attr *syscall.SysProcAttr, mode string, command ...string) *rig {
 	t.Helper()
 	r := &rig{t: t, health: make(chan string, 100), ended: make(chan error, 1)}
-	r.Server = lambda.New(lambda.Config{Plugin: "ball", StartTimeout: time.Minute, Other: http.NotFoundHandler(), Log: slog.New(slog.DiscardHandler),
-		Health: func(state api.PluginHealthReportState, words string) { r.health <- string(state) + " " + words }})
+	r.Server = lambda.New(lambda.Config{Plugin: "ball", StartTimeout: time.Minute, Other: http.NotFoundHandler(),
+		Log: slog.New(slog.DiscardHandler), Health: func(state api.PluginHealthReportState, words string) {
+			r.health <- string(state) + " " + words
+		}})
 	var lc net.ListenConfig
 	l, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -157,7 +162,9 @@ func start(t *testing.T, attr *syscall.SysProcAttr, mode string, command ...stri
 
 func (r *rig) invoke(do string, timeout time.Duration) (string, error) {
 	event := []byte(`"` + do + `"`) // Nothing in it needs an escape.
-	answer, err := r.Invoke(r.t.Context(), lambda.Invocation{Timeout: timeout, Event: func(time.Time) ([]byte, error) { return event, nil }})
+	answer, err := r.Invoke(r.t.Context(), lambda.Invocation{Timeout: timeout, Event: func(time.Time) ([]byte, error) {
+		return event, nil
+	}})
 	return string(answer), err
 }
 
@@ -243,7 +250,9 @@ func TestStopEndsEverything(t *testing.T) {
 	defer cancel()
 	event := []byte(`"hang ` + file + `"`)
 	go func() {
-		_, _ = r.Invoke(ctx, lambda.Invocation{Timeout: time.Minute, Event: func(time.Time) ([]byte, error) { return event, nil }})
+		_, _ = r.Invoke(ctx, lambda.Invocation{Timeout: time.Minute, Event: func(time.Time) ([]byte, error) {
+			return event, nil
+		}})
 	}()
 	for until := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		if b, _ := os.ReadFile(file); len(strings.Fields(string(b))) == 3 {
@@ -290,7 +299,8 @@ func TestAsTheFirstProcess(t *testing.T) {
 	if err := os.WriteFile(hopper, []byte(script), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	r := start(t, &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS}, "supervise", "sh", "-c", hopper+"; sleep 0.3; exit 5")
+	r := start(t, &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS},
+		"supervise", "sh", "-c", hopper+"; sleep 0.3; exit 5")
 	r.fails("answer", time.Minute, lambda.StartFailed, "exit code 5")
 	_ = r.cmd.Process.Signal(syscall.SIGTERM)
 	err := <-r.ended
@@ -313,12 +323,14 @@ func TestExec(t *testing.T) {
 		t.Errorf("answer %q", got)
 	}
 	r.fails(`echo no ball >&2; exit 3`, time.Minute, lambda.Reported, "the command ended with exit code 3: no ball")
-	r.fails(`exit 4`, time.Minute, lambda.Reported, "the command ended with exit code 4: it said nothing on standard error")
+	r.fails(`exit 4`, time.Minute, lambda.Reported,
+		"the command ended with exit code 4: it said nothing on standard error")
 	r.fails(`kill -9 $$`, time.Minute, lambda.Reported, "the command ended by signal killed")
 	r.fails(`echo nonsense`, time.Minute, lambda.BadAnswer, `its answer is not JSON but 9 bytes that begin with "nonsense`)
 	r.fails(`true`, time.Minute, lambda.BadAnswer, `its answer is not JSON but nothing`)
 	r.fails(`yes`, time.Minute, lambda.Reported, "more than 6 MiB")
-	r.fails(`trap '' TERM; (setsid sleep 1000 & echo $! > `+file+`; sleep 1000 & echo $! >> `+file+`; echo $$ >> `+file+`); while :; do sleep 1; done`,
+	r.fails(`trap '' TERM; (setsid sleep 1000 & echo $! > `+file+`; sleep 1000 & echo $! >> `+file+
+		`; echo $$ >> `+file+`); while :; do sleep 1; done`,
 		2*time.Second, lambda.TimedOut, "timed out after")
 	if got := r.works(`echo 43`); got != "43\n" {
 		t.Errorf("answer %q", got)
@@ -344,14 +356,16 @@ func TestExecWithoutReading(t *testing.T) {
 
 func TestExecCommandThatIsNotThere(t *testing.T) {
 	r := start(t, nil, "supervise-exec", "/no/such/command")
-	r.fails("x", time.Minute, lambda.Reported, "the command cannot be started: fork/exec /no/such/command: no such file or directory")
+	r.fails("x", time.Minute, lambda.Reported,
+		"the command cannot be started: fork/exec /no/such/command: no such file or directory")
 }
 
 func TestPace(t *testing.T) {
 	var p pace
 	for i, tt := range []struct{ lived, want time.Duration }{
 		{0, 200 * time.Millisecond}, {0, 400 * time.Millisecond}, {0, 800 * time.Millisecond}, {0, 1600 * time.Millisecond},
-		{0, 3200 * time.Millisecond}, {0, 5 * time.Second}, {0, 5 * time.Second}, {time.Minute, 200 * time.Millisecond}, {0, 400 * time.Millisecond},
+		{0, 3200 * time.Millisecond}, {0, 5 * time.Second}, {0, 5 * time.Second},
+		{time.Minute, 200 * time.Millisecond}, {0, 400 * time.Millisecond},
 	} {
 		if got := p.after(tt.lived); got != tt.want {
 			t.Errorf("step %d: %s, want %s", i, got, tt.want)
@@ -360,8 +374,8 @@ func TestPace(t *testing.T) {
 }
 
 func TestProbe(t *testing.T) {
-	s := lambda.New(lambda.Config{Plugin: "ball", StartTimeout: time.Minute, Other: http.NotFoundHandler(), Log: slog.New(slog.DiscardHandler),
-		Health: func(api.PluginHealthReportState, string) {}})
+	s := lambda.New(lambda.Config{Plugin: "ball", StartTimeout: time.Minute, Other: http.NotFoundHandler(),
+		Log: slog.New(slog.DiscardHandler), Health: func(api.PluginHealthReportState, string) {}})
 	var lc net.ListenConfig
 	l, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -376,7 +390,8 @@ func TestProbe(t *testing.T) {
 			_ = resp.Body.Close()
 		}
 	}()
-	if _, err := s.Invoke(t.Context(), lambda.Invocation{Timeout: 100 * time.Millisecond, Event: func(time.Time) ([]byte, error) { return []byte("1"), nil }}); err == nil {
+	if _, err := s.Invoke(t.Context(), lambda.Invocation{Timeout: 100 * time.Millisecond,
+		Event: func(time.Time) ([]byte, error) { return []byte("1"), nil }}); err == nil {
 		t.Fatal("no time-out")
 	}
 	if err := Probe(t.Context(), l.Addr().String()); err == nil || !strings.Contains(err.Error(), "timed out after") {

@@ -17,7 +17,9 @@ import (
 var engines = []string{"podman", "docker"}
 
 // errNoEngine says what to do instead.
-var errNoEngine = errors.New("an image needs podman or docker, and none of them works here; test the command that the image runs instead: mre plugin test --media FILE -- COMMAND ARGS…, with the plugin's folder as the working folder")
+var errNoEngine = errors.New("an image needs podman or docker, and none of them works here; test the " +
+	"command that the image runs instead: mre plugin test --media FILE -- COMMAND ARGS…, with the plugin's " +
+	"folder as the working folder")
 
 // launcher is how the plugin is started: a command as it stands, or an image by a container engine.
 type launcher struct {
@@ -38,7 +40,8 @@ func launcherOf(ctx context.Context, h *host) (*launcher, error) {
 		return &launcher{command: h.o.Command, env: environment(contract)}, nil
 	}
 	if !imageReference(h.o.Command) {
-		return nil, fmt.Errorf("%s is neither a program that can be found nor the reference of an image, such as registry.example.com/detect:v1", program)
+		return nil, fmt.Errorf("%s is neither a program that can be found nor the reference of an image, such "+
+			"as registry.example.com/detect:v1", program)
 	}
 	engine, err := engineOf(ctx)
 	if err != nil {
@@ -63,11 +66,12 @@ func engineOf(ctx context.Context) (string, error) {
 	return "", errNoEngine
 }
 
-// container is the command that runs the image as a worker pod does: read-only but for /tmp, as nobody in particular, and
-// with the host's loopback, on which the test listens.
+// container is the command that runs the image as a worker pod does: read-only but for /tmp, as nobody in particular,
+// and with the host's loopback, on which the test listens.
 func (l *launcher) container(o Options, contract map[string]string) []string {
-	args := []string{l.engine, "run", "--rm", "--interactive", "--name=" + l.name, "--network=host", "--read-only", "--tmpfs=/tmp:mode=1777",
-		"--user=65532:65532", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--volume=" + o.mediaDir + ":" + o.mediaDir + ":ro"}
+	args := []string{l.engine, "run", "--rm", "--interactive", "--name=" + l.name, "--network=host", "--read-only",
+		"--tmpfs=/tmp:mode=1777", "--user=65532:65532", "--cap-drop=ALL", "--security-opt=no-new-privileges",
+		"--volume=" + o.mediaDir + ":" + o.mediaDir + ":ro"}
 	for _, name := range slices.Sorted(maps.Keys(contract)) {
 		args = append(args, "--env="+name+"="+contract[name])
 	}
@@ -89,5 +93,6 @@ func (l *launcher) clear() {
 		return
 	}
 	// There is none where this fails.
-	_ = exec.Command(l.engine, "rm", "--force", l.name).Run() //nolint:noctx // It must happen when the test was stopped, too.
+	//nolint:noctx // It must happen when the test was stopped, too.
+	_ = exec.Command(l.engine, "rm", "--force", l.name).Run()
 }

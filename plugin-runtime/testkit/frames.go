@@ -16,5 +16,6 @@ func decode(ctx context.Context, run *invocation.Run, p facade.FrameParams) (fac
 	if err != nil {
 		return facade.FrameFile{}, err
 	}
-	return facade.FrameFile{Path: s.Path, Width: s.Width, Height: s.Height, Frames: s.Frames, Rate: s.Rate, FirstMicros: run.Chunk().StartMicros}, nil
+	return facade.FrameFile{Path: s.Path, Width: s.Width, Height: s.Height, Frames: s.Frames,
+		Rate: s.Rate, FirstMicros: run.Chunk().StartMicros}, nil
 }

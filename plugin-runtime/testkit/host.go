@@ -88,7 +88,8 @@ func listen(ctx context.Context, o Options, plan *api.Plan, behind *plane) (*hos
 		return nil, err
 	}
 	h.base = "http://" + h.address
-	h.facade = facade.New(facade.Config{Client: c, EventUID: plan.Event.UID, Plan: plan, Plugin: h.plugin, BaseURL: h.base, Frames: decode, Log: log})
+	h.facade = facade.New(facade.Config{Client: c, EventUID: plan.Event.UID, Plan: plan,
+		Plugin: h.plugin, BaseURL: h.base, Frames: decode, Log: log})
 	h.env = contractEnvironment(h.address, h.plugin)
 	h.launcher, err = launcherOf(ctx, h)
 	return h, err
@@ -113,8 +114,9 @@ func contractEnvironment(address string, p *api.PlanPlugin) map[string]string {
 	base := "http://" + address
 	return map[string]string{
 		runtimeAPI: address, "AWS_ENDPOINT_URL": base, "AWS_ENDPOINT_URL_SSM": base,
-		"AWS_REGION": "us-east-1", "AWS_DEFAULT_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "mre", "AWS_SECRET_ACCESS_KEY": "mre",
-		"AWS_LAMBDA_FUNCTION_NAME": p.Name, "AWS_LAMBDA_FUNCTION_TIMEOUT": strconv.Itoa(int(p.TimeoutSeconds)),
+		"AWS_REGION": "us-east-1", "AWS_DEFAULT_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "mre",
+		"AWS_SECRET_ACCESS_KEY": "mre", "AWS_LAMBDA_FUNCTION_NAME": p.Name,
+		"AWS_LAMBDA_FUNCTION_TIMEOUT":     strconv.Itoa(int(p.TimeoutSeconds)),
 		"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "1024", "FRAMEWORK_VERSION": "2.10.1",
 		"MRE_PLUGIN": p.Name, "MRE_API": base + "/mre/v1", "TMPDIR": "/tmp", "HOME": "/tmp",
 	}
@@ -150,7 +152,8 @@ func (h *host) start(ctx context.Context) (time.Duration, error) {
 		}
 		return 0, fmt.Errorf("the process ended before it asked for work, %s", h.process.ending())
 	case <-late.C:
-		words := fmt.Sprintf("it did not ask for work at http://$AWS_LAMBDA_RUNTIME_API%s within %s", nextPath, h.o.StartTimeout)
+		words := fmt.Sprintf("it did not ask for work at http://$AWS_LAMBDA_RUNTIME_API%s within %s",
+			nextPath, h.o.StartTimeout)
 		if said := h.initWords(); said != "" {
 			words += "; " + said
 		}
@@ -184,7 +187,8 @@ func (h *host) kill() {
 }
 
 // invoke runs the plugin once. change may alter the event on its way.
-func (h *host) invoke(ctx context.Context, run *invocation.Run, timeout time.Duration, change func([]byte) []byte) ([]byte, error) {
+func (h *host) invoke(ctx context.Context, run *invocation.Run, timeout time.Duration,
+	change func([]byte) []byte) ([]byte, error) {
 	if err := h.running(ctx); err != nil {
 		return nil, err
 	}
@@ -242,7 +246,8 @@ func (e *timedOutError) Error() string { return e.words }
 // settleTime is how long a process may take after a run to ask for work again or to end; the next run waits anyway.
 const settleTime = 2 * time.Second
 
-// settle waits until it is known whether the process goes on after a run: one that ends then has not failed the next run.
+// settle waits until it is known whether the process goes on after a run: one that ends then has not failed the next
+// run.
 func (h *host) settle(ctx context.Context) {
 	late := time.NewTimer(settleTime)
 	defer late.Stop()
@@ -261,7 +266,8 @@ func (h *host) once(ctx context.Context, event func(time.Time) ([]byte, error), 
 		return nil, err
 	}
 	var out bytes.Buffer
-	p, err := begin(h.launcher.command, h.launcher.env, h.o.Dir, bytes.NewReader(body), &limited{w: &out, left: lambda.MaxAnswer}, h.o.Log)
+	p, err := begin(h.launcher.command, h.launcher.env, h.o.Dir, bytes.NewReader(body),
+		&limited{w: &out, left: lambda.MaxAnswer}, h.o.Log)
 	if err != nil {
 		return nil, err
 	}

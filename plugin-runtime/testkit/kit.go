@@ -92,13 +92,15 @@ func runAndKeep(ctx context.Context, o Options) (*Report, []api.StoredResult, er
 		return nil, nil, err
 	}
 	if names := unknown(o.Detections, o.Plugin); len(names) > 0 {
-		return nil, nil, fmt.Errorf("there are detections of %s, on which the plugin does not depend: name it in spec.dependsOn", strings.Join(names, ", "))
+		return nil, nil, fmt.Errorf("there are detections of %s, on which the plugin does not depend: name it "+
+			"in spec.dependsOn", strings.Join(names, ", "))
 	}
 	o.mediaDir = filepath.Join(dir, "media")
 	k := &kit{o: o, plane: &plane{variables: map[string]any{}, segments: []api.Segment{}, results: []api.StoredResult{}}}
 	k.tasks = newTasks(plan, c, o.Track, o.Detections)
 	for _, one := range c.chunks {
-		k.plane.chunks = append(k.plane.chunks, api.Chunk{Extent: one.extent, State: api.ChunkStateClosed, Units: 1, Processed: true})
+		k.plane.chunks = append(k.plane.chunks,
+			api.Chunk{Extent: one.extent, State: api.ChunkStateClosed, Units: 1, Processed: true})
 	}
 	if k.host, err = listen(ctx, o, plan, k.plane); err != nil {
 		return nil, nil, err
@@ -116,7 +118,8 @@ func trackOf(o Options, c *clip) (int32, error) {
 	case o.Plugin.MediaType != api.PlanPluginMediaTypeAudio:
 		return 0, nil
 	case len(tracks) == 0:
-		return 0, fmt.Errorf("%s has no audio, and the plugin's mediaType is Audio: test it with a recording that has", o.Media)
+		return 0, fmt.Errorf("%s has no audio, and the plugin's mediaType is Audio: test it with a recording that has",
+			o.Media)
 	case o.Track == 0:
 		return tracks[0].Track, nil
 	case int(o.Track) > len(tracks):
@@ -136,7 +139,8 @@ func (k *kit) check(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		k.report.fail("start", "run the command by hand and see what it says; what it needs to load may take startTimeoutSeconds", "%v", err)
+		k.report.fail("start", "run the command by hand and see what it says; what it needs to load may take "+
+			"startTimeoutSeconds", "%v", err)
 		return nil
 	}
 	if k.o.Exec {
@@ -171,7 +175,8 @@ type output struct {
 }
 
 // one runs the plugin once and reads its answer.
-func (k *kit) one(ctx context.Context, c chunk, withMedia, final bool, change func([]byte) []byte) (*invocation.Result, error) {
+func (k *kit) one(ctx context.Context, c chunk, withMedia, final bool,
+	change func([]byte) []byte) (*invocation.Result, error) {
 	run, err := k.tasks.of(c, withMedia, final)
 	if err != nil {
 		return nil, err
@@ -236,7 +241,8 @@ func (k *kit) chunks(ctx context.Context) ([]output, error) {
 	k.report.pass("answer", "%d runs in %s s", len(times), strings.Join(times, ", "))
 	k.report.pass("time", "the slowest run took %.2f s of %s", slowest.Seconds(), k.o.Timeout)
 	if k.host.lives > 1 {
-		k.report.fail("warm", "ask for work again after an answer, instead of ending", "the process ended %d times between runs: each start costs the time to load", k.host.lives-1)
+		k.report.fail("warm", "ask for work again after an answer, instead of ending",
+			"the process ended %d times between runs: each start costs the time to load", k.host.lives-1)
 	} else if !k.o.Exec {
 		k.report.pass("warm", "one process took all runs")
 	}
@@ -259,19 +265,23 @@ func (k *kit) answerFailed(name, where string, err error) {
 // inside looks at the times of what was found.
 func (k *kit) inside(outputs []output) {
 	name := map[api.PlanPluginClass]string{
-		api.PlanPluginClassFeaturer: "results", api.PlanPluginClassSegmenter: "segments", api.PlanPluginClassOptimizer: "marks", api.PlanPluginClassLabeler: "labels",
+		api.PlanPluginClassFeaturer: "results", api.PlanPluginClassSegmenter: "segments",
+		api.PlanPluginClassOptimizer: "marks", api.PlanPluginClassLabeler: "labels",
 	}[k.o.Plugin.Class]
 	frame := 1_000_000 * k.tasks.clip.timeline.Rate.Den / k.tasks.clip.timeline.Rate.Num
 	count := 0
 	for _, o := range outputs {
 		if o.broken != nil {
-			k.report.fail(name, "segments come by time, do not overlap, start before the chunk's end, and one at most is open", "chunk %d: %v", o.chunk.Number, o.broken)
+			k.report.fail(name, "segments come by time, do not overlap, start before the chunk's end, and one at most is open",
+				"chunk %d: %v", o.chunk.Number, o.broken)
 			return
 		}
 		for i, r := range o.result.Results {
-			if r.StartMicros < o.chunk.StartMicros-frame || r.StartMicros >= o.chunk.EndMicros || r.EndMicros > o.chunk.EndMicros+frame {
+			if r.StartMicros < o.chunk.StartMicros-frame || r.StartMicros >= o.chunk.EndMicros ||
+				r.EndMicros > o.chunk.EndMicros+frame {
 				k.report.fail(name, "times count from the start of the Event, not of the chunk: add the chunk's start",
-					"chunk %d, from %s to %s: result %d is from %s to %s", o.chunk.Number, seconds(o.chunk.StartMicros), seconds(o.chunk.EndMicros), i+1, seconds(r.StartMicros), seconds(r.EndMicros))
+					"chunk %d, from %s to %s: result %d is from %s to %s", o.chunk.Number, seconds(o.chunk.StartMicros),
+					seconds(o.chunk.EndMicros), i+1, seconds(r.StartMicros), seconds(r.EndMicros))
 				return
 			}
 		}
@@ -313,10 +323,12 @@ func (k *kit) declared(outputs []output) {
 	case len(missing) == 0:
 		k.report.pass("outputs", "all attributes are declared: %s", strings.Join(slices.Sorted(maps.Keys(seen)), ", "))
 	case len(k.o.Plugin.Outputs) == 0:
-		k.report.skip("outputs", "it puts out %s; name them in spec.outputs, and test with --plugin", strings.Join(missing, ", "))
+		k.report.skip("outputs", "it puts out %s; name them in spec.outputs, and test with --plugin",
+			strings.Join(missing, ", "))
 	default:
 		// They are kept all the same.
-		k.report.advise("outputs", "name them in spec.outputs, so that Replays and templates can", "it puts out %s, undeclared", strings.Join(missing, ", "))
+		k.report.advise("outputs", "name them in spec.outputs, so that Replays and templates can",
+			"it puts out %s, undeclared", strings.Join(missing, ", "))
 	}
 }
 
@@ -347,7 +359,8 @@ func (k *kit) repeat(ctx context.Context) error {
 	case err != nil:
 		k.answerFailed("repeat", "the first chunk a second time: ", err)
 	case !same(*k.first, got.Output):
-		k.report.fail("repeat", "keep nothing in memory or in files from run to run, and leave chance and the clock out; what must be remembered belongs in context variables",
+		k.report.fail("repeat", "keep nothing in memory or in files from run to run, and leave chance and the "+
+			"clock out; what must be remembered belongs in context variables",
 			"the same chunk gives another answer the second time:\n%s\nthen\n%s", short(*k.first), short(got.Output))
 	default:
 		k.report.pass("repeat", "the same chunk gives the same answer")
@@ -436,9 +449,11 @@ func (k *kit) broken(ctx context.Context) error {
 		return ctx.Err()
 	case err != nil:
 		k.answerFailed("restart", "after it was ended in the middle of a run: ", err)
-		k.report.Checks[len(k.report.Checks)-1].Remedy = "start from nothing: locks and half-written files of an earlier life must not matter"
+		k.report.Checks[len(k.report.Checks)-1].Remedy = "start from nothing: locks and half-written files of " +
+			"an earlier life must not matter"
 	case !same(*k.first, got.Output):
-		k.report.fail("restart", "start from nothing: files of an earlier life must not matter", "after it was ended in the middle of a run, the same chunk gives another answer:\n%s\nthen\n%s", short(*k.first), short(got.Output))
+		k.report.fail("restart", "start from nothing: files of an earlier life must not matter", "after it was ended in the "+
+			"middle of a run, the same chunk gives another answer:\n%s\nthen\n%s", short(*k.first), short(got.Output))
 	default:
 		k.report.pass("restart", "ended in the middle of a run, it comes back and answers as before")
 	}
@@ -458,7 +473,8 @@ func (k *kit) stop(ctx context.Context) {
 	if took, ok := k.host.process.stop(ctx, stopTime); ok {
 		k.report.pass("stop", "it ends %.2f s after SIGTERM", took.Seconds())
 	} else {
-		k.report.fail("stop", "end on SIGTERM; as the first process of a container, a program without a handler does not hear it",
+		k.report.fail("stop",
+			"end on SIGTERM; as the first process of a container, a program without a handler does not hear it",
 			"it still runs %s after SIGTERM, and was killed", stopTime)
 	}
 }

@@ -151,13 +151,15 @@ var plugins = map[string]func(){
 		}))
 	},
 	"overlaps": raw(func(event []byte) []byte {
-		return []byte(`{"Mre": {"contract": "v1", "segments": [{"startMicros": 0, "endMicros": 2000000, "attributes": {}}, {"startMicros": 1000000, "endMicros": 3000000, "attributes": {}}]}}`)
+		return []byte(`{"Mre": {"contract": "v1", "segments": [{"startMicros": 0, "endMicros": 2000000, "attributes": {}}, ` +
+			`{"startMicros": 1000000, "endMicros": 3000000, "attributes": {}}]}}`)
 	}, false),
 	"optimizes": func() {
 		sdk.Run(sdk.Optimizer(func(_ context.Context, in *sdk.OptimizerInput) ([]sdk.Optimized, error) {
 			var out []sdk.Optimized
 			for _, s := range in.Segments {
-				out = append(out, sdk.Optimized{SegmentID: s.ID, Start: s.Start, End: *s.End - 40_000, StartCode: "Not moved", EndCode: "Moved"})
+				out = append(out, sdk.Optimized{SegmentID: s.ID, Start: s.Start,
+					End: *s.End - 40_000, StartCode: "Not moved", EndCode: "Moved"})
 			}
 			return out, nil
 		}))
@@ -227,15 +229,20 @@ func likeMRE(event []byte) []byte {
 	plugin, event2 := e["Plugin"].(map[string]any), e["Event"].(map[string]any)
 	results := []map[string]any{{"Start": start + 0.5, "End": start + 0.75, "Known": true}}
 	body, _ := json.Marshal(map[string]any{
-		"Program": event2["Program"], "Event": event2["Name"], "ProfileName": e["Profile"].(map[string]any)["Name"], "ChunkSize": e["Profile"].(map[string]any)["ChunkSize"],
-		"Classifier": e["Profile"].(map[string]any)["Classifier"].(map[string]any)["Name"], "ExecutionId": input["ExecutionId"],
-		"PluginName": plugin["Name"], "PluginClass": plugin["Class"], "ModelEndpoint": "", "Configuration": plugin["Configuration"],
-		"OutputAttributesNameList": []string{"Known"}, "Location": media, "Results": results, "ChunkNumber": number, "ChunkStart": start, "Filename": path.Base(media["S3Key"].(string)),
+		"Program": event2["Program"], "Event": event2["Name"], "ProfileName": e["Profile"].(map[string]any)["Name"],
+		"ChunkSize":   e["Profile"].(map[string]any)["ChunkSize"],
+		"Classifier":  e["Profile"].(map[string]any)["Classifier"].(map[string]any)["Name"],
+		"ExecutionId": input["ExecutionId"], "PluginName": plugin["Name"], "PluginClass": plugin["Class"],
+		"ModelEndpoint": "", "Configuration": plugin["Configuration"],
+		"OutputAttributesNameList": []string{"Known"}, "Location": media, "Results": results, "ChunkNumber": number,
+		"ChunkStart": start, "Filename": path.Base(media["S3Key"].(string)),
 	})
-	if said := ask("POST", api+"plugin/result", string(body)); !json.Valid(said) || strings.Contains(string(said), "Error") {
+	if said := ask("POST", api+"plugin/result", string(body)); !json.Valid(said) ||
+		strings.Contains(string(said), "Error") {
 		return said
 	}
-	answer, _ := json.Marshal(map[string]any{"Event": event2, "Input": input, "Output": map[string]any{"PluginName": plugin["Name"], "Status": "Complete", "Results": results}})
+	answer, _ := json.Marshal(map[string]any{"Event": event2, "Input": input,
+		"Output": map[string]any{"PluginName": plugin["Name"], "Status": "Complete", "Results": results}})
 	return answer
 }
 
@@ -253,7 +260,8 @@ func ask(method, address, body string) []byte {
 // recording has three chunks of 3 s.
 func recording(t *testing.T) string {
 	t.Helper()
-	m, err := match.Generate(t.Context(), match.Options{Seconds: 9, Width: 160, Height: 90, Seed: 3, GOPFrames: 25, AudioTracks: 2})
+	m, err := match.Generate(t.Context(),
+		match.Options{Seconds: 9, Width: 160, Height: 90, Seed: 3, GOPFrames: 25, AudioTracks: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -273,10 +281,11 @@ func options(t *testing.T, class api.PlanPluginClass) Options {
 		}
 	})
 	return Options{
-		Command: []string{self}, Dir: t.TempDir(), Media: recording(t), ChunkSeconds: 3, Chunks: 2, StartTimeout: time.Minute, Timeout: time.Minute, Log: log,
+		Command: []string{self}, Dir: t.TempDir(), Media: recording(t), ChunkSeconds: 3, Chunks: 2,
+		StartTimeout: time.Minute, Timeout: time.Minute, Log: log,
 		Plugin: api.PlanPlugin{
-			Name: "plugin", Class: class, MediaType: api.PlanPluginMediaTypeVideo, DependsOn: []string{}, Outputs: []string{"Known"},
-			Configuration: map[string]any{"Frames": 15, "Dependencies": 0}, TimeoutSeconds: 60,
+			Name: "plugin", Class: class, MediaType: api.PlanPluginMediaTypeVideo, DependsOn: []string{},
+			Outputs: []string{"Known"}, Configuration: map[string]any{"Frames": 15, "Dependencies": 0}, TimeoutSeconds: 60,
 		},
 	}
 }
@@ -301,11 +310,14 @@ func TestGoodPlugins(t *testing.T) {
 		}, []string{"no media"}},
 		"dependencies given": {"good", some, func(o *Options) {
 			o.Plugin.DependsOn, o.Plugin.Configuration["Dependencies"] = []string{"other"}, 1
-			o.Detections = map[string][]Detection{"other": {{StartMicros: 1_000_000, EndMicros: 1_000_000}, {StartMicros: 4_000_000, EndMicros: 4_000_000}}}
+			o.Detections = map[string][]Detection{"other": {{StartMicros: 1_000_000, EndMicros: 1_000_000},
+				{StartMicros: 4_000_000, EndMicros: 4_000_000}}}
 		}, []string{"no media"}},
 		"dependencies given by MRE's names": {"good", some, func(o *Options) {
-			o.Plugin.DependsOn, o.Plugin.Configuration["Dependencies"], o.MRENames = []string{"other"}, 1, map[string]string{"other": "DetectOthers"}
-			o.Detections = map[string][]Detection{"DetectOthers": {{StartMicros: 1_000_000, EndMicros: 1_000_000}, {StartMicros: 4_000_000, EndMicros: 4_000_000}}}
+			o.Plugin.DependsOn, o.Plugin.Configuration["Dependencies"], o.MRENames = []string{"other"},
+				1, map[string]string{"other": "DetectOthers"}
+			o.Detections = map[string][]Detection{"DetectOthers": {{StartMicros: 1_000_000, EndMicros: 1_000_000},
+				{StartMicros: 4_000_000, EndMicros: 4_000_000}}}
 		}, []string{"no media"}},
 		"segmenter":       {"segments", api.PlanPluginClassSegmenter, nil, nil},
 		"optimizer":       {"optimizes", api.PlanPluginClassOptimizer, nil, []string{"outputs"}},
@@ -349,22 +361,23 @@ func TestWhatIsWrongIsSaid(t *testing.T) {
 		// check fails with a message that holds says.
 		check, says string
 	}{
-		"dies":           {some, nil, "start", "exit code 3; its last words:\nno such model"},
-		"init":           {some, nil, "start", "the weights are not there"},
-		"sits":           {some, func(o *Options) { o.StartTimeout = 2 * time.Second }, "start", "did not ask for work"},
-		"relative":       {some, nil, "results", "chunk 2, from 3.000 s to 6.000 s: result 1 is from 0.500 s"},
-		"counts":         {some, nil, "repeat", "another answer"},
-		"blind":          {some, func(o *Options) { o.Exec = true }, "no media", "media is null"},
-		"fails":          {some, nil, "answer", "chunk 1: *errors.errorString: there is no ball"},
-		"hangs":          {some, func(o *Options) { o.Timeout = time.Second }, "answer", "timed out after 1 s"},
-		"crashes":        {some, nil, "answer", "segmentation fault"},
-		"nonsense":       {some, nil, "answer", `"hello"`},
-		"nothing":        {some, nil, "answer", "neither Output"},
-		"strict":         {some, nil, "new keys", "SomethingNew"},
-		"ends":           {some, nil, "warm", "ended 1 times between runs"},
-		"writes":         {some, nil, "writes", "cache.bin"},
-		"locks":          {some, nil, "restart", "another one of me runs"},
-		"overlaps":       {api.PlanPluginClassSegmenter, nil, "segments", "segment 2 starts at 1.000 s, before the end of the one before it at 2.000 s"},
+		"dies":     {some, nil, "start", "exit code 3; its last words:\nno such model"},
+		"init":     {some, nil, "start", "the weights are not there"},
+		"sits":     {some, func(o *Options) { o.StartTimeout = 2 * time.Second }, "start", "did not ask for work"},
+		"relative": {some, nil, "results", "chunk 2, from 3.000 s to 6.000 s: result 1 is from 0.500 s"},
+		"counts":   {some, nil, "repeat", "another answer"},
+		"blind":    {some, func(o *Options) { o.Exec = true }, "no media", "media is null"},
+		"fails":    {some, nil, "answer", "chunk 1: *errors.errorString: there is no ball"},
+		"hangs":    {some, func(o *Options) { o.Timeout = time.Second }, "answer", "timed out after 1 s"},
+		"crashes":  {some, nil, "answer", "segmentation fault"},
+		"nonsense": {some, nil, "answer", `"hello"`},
+		"nothing":  {some, nil, "answer", "neither Output"},
+		"strict":   {some, nil, "new keys", "SomethingNew"},
+		"ends":     {some, nil, "warm", "ended 1 times between runs"},
+		"writes":   {some, nil, "writes", "cache.bin"},
+		"locks":    {some, nil, "restart", "another one of me runs"},
+		"overlaps": {api.PlanPluginClassSegmenter, nil, "segments",
+			"segment 2 starts at 1.000 s, before the end of the one before it at 2.000 s"},
 		"labels nothing": {api.PlanPluginClassLabeler, nil, "labels", "answered nothing for 4 segments"},
 		"labels":         {some, nil, "answer", "is run as a featurer"},
 	}
@@ -381,7 +394,8 @@ func TestWhatIsWrongIsSaid(t *testing.T) {
 				t.Fatal(err)
 			}
 			i := slices.IndexFunc(report.Checks, func(c Check) bool { return c.Outcome == Failed })
-			if i < 0 || report.Checks[i].Name != tt.check || !strings.Contains(report.Checks[i].Message, tt.says) || report.Checks[i].Remedy == "" {
+			if i < 0 || report.Checks[i].Name != tt.check || !strings.Contains(report.Checks[i].Message, tt.says) ||
+				report.Checks[i].Remedy == "" {
 				var text strings.Builder
 				_ = report.Print(&text)
 				t.Errorf("want %s to fail first, with %q and a remedy:\n%s", tt.check, tt.says, text.String())
@@ -405,7 +419,8 @@ func TestLikeMRE(t *testing.T) {
 		got[c.Name] = c.Outcome
 	}
 	want := map[string]Outcome{"stop": Failed, "no media": NotChecked}
-	for _, name := range []string{"start", "answer", "time", "warm", "results", "outputs", "repeat", "new keys", "restart", "writes"} {
+	for _, name := range []string{"start", "answer", "time", "warm", "results", "outputs",
+		"repeat", "new keys", "restart", "writes"} {
 		want[name] = Passed
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -462,7 +477,8 @@ func TestImage(t *testing.T) {
 		t.Fatal(err)
 	}
 	said := report.Checks[0].Message
-	for _, want := range []string{"run --rm", "--read-only", "--tmpfs=/tmp", ":ro", "--env=AWS_LAMBDA_RUNTIME_API", "--env=_HANDLER=Detect.handler", "registry.example.com/detect:v1 Detect.handler"} {
+	for _, want := range []string{"run --rm", "--read-only", "--tmpfs=/tmp", ":ro", "--env=AWS_LAMBDA_RUNTIME_API",
+		"--env=_HANDLER=Detect.handler", "registry.example.com/detect:v1 Detect.handler"} {
 		if !strings.Contains(said, want) {
 			t.Errorf("%q is not in %s", want, said)
 		}
@@ -481,7 +497,8 @@ func TestImage(t *testing.T) {
 func TestTemplates(t *testing.T) {
 	folder := filepath.Join("..", "template")
 	binary := filepath.Join(t.TempDir(), "detect-brightness")
-	if out, err := exec.Command("go", "build", "-o", binary, "./"+filepath.Join(folder, "go")).CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-o", binary,
+		"./"+filepath.Join(folder, "go")).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	pythonPath, err := filepath.Abs(filepath.Join("..", "python"))
@@ -493,7 +510,8 @@ func TestTemplates(t *testing.T) {
 	// Grey, black from 2 s to 4 s, grey.
 	media := filepath.Join(t.TempDir(), "black.mp4")
 	picture := "color=c=gray:s=160x90:r=25:d=6,drawbox=t=fill:color=black:enable='gte(t,2)*lt(t,4)'"
-	if out, err := exec.Command("ffmpeg", "-v", "error", "-f", "lavfi", "-i", picture, "-c:v", "libx264", "-preset", "ultrafast", "-g", "25", "-pix_fmt", "yuv420p", media).CombinedOutput(); err != nil {
+	if out, err := exec.Command("ffmpeg", "-v", "error", "-f", "lavfi", "-i", picture, "-c:v", "libx264",
+		"-preset", "ultrafast", "-g", "25", "-pix_fmt", "yuv420p", media).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	for name, command := range map[string][]string{"go": {binary}, "python": {"python3", "-m", "mre_plugin", "plugin"}} {
@@ -513,11 +531,13 @@ func TestTemplates(t *testing.T) {
 				t.Error(text.String())
 			}
 			for _, r := range results {
-				found[fmt.Sprintf("%v %v %s %s", r.Result.Attributes["Black"], r.Result.Attributes["BrightnessJump"], seconds(r.Result.Start.Micros), seconds(r.Result.End.Micros))] = true
+				found[fmt.Sprintf("%v %v %s %s", r.Result.Attributes["Black"], r.Result.Attributes["BrightnessJump"],
+					seconds(r.Result.Start.Micros), seconds(r.Result.End.Micros))] = true
 			}
 			// A picture every 0.2 s; each of the two chunks sees its own part of the black.
 			want := map[string]bool{
-				"<nil> true 2.000 s 2.000 s": true, "true <nil> 2.000 s 3.000 s": true, "true <nil> 3.000 s 4.000 s": true, "<nil> true 4.000 s 4.000 s": true,
+				"<nil> true 2.000 s 2.000 s": true, "true <nil> 2.000 s 3.000 s": true,
+				"true <nil> 3.000 s 4.000 s": true, "<nil> true 4.000 s 4.000 s": true,
 			}
 			if diff := cmp.Diff(want, found); diff != "" {
 				t.Error(diff)

@@ -96,7 +96,8 @@ func timelineOf(clock timeline.Timeline, info probe.Info, decision probe.Decisio
 		Ingest: api.TimelineIngest(decision.Mode), IngestReason: decision.Reason, AudioTracks: []api.AudioTrack{},
 	}
 	for _, a := range info.Audio {
-		track := api.AudioTrack{Track: int32(a.Track), StreamIndex: int32(a.Index), SampleRate: int32(a.SampleRate), Channels: int32(a.Channels)}
+		track := api.AudioTrack{Track: int32(a.Track), StreamIndex: int32(a.Index),
+			SampleRate: int32(a.SampleRate), Channels: int32(a.Channels)}
 		if a.Language != "" {
 			track.Language = &a.Language
 		}

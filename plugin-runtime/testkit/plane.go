@@ -13,7 +13,8 @@ import (
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
 )
 
-// plane answers what the façade asks of the data plane, from what the test has seen: an Event that nobody else works on.
+// plane answers what the façade asks of the data plane, from what the test has seen: an Event that nobody else works
+// on.
 type plane struct {
 	mu        sync.Mutex
 	variables map[string]any
@@ -94,7 +95,8 @@ func compact(raw json.RawMessage) []byte {
 }
 
 // publish keeps what a run put out.
-func (p *plane) publish(plugin string, track int32, chunk api.ChunkExtent, out api.TaskOutput, segments []api.Segment, snap func(int64) api.Mark) {
+func (p *plane) publish(plugin string, track int32, chunk api.ChunkExtent, out api.TaskOutput,
+	segments []api.Segment, snap func(int64) api.Mark) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	maps.Copy(p.variables, out.Variables)

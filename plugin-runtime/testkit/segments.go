@@ -44,8 +44,9 @@ func (s *segments) end() int64 {
 
 func (s *segments) made(chunk int64, ordinal int, start, end int64) api.Segment {
 	out := markOf(s.clock, end)
-	return api.Segment{ID: fmt.Sprintf("%06d-%d", chunk, ordinal), State: api.SegmentStateComplete, In: markOf(s.clock, start), Out: &out,
-		ReportedStartMicros: start, OpenedChunk: chunk, ClosedChunk: &chunk, Attributes: map[string]any{}, Optimized: []api.SegmentOptimized{}, MarkVersion: 1}
+	return api.Segment{ID: fmt.Sprintf("%06d-%d", chunk, ordinal), State: api.SegmentStateComplete,
+		In: markOf(s.clock, start), Out: &out, ReportedStartMicros: start, OpenedChunk: chunk, ClosedChunk: &chunk,
+		Attributes: map[string]any{}, Optimized: []api.SegmentOptimized{}, MarkVersion: 1}
 }
 
 // apply takes what a segmenter reported, or says which rule it breaks.
@@ -58,17 +59,22 @@ func (s *segments) apply(chunk api.ChunkExtent, updates []api.SegmentUpdate) err
 				return fmt.Errorf("segment %d names %q, which is not open", i+1, *u.ID)
 			}
 			if open.In.Frame != in.Frame {
-				return fmt.Errorf("segment %d moves the start of the open segment from %s to %s", i+1, seconds(open.In.Micros), seconds(in.Micros))
+				return fmt.Errorf("segment %d moves the start of the open segment from %s to %s",
+					i+1, seconds(open.In.Micros), seconds(in.Micros))
 			}
 		case open != nil:
-			return fmt.Errorf("segment %d opens at %s while one is open since %s", i+1, seconds(in.Micros), seconds(open.In.Micros))
+			return fmt.Errorf("segment %d opens at %s while one is open since %s",
+				i+1, seconds(in.Micros), seconds(open.In.Micros))
 		case in.Micros < s.end():
-			return fmt.Errorf("segment %d starts at %s, before the end of the one before it at %s", i+1, seconds(in.Micros), seconds(s.end()))
+			return fmt.Errorf("segment %d starts at %s, before the end of the one before it at %s",
+				i+1, seconds(in.Micros), seconds(s.end()))
 		case in.Micros >= chunk.EndMicros:
-			return fmt.Errorf("segment %d starts at %s, after the chunk's end at %s", i+1, seconds(in.Micros), seconds(chunk.EndMicros))
+			return fmt.Errorf("segment %d starts at %s, after the chunk's end at %s",
+				i+1, seconds(in.Micros), seconds(chunk.EndMicros))
 		default:
-			s.list = append(s.list, api.Segment{ID: fmt.Sprintf("%06d-%d", chunk.Number, len(s.list)), State: api.SegmentStateOpen, In: in,
-				ReportedStartMicros: u.StartMicros, OpenedChunk: chunk.Number, Attributes: map[string]any{}, Optimized: []api.SegmentOptimized{}, MarkVersion: 1})
+			s.list = append(s.list, api.Segment{ID: fmt.Sprintf("%06d-%d", chunk.Number, len(s.list)),
+				State: api.SegmentStateOpen, In: in, ReportedStartMicros: u.StartMicros, OpenedChunk: chunk.Number,
+				Attributes: map[string]any{}, Optimized: []api.SegmentOptimized{}, MarkVersion: 1})
 		}
 		last := &s.list[len(s.list)-1]
 		last.Attributes = maps.Clone(last.Attributes)
@@ -78,7 +84,8 @@ func (s *segments) apply(chunk api.ChunkExtent, updates []api.SegmentUpdate) err
 		}
 		out := markOf(s.clock, *u.EndMicros)
 		if out.Frame <= last.In.Frame {
-			return fmt.Errorf("segment %d ends at %s, which leaves no frame after its start at %s", i+1, seconds(out.Micros), seconds(last.In.Micros))
+			return fmt.Errorf("segment %d ends at %s, which leaves no frame after its start at %s",
+				i+1, seconds(out.Micros), seconds(last.In.Micros))
 		}
 		last.Out, last.State, last.ClosedChunk = &out, api.SegmentStateComplete, &chunk.Number
 	}

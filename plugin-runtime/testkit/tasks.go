@@ -17,7 +17,8 @@ func newPlan(o Options) *api.Plan {
 	rate := api.Rational{Num: 5, Den: 1}
 	plugins := []api.PlanPlugin{o.Plugin}
 	for _, name := range o.Plugin.DependsOn {
-		d := api.PlanPlugin{Name: name, Class: api.PlanPluginClassFeaturer, MediaType: api.PlanPluginMediaTypeVideo, DependsOn: []string{}, Outputs: []string{}}
+		d := api.PlanPlugin{Name: name, Class: api.PlanPluginClassFeaturer, MediaType: api.PlanPluginMediaTypeVideo,
+			DependsOn: []string{}, Outputs: []string{}}
 		if original, ok := o.MRENames[name]; ok {
 			d.MREName = &original
 		}
@@ -25,7 +26,8 @@ func newPlan(o Options) *api.Plan {
 	}
 	return &api.Plan{
 		ChunkSeconds: int32(o.ChunkSeconds), MaxSegmentSeconds: 120, ProcessingFrameRate: &rate, Segmenter: "segmenter",
-		Event:   api.PlanEvent{UID: "00000000-0000-4000-8000-000000000001", Namespace: "default", Name: "test", Program: "Plugin test", Profile: "test", Start: time.Unix(0, 0)},
+		Event: api.PlanEvent{UID: "00000000-0000-4000-8000-000000000001", Namespace: "default", Name: "test",
+			Program: "Plugin test", Profile: "test", Start: time.Unix(0, 0)},
 		Plugins: plugins,
 	}
 }
@@ -43,8 +45,10 @@ type tasks struct {
 
 func newTasks(plan *api.Plan, c *clip, track int32, detections map[string][]Detection) *tasks {
 	r := c.timeline.Rate
-	clock := timeline.Timeline{OriginTicks: c.timeline.OriginTicks, Rate: timeline.Rational{Num: r.Num, Den: r.Den}, Frames: timeline.Open}
-	return &tasks{plan: plan, clip: c, track: track, detections: detections, clock: clock, segments: segments{clock: clock}}
+	clock := timeline.Timeline{OriginTicks: c.timeline.OriginTicks,
+		Rate: timeline.Rational{Num: r.Num, Den: r.Den}, Frames: timeline.Open}
+	return &tasks{plan: plan, clip: c, track: track, detections: detections,
+		clock: clock, segments: segments{clock: clock}}
 }
 
 func (t *tasks) mark(micros int64) api.Mark { return markOf(t.clock, micros) }
@@ -54,29 +58,32 @@ func (t *tasks) of(c chunk, withMedia, final bool) (*invocation.Run, error) {
 	t.made++
 	plugin := t.plan.Plugins[0]
 	lease := api.Lease{
-		TaskID: t.made, Attempt: 1, Chunk: c.extent.Number, Token: fmt.Sprint("token-", t.made), TimeoutSeconds: plugin.TimeoutSeconds,
-		Media: &api.ChunkMedia{Chunk: c.extent, Timeline: t.clip.timeline, Units: []api.UnitRef{}},
+		TaskID: t.made, Attempt: 1, Chunk: c.extent.Number, Token: fmt.Sprint("token-", t.made),
+		TimeoutSeconds: plugin.TimeoutSeconds,
+		Media:          &api.ChunkMedia{Chunk: c.extent, Timeline: t.clip.timeline, Units: []api.UnitRef{}},
 	}
 	found := t.found(c.extent)
 	switch plugin.Class {
 	case api.PlanPluginClassFeaturer:
 		lease.Kind = api.TaskKindFeaturer
-		lease.Input.Featurer = &api.FeaturerInput{Plugin: plugin, Track: t.track, Chunk: c.extent, Timeline: t.clip.timeline, Dependencies: found}
+		lease.Input.Featurer = &api.FeaturerInput{Plugin: plugin, Track: t.track, Chunk: c.extent,
+			Timeline: t.clip.timeline, Dependencies: found}
 	case api.PlanPluginClassSegmenter:
 		lease.Kind = api.TaskKindSegmenter
 		if final {
 			lease.Kind = api.TaskKindFinal
 		}
-		lease.Input.Segmenter = &api.SegmenterInput{Plugin: plugin, Chunk: c.extent, Timeline: t.clip.timeline, Dependencies: found, Final: final,
-			MaxSegmentMicros: int64(t.plan.MaxSegmentSeconds) * 1_000_000, PreviousEndMicros: t.segments.end(),
-			Open: t.segments.open(), Previous: t.segments.previous()}
+		lease.Input.Segmenter = &api.SegmenterInput{Plugin: plugin, Chunk: c.extent, Timeline: t.clip.timeline,
+			Dependencies: found, Final: final, MaxSegmentMicros: int64(t.plan.MaxSegmentSeconds) * 1_000_000,
+			PreviousEndMicros: t.segments.end(), Open: t.segments.open(), Previous: t.segments.previous()}
 	case api.PlanPluginClassOptimizer:
 		lease.Kind = api.TaskKindOptimizer
-		lease.Input.Optimizer = &api.OptimizerInput{Plugin: plugin, Track: t.track, Timeline: t.clip.timeline, Segments: t.synthetic(c.extent),
-			Neighbours: []api.Segment{}, Dependencies: found}
+		lease.Input.Optimizer = &api.OptimizerInput{Plugin: plugin, Track: t.track, Timeline: t.clip.timeline,
+			Segments: t.synthetic(c.extent), Neighbours: []api.Segment{}, Dependencies: found}
 	default:
 		lease.Kind = api.TaskKindLabeler
-		lease.Input.Labeler = &api.LabelerInput{Plugin: plugin, Timeline: t.clip.timeline, Segments: t.synthetic(c.extent), Dependencies: found}
+		lease.Input.Labeler = &api.LabelerInput{Plugin: plugin, Timeline: t.clip.timeline,
+			Segments: t.synthetic(c.extent), Dependencies: found}
 	}
 	var media *invocation.Media
 	if withMedia {
@@ -104,13 +111,16 @@ func (t *tasks) found(c api.ChunkExtent) []api.PluginResults {
 		if !ok {
 			length := c.EndMicros - c.StartMicros
 			given = []Detection{
-				{StartMicros: c.StartMicros + length/4, EndMicros: c.StartMicros + length/4, Attributes: map[string]any{"Label": "point"}},
-				{StartMicros: c.StartMicros + length/2, EndMicros: c.StartMicros + length*3/4, Attributes: map[string]any{"Label": "range"}},
+				{StartMicros: c.StartMicros + length/4, EndMicros: c.StartMicros + length/4,
+					Attributes: map[string]any{"Label": "point"}},
+				{StartMicros: c.StartMicros + length/2, EndMicros: c.StartMicros + length*3/4,
+					Attributes: map[string]any{"Label": "range"}},
 			}
 		}
 		for _, d := range given {
 			if d.StartMicros >= c.StartMicros && d.StartMicros < c.EndMicros {
-				results.Results = append(results.Results, api.Result{Start: t.mark(d.StartMicros), End: t.mark(d.EndMicros), Attributes: d.Attributes})
+				results.Results = append(results.Results,
+					api.Result{Start: t.mark(d.StartMicros), End: t.mark(d.EndMicros), Attributes: d.Attributes})
 			}
 		}
 		out = append(out, results)

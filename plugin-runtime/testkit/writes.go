@@ -101,7 +101,8 @@ func (k *kit) wrote(before map[string]file) error {
 		if n := len(changed) - 5; n > 0 {
 			changed, more = changed[:5], " and more"
 		}
-		k.report.fail("writes", "write below /tmp and nowhere else: all else is read-only in the cluster", "it wrote or removed %s%s", strings.Join(changed, ", "), more)
+		k.report.fail("writes", "write below /tmp and nowhere else: all else is read-only in the cluster",
+			"it wrote or removed %s%s", strings.Join(changed, ", "), more)
 		return nil
 	}
 	k.report.pass("writes", "nothing was written where the command and the media lie")

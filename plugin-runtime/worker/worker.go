@@ -108,13 +108,15 @@ func (r *Runner) Run(ctx context.Context, lease api.Lease) (api.TaskOutput, erro
 		labels, err := p.Label(*in.Labeler)
 		return api.TaskOutput{Labels: labels}, err
 	}
-	return api.TaskOutput{}, agent.Permanent(fmt.Errorf("this worker cannot do a task of kind %q: is it older than the data plane?", lease.Kind))
+	return api.TaskOutput{},
+		agent.Permanent(fmt.Errorf("this worker cannot do a task of kind %q: is it older than the data plane?", lease.Kind))
 }
 
 // contained runs a plugin in its container.
 func (r *Runner) contained(ctx context.Context, name string, lease api.Lease) (api.TaskOutput, error) {
 	if r.containers == nil {
-		return api.TaskOutput{}, agent.Permanent(fmt.Errorf("plugin %s runs in a container, and this worker's pod was made without any", name))
+		return api.TaskOutput{},
+			agent.Permanent(fmt.Errorf("plugin %s runs in a container, and this worker's pod was made without any", name))
 	}
 	out, err := r.containers.Run(ctx, name, lease)
 	if lease.Media != nil && len(lease.Media.Units) > 0 {
@@ -128,11 +130,13 @@ func plugin[T builtin.Builtin](p api.PlanPlugin) (T, error) {
 	var none T
 	b, ok := builtin.Lookup(p.Builtin)
 	if !ok {
-		return none, agent.Permanent(fmt.Errorf("plugin %s: there is no built-in %q in this worker; it knows %v", p.Name, p.Builtin, builtin.Names()))
+		return none, agent.Permanent(fmt.Errorf("plugin %s: there is no built-in %q in this worker; it knows %v",
+			p.Name, p.Builtin, builtin.Names()))
 	}
 	t, ok := b.(T)
 	if !ok {
-		return none, agent.Permanent(fmt.Errorf("plugin %s: the built-in %q is a %s, not a %s", p.Name, p.Builtin, b.Class(), p.Class))
+		return none, agent.Permanent(fmt.Errorf("plugin %s: the built-in %q is a %s, not a %s", p.Name,
+			p.Builtin, b.Class(), p.Class))
 	}
 	if err := b.Validate(p.Configuration); err != nil {
 		return none, agent.Permanent(fmt.Errorf("plugin %s: %w", p.Name, err))

@@ -96,10 +96,11 @@ func (y *tally) total() (n int) {
 func table(all []*tally) string {
 	var text strings.Builder
 	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "DATABASE\tROUNDS\tEVENTS\tKILLS\tWORKER\tRENDER\tDATA PLANE\tMANAGER\tSTOPPED\tLOST\tDOUBLED\tCHANGED\tSTUCK\tLONGEST STANDSTILL\tAFTER LAST KILL\tTOOK")
+	fmt.Fprintln(w, "DATABASE\tROUNDS\tEVENTS\tKILLS\tWORKER\tRENDER\tDATA PLANE\tMANAGER\tSTOPPED\tLOST\tDOUBLED\t"+
+		"CHANGED\tSTUCK\tLONGEST STANDSTILL\tAFTER LAST KILL\tTOOK")
 	for _, y := range all {
-		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%s\t%s\t%s\n", y.name, y.rounds, y.events, y.total(),
-			y.kills["worker"], y.kills["render"], y.kills["dataplane"], y.kills["manager"], y.kills[stopped],
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%s\t%s\t%s\n", y.name, y.rounds, y.events,
+			y.total(), y.kills["worker"], y.kills["render"], y.kills["dataplane"], y.kills["manager"], y.kills[stopped],
 			len(y.damage.lost), len(y.damage.doubled), len(y.damage.changed), len(y.stuck),
 			y.slowest.Round(time.Second), y.last.Round(time.Second), y.took.Round(time.Second))
 	}
@@ -159,7 +160,8 @@ func (w *world) round(y *tally, often int, source string, m *material, calm map[
 	for i := range atOnce {
 		y.events++
 		d := deliveries[random.IntN(len(deliveries))]
-		events = append(events, w.begin(fmt.Sprintf("round-%d-%d", y.rounds, i), d, source, m, rand.New(rand.NewPCG(random.Uint64(), 1))))
+		events = append(events, w.begin(fmt.Sprintf("round-%d-%d", y.rounds, i), d, source,
+			m, rand.New(rand.NewPCG(random.Uint64(), 1))))
 	}
 	killing, peace := context.WithCancel(w.ctx)
 	defer peace()
@@ -209,8 +211,10 @@ func (w *world) round(y *tally, often int, source string, m *material, calm map[
 		y.damage.add(damage)
 	}
 	y.last = max(y.last, time.Since(last))
-	w.Logf("%s round %d: %v killed, %d in all; done %s after the last kill, %s after the first; longest standstill so far %s",
-		y.name, y.rounds, killed, y.total(), time.Since(last).Round(time.Second), time.Since(began).Round(time.Second), y.slowest.Round(time.Second))
+	w.Logf("%s round %d: %v killed, %d in all; done %s after the last kill, %s after the first; "+
+		"longest standstill so far %s",
+		y.name, y.rounds, killed, y.total(), time.Since(last).Round(time.Second),
+		time.Since(began).Round(time.Second), y.slowest.Round(time.Second))
 	for _, e := range events {
 		w.remove(e)
 	}
@@ -232,7 +236,8 @@ func (w *world) begin(name string, d delivery, source string, m *material, rando
 	w.Helper()
 	if m != nil {
 		w.node.play(name, func(ctx context.Context, agent *dpclient.Client, uid string) error {
-			return courier{material: m, agent: agent, plane: w.plane, bucket: w.bucket, namespace: namespace, uid: uid, random: random}.deliver(ctx, d)
+			return courier{material: m, agent: agent, plane: w.plane, bucket: w.bucket,
+				namespace: namespace, uid: uid, random: random}.deliver(ctx, d)
 		})
 	}
 	e := &running{delivery: d, ended: make(chan struct{}), Event: &mrev1alpha1.Event{
@@ -325,7 +330,8 @@ func (w *world) explain(e *running) string {
 	fmt.Fprintf(&text, "%d tasks %v\n", len(tasks), err)
 	for _, t := range tasks {
 		if t.FinishedAt == nil || t.Error != nil {
-			fmt.Fprintf(&text, "%d %s chunk %d %s %s: %s, %d attempts, %d losses %v\n", t.ID, t.Kind, t.Chunk, t.Plugin, t.Subject, t.State, t.Attempts, t.Losses, t.Error)
+			fmt.Fprintf(&text, "%d %s chunk %d %s %s: %s, %d attempts, %d losses %v\n", t.ID, t.Kind, t.Chunk, t.Plugin,
+				t.Subject, t.State, t.Attempts, t.Losses, t.Error)
 		}
 	}
 	w.node.mu.Lock()
@@ -360,7 +366,8 @@ func (w *world) remove(e *running) {
 			return
 		}
 	}
-	w.fault("5 minutes after its deletion, Event %s has left %d objects, or is still there\n%s", e.Name, left, w.explain(e))
+	w.fault("5 minutes after its deletion, Event %s has left %d objects, or is still there\n%s", e.Name,
+		left, w.explain(e))
 }
 
 // theMatch is the recording that all Events show.
@@ -374,7 +381,8 @@ func (w *world) theMatch() string {
 	return w.bucket.Location("inputs/match.mp4")
 }
 
-// applyProfiles applies the sample plugins, and the sample Profile twice: one that waits for holes and one that does not.
+// applyProfiles applies the sample plugins, and the sample Profile twice: one that waits for holes and one that does
+// not.
 func (w *world) applyProfiles() {
 	w.Helper()
 	manifests, err := clusterclient.ReadManifests(root+"/config/samples/plugins.yaml", root+"/config/samples/profile.yaml")

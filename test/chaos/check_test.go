@@ -109,7 +109,8 @@ func (w *world) facts(event *running) (f facts, own damage, err error) {
 		return nil, own, err
 	}
 	for _, u := range units {
-		add(fmt.Sprintf("frame %d, %d frames, %s", u.FirstFrame, u.Frames, u.PayloadSHA256), "unit %d/%d", u.Epoch, u.FirstTicks)
+		add(fmt.Sprintf("frame %d, %d frames, %s", u.FirstFrame, u.Frames, u.PayloadSHA256),
+			"unit %d/%d", u.Epoch, u.FirstTicks)
 		location := w.bucket.Location(u.Key)
 		object(fmt.Sprintf("unit %d", u.FirstTicks), &location, u.Bytes)
 	}
@@ -118,7 +119,8 @@ func (w *world) facts(event *running) (f facts, own damage, err error) {
 		return nil, own, err
 	}
 	for _, c := range chunks {
-		add(fmt.Sprintf("%s late %t, %+v, %d units, processed %t", c.State, c.Late, c.Extent, c.Units, c.Processed), "chunk %d", c.Extent.Number)
+		add(fmt.Sprintf("%s late %t, %+v, %d units, processed %t", c.State, c.Late, c.Extent, c.Units, c.Processed),
+			"chunk %d", c.Extent.Number)
 	}
 	reels, err := w.plane.Replay(w.ctx, replay)
 	if err != nil {
@@ -156,7 +158,8 @@ func (w *world) facts(event *running) (f facts, own damage, err error) {
 		if err != nil {
 			return nil, own, err
 		}
-		add("", "result of %s chunk %d track %d from %d to %d %s", r.Plugin, r.Chunk, r.Track, r.Result.Start.Frame, r.Result.End.Frame, attributes)
+		add("", "result of %s chunk %d track %d from %d to %d %s", r.Plugin, r.Chunk, r.Track,
+			r.Result.Start.Frame, r.Result.End.Frame, attributes)
 	}
 	segments, err := w.plane.Segments(w.ctx, uid)
 	if err != nil {
@@ -174,7 +177,8 @@ func (w *world) facts(event *running) (f facts, own damage, err error) {
 		}
 		add(text, "segment %s", s.ID)
 		if s.In.Frame < end {
-			own.doubled = append(own.doubled, fmt.Sprintf("frames %d to %d, in segment %s and the one before", s.In.Frame, end, s.ID))
+			own.doubled = append(own.doubled,
+				fmt.Sprintf("frames %d to %d, in segment %s and the one before", s.In.Frame, end, s.ID))
 		}
 		end = s.Out.Frame
 	}
@@ -188,14 +192,17 @@ func (w *world) facts(event *running) (f facts, own damage, err error) {
 			own.lost = append(own.lost, fmt.Sprintf("%s: %s", name, c.State))
 			continue
 		}
-		add(fmt.Sprintf("%d to %d, %d frames %dx%d %s", c.In.Frame, c.Out.Frame, c.Proof.Frames, c.Proof.Width, c.Proof.Height, c.Proof.Method), "%s", name)
+		add(fmt.Sprintf("%d to %d, %d frames %dx%d %s", c.In.Frame, c.Out.Frame, c.Proof.Frames, c.Proof.Width,
+			c.Proof.Height, c.Proof.Method), "%s", name)
 		if c.Proof.Frames != c.Out.Frame-c.In.Frame {
-			own.changed = append(own.changed, fmt.Sprintf("%s has %d frames from %d to %d", name, c.Proof.Frames, c.In.Frame, c.Out.Frame))
+			own.changed = append(own.changed, fmt.Sprintf("%s has %d frames from %d to %d",
+				name, c.Proof.Frames, c.In.Frame, c.Out.Frame))
 		}
 		object(name, c.Location, c.Proof.Bytes)
 		object("thumbnail of "+name, c.Thumbnail, -1)
 	}
-	// What killed attempts left is for the sweeper, which waits longer than this test; but nobody but the test stores units.
+	// What killed attempts left is for the sweeper, which waits longer than this test; but nobody but the test stores
+	// units.
 	for key := range stored {
 		if strings.Contains(key, "/units/") {
 			own.doubled = append(own.doubled, "object "+key)

@@ -36,7 +36,8 @@ const (
 )
 
 // killAtRandom kills something that runs, again and again, until it has done so often enough or the context ends.
-func (ps *processes) killAtRandom(ctx context.Context, random *rand.Rand, often int, told func(p *process, how string)) {
+func (ps *processes) killAtRandom(ctx context.Context, random *rand.Rand,
+	often int, told func(p *process, how string)) {
 	total := 0
 	for _, v := range victims {
 		total += v.share

@@ -44,7 +44,8 @@ type job struct {
 }
 
 func newNode(w *world) *node {
-	return &node{world: w, ingests: map[string]func(context.Context, *dpclient.Client, string) error{}, jobs: map[types.UID]*job{}}
+	return &node{world: w, ingests: map[string]func(context.Context, *dpclient.Client, string) error{},
+		jobs: map[types.UID]*job{}}
 }
 
 // play makes a function the ingest Job of an Event.
@@ -101,7 +102,8 @@ func slot(j *batchv1.Job) string {
 }
 
 // work is the life of a Job's pod.
-func (n *node) work(ctx context.Context, j *job, ingest func(ctx context.Context, agent *dpclient.Client, uid string) error) {
+func (n *node) work(ctx context.Context, j *job,
+	ingest func(ctx context.Context, agent *dpclient.Client, uid string) error) {
 	n.report(ctx, j, func(s *batchv1.JobStatus) {
 		at := metav1.Now()
 		s.StartTime, s.Active, s.Ready = &at, 1, new(int32(1))
@@ -114,7 +116,8 @@ func (n *node) work(ctx context.Context, j *job, ingest func(ctx context.Context
 }
 
 // live runs what is in the pod, for as long as there is a pod.
-func (n *node) live(ctx context.Context, j *job, ingest func(ctx context.Context, agent *dpclient.Client, uid string) error) error {
+func (n *node) live(ctx context.Context, j *job,
+	ingest func(ctx context.Context, agent *dpclient.Client, uid string) error) error {
 	pod, err := jobpod.Make(ctx, n.cluster, &j.Job)
 	if err != nil {
 		if ctx.Err() == nil {
@@ -199,7 +202,8 @@ func (n *node) process(ctx context.Context, j *job, token string) error {
 			if source.ServiceAccountToken == nil {
 				continue
 			}
-			if err := os.WriteFile(filepath.Join(dir, volume.Name, source.ServiceAccountToken.Path), []byte(token), 0o600); err != nil {
+			if err := os.WriteFile(filepath.Join(dir, volume.Name, source.ServiceAccountToken.Path),
+				[]byte(token), 0o600); err != nil {
 				return err
 			}
 		}

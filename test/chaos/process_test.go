@@ -80,7 +80,8 @@ func (ps *processes) start(kind, name string, env []string, args ...string) (*pr
 }
 
 // keep starts a part again whenever it ends. It tells of ends that nobody asked for.
-func (ps *processes) keep(ctx context.Context, kind, name string, env []string, tell func(format string, args ...any), args ...string) {
+func (ps *processes) keep(ctx context.Context, kind, name string, env []string,
+	tell func(format string, args ...any), args ...string) {
 	for ctx.Err() == nil {
 		p, err := ps.start(kind, name, env, args...)
 		if err != nil {

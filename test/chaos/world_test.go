@@ -137,7 +137,8 @@ func (w *world) startCluster() {
 	w.must(clientgoscheme.AddToScheme(scheme))
 	w.must(mrev1alpha1.AddToScheme(scheme))
 	ctrllog.SetLogger(logr.Discard())
-	environment := &envtest.Environment{CRDDirectoryPaths: []string{root + "/config/crd/bases"}, ErrorIfCRDPathMissing: true, Scheme: scheme}
+	environment := &envtest.Environment{CRDDirectoryPaths: []string{root + "/config/crd/bases"},
+		ErrorIfCRDPathMissing: true, Scheme: scheme}
 	// Nothing here outlives a loss of power.
 	environment.ControlPlane.Etcd = &envtest.Etcd{}
 	environment.ControlPlane.Etcd.Configure().Append("unsafe-no-fsync", "true")
@@ -160,7 +161,8 @@ func (w *world) startCluster() {
 	for _, m := range manifests {
 		w.must(w.cluster.Create(w.ctx, m))
 	}
-	w.must(w.cluster.Create(w.ctx, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "mre-agent"}}))
+	w.must(w.cluster.Create(w.ctx,
+		&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "mre-agent"}}))
 }
 
 func (w *world) startObjectStore() {
@@ -174,7 +176,8 @@ func (w *world) startObjectStore() {
 	w.must(err)
 	w.storeURL = "http://" + address
 	w.ready(w.storeURL + "/healthz")
-	w.bucket, err = objects.Open(w.ctx, objects.Config{Bucket: "mre", Endpoint: w.storeURL, Region: "us-east-1", PathStyle: true})
+	w.bucket, err = objects.Open(w.ctx,
+		objects.Config{Bucket: "mre", Endpoint: w.storeURL, Region: "us-east-1", PathStyle: true})
 	w.must(err)
 	w.must(w.bucket.EnsureBucket(w.ctx))
 }
@@ -188,7 +191,8 @@ func (w *world) startDataPlanes(databases []string) {
 		name := fmt.Sprintf("dataplane-%d", i)
 		go w.processes.keep(w.ctx, "dataplane", name, []string{"MRE_DATABASE=" + database}, w.fault,
 			"dataplane", "--listen="+address, "--metrics-listen="+w.freeAddress(), "--lease-duration="+lease.String(),
-			"--bucket=mre", "--object-store-endpoint="+w.storeURL, "--object-store-path-style", "--kubeconfig="+w.kubeconfig("mre-dataplane", name),
+			"--bucket=mre", "--object-store-endpoint="+w.storeURL,
+			"--object-store-path-style", "--kubeconfig="+w.kubeconfig("mre-dataplane", name),
 			"--url-lifetime="+urlLifetime.String(), "--sweep-age="+urlLifetime.String(), "--sweep-interval=10s")
 	}
 	w.planeURL = "http://" + backends[0]
@@ -270,9 +274,11 @@ func (w *world) podToken(pod *corev1.Pod) (string, error) {
 		&authenticationv1.BoundObjectReference{APIVersion: "v1", Kind: "Pod", Name: pod.Name, UID: pod.UID}, audience)
 }
 
-func (w *world) boundToken(namespace, account string, to *authenticationv1.BoundObjectReference, audiences ...string) (string, error) {
+func (w *world) boundToken(namespace, account string,
+	to *authenticationv1.BoundObjectReference, audiences ...string) (string, error) {
 	day := int64(24 * 3600)
-	request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{Audiences: audiences, ExpirationSeconds: &day, BoundObjectRef: to}}
+	request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{Audiences: audiences,
+		ExpirationSeconds: &day, BoundObjectRef: to}}
 	sa := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: account}}
 	if err := w.cluster.SubResource("token").Create(w.ctx, sa, request); err != nil {
 		return "", fmt.Errorf("make a token for %s/%s: %w", namespace, account, err)

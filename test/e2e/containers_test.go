@@ -53,7 +53,8 @@ func (a *area) profileWith(name string, featurers ...string) {
 	a.Helper()
 	var p mrev1alpha1.Profile
 	a.Expect(cluster.Get(a.ctx, client.ObjectKey{Namespace: a.namespace, Name: "highlights"}, &p)).To(Succeed())
-	own := &mrev1alpha1.Profile{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: a.namespace}, Spec: *p.Spec.DeepCopy()}
+	own := &mrev1alpha1.Profile{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: a.namespace},
+		Spec: *p.Spec.DeepCopy()}
 	for _, f := range featurers {
 		own.Spec.Featurers = append(own.Spec.Featurers, mrev1alpha1.FeaturerUse{
 			PluginUse: mrev1alpha1.PluginUse{Plugin: mrev1alpha1.RevisionReference{Name: f}}})
@@ -80,7 +81,8 @@ func (a *area) eventOf(name, profile, location string) *mrev1alpha1.Event {
 func found(r run, plugin string) (out []string) {
 	for _, s := range r.results {
 		if s.Plugin == plugin {
-			out = append(out, fmt.Sprintf("chunk %d track %d frames %d-%d %v", s.Chunk, s.Track, s.Result.Start.Frame, s.Result.End.Frame, s.Result.Attributes))
+			out = append(out, fmt.Sprintf("chunk %d track %d frames %d-%d %v", s.Chunk, s.Track,
+				s.Result.Start.Frame, s.Result.End.Frame, s.Result.Attributes))
 		}
 	}
 	slices.Sort(out)
@@ -150,7 +152,8 @@ func TestContainers(t *testing.T) {
 	}
 
 	mixed := a.eventOf("mixed", "mixed", location)
-	a.Eventually(a.pluginTrouble(mixed, "broken"), 4*time.Minute, time.Second).Should(ContainSubstring("the weights are not at /models/crowd.bin"))
+	a.Eventually(a.pluginTrouble(mixed, "broken"), 4*time.Minute,
+		time.Second).Should(ContainSubstring("the weights are not at /models/crowd.bin"))
 	a.finished(mixed, nil, 10*time.Minute)
 	got := a.readRun(mixed, nil)
 	for _, name := range slices.Concat(names, []string{"detect-audio-peaks", "detect-scene-change"}) {

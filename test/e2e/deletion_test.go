@@ -48,10 +48,13 @@ func TestDeletion(t *testing.T) {
 	}
 
 	running := a.event("running", location, mrev1alpha1.DeletionDelete)
-	a.Eventually(a.condition(running, mrev1alpha1.ConditionSourceReady), 2*time.Minute, time.Second).Should(HavePrefix("true"))
+	a.Eventually(a.condition(running, mrev1alpha1.ConditionSourceReady),
+		2*time.Minute, time.Second).Should(HavePrefix("true"))
 	a.remove(running, nil)
 	a.checkGone(string(running.UID), "")
-	a.Eventually(func() (map[string]int, error) { return a.leftovers(string(running.UID)) }, sweepAge+2*time.Minute, 2*time.Second).
+	a.Eventually(func() (map[string]int, error) {
+		return a.leftovers(string(running.UID))
+	}, sweepAge+2*time.Minute, 2*time.Second).
 		Should(BeEmpty(), "objects that an Event leaves that was deleted while it ran")
 }
 

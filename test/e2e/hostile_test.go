@@ -24,13 +24,14 @@ import (
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
 )
 
-// TestHostilePlugin runs a plugin that tries some forty things that no plugin may, beside a healthy one and after another
-// Event of the same namespace. Each attempt is refused, and what the others found stays as it was.
+// TestHostilePlugin runs a plugin that tries some forty things that no plugin may, beside a healthy one and after
+// another Event of the same namespace. Each attempt is refused, and what the others found stays as it was.
 func TestHostilePlugin(t *testing.T) {
 	a := newArea(t)
 	m := a.theMatch(30)
 	location := a.upload(m.Path)
-	a.container("bytes", mrev1alpha1.ContainerRuntime{Image: a.imageOf("go"), ImagePullPolicy: corev1.PullNever, Command: []string{"/plugin"}},
+	a.container("bytes", mrev1alpha1.ContainerRuntime{Image: a.imageOf("go"),
+		ImagePullPolicy: corev1.PullNever, Command: []string{"/plugin"}},
 		mrev1alpha1.PluginPolicy{})
 	a.profileWith("healthy", "bytes")
 	victim := a.eventOf("victim", "healthy", location)
@@ -39,10 +40,12 @@ func TestHostilePlugin(t *testing.T) {
 
 	target := a.listener("target")
 	hostile := a.python("hostile.py")
-	hostile.Resources = &corev1.ResourceRequirements{Limits: corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("3Gi")}}
+	hostile.Resources = &corev1.ResourceRequirements{Limits: corev1.ResourceList{
+		corev1.ResourceMemory: resource.MustParse("3Gi")}}
 	a.hostilePlugin("hostile", hostile, map[string]any{
-		"profile": "attacked", "otherEvent": victim.Name, "otherProgram": victim.Spec.Program, "otherUID": string(victim.UID), "target": target,
-		"planeURL": "https://mre-dataplane." + installNamespace + ".svc:8080", "storeURL": "http://mre-objectstore." + installNamespace + ".svc:7070",
+		"profile": "attacked", "otherEvent": victim.Name, "otherProgram": victim.Spec.Program, "otherUID": string(victim.UID),
+		"target": target, "planeURL": "https://mre-dataplane." + installNamespace + ".svc:8080",
+		"storeURL": "http://mre-objectstore." + installNamespace + ".svc:7070",
 	})
 	a.hostilePlugin("asks-twice", hostile, map[string]any{"only": "questions_for_work_side_by_side"})
 	a.profileWith("attacked", "bytes", "hostile", "asks-twice")
@@ -75,8 +78,8 @@ func TestHostilePlugin(t *testing.T) {
 	a.checkMoments(got.segments, m.Truth)
 }
 
-// TestPluginThatFillsTheDisk lets a plugin fill its disk, and then wait until its time is up or its pod is evicted. Each of
-// its tasks ends as a failure, an eviction counts as a loss, and the Event goes on and says what is missing.
+// TestPluginThatFillsTheDisk lets a plugin fill its disk, and then wait until its time is up or its pod is evicted.
+// Each of its tasks ends as a failure, an eviction counts as a loss, and the Event goes on and says what is missing.
 func TestPluginThatFillsTheDisk(t *testing.T) {
 	a := newArea(t)
 	// Kubernetes looks at the size of volumes once a minute: the plugin's time must be up less often than that takes.
@@ -97,7 +100,8 @@ func TestPluginThatFillsTheDisk(t *testing.T) {
 	var evictions []string
 	for _, task := range got.tasks {
 		if task.Plugin != "fill" {
-			a.Expect(task.State).To(Equal(api.TaskStateDone), "task %d, a %s of plugin %q: %s", task.ID, task.Kind, task.Plugin, ptr.Deref(task.Error, ""))
+			a.Expect(task.State).To(Equal(api.TaskStateDone), "task %d, a %s of plugin %q: %s",
+				task.ID, task.Kind, task.Plugin, ptr.Deref(task.Error, ""))
 			continue
 		}
 		failed++
@@ -110,7 +114,8 @@ func TestPluginThatFillsTheDisk(t *testing.T) {
 				// What goes back without a word was not begun.
 				if d.Task.ID == task.ID && try.Outcome != api.TryOutcomeFailed && try.Error != nil {
 					lost++
-					evictions = append(evictions, fmt.Sprintf("chunk %d, try %d: %s: %s", task.Chunk, try.Attempt, try.Outcome, *try.Error))
+					evictions = append(evictions, fmt.Sprintf("chunk %d, try %d: %s: %s",
+						task.Chunk, try.Attempt, try.Outcome, *try.Error))
 				}
 			}
 		}
@@ -133,8 +138,9 @@ func (a *area) hostilePlugin(name string, c mrev1alpha1.ContainerRuntime, config
 	a.Expect(cluster.Create(a.ctx, &mrev1alpha1.Plugin{
 		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: a.namespace},
 		Spec: mrev1alpha1.PluginSpec{
-			Class: mrev1alpha1.ClassFeaturer, MediaType: mrev1alpha1.MediaVideo, Runtime: mrev1alpha1.PluginRuntime{Container: &c},
-			Configuration: &apiextensionsv1.JSON{Raw: raw}, Policy: mrev1alpha1.PluginPolicy{TimeoutSeconds: 240, MaxAttempts: 2},
+			Class: mrev1alpha1.ClassFeaturer, MediaType: mrev1alpha1.MediaVideo,
+			Runtime: mrev1alpha1.PluginRuntime{Container: &c}, Configuration: &apiextensionsv1.JSON{Raw: raw},
+			Policy: mrev1alpha1.PluginPolicy{TimeoutSeconds: 240, MaxAttempts: 2},
 		},
 	})).To(Succeed())
 }
@@ -149,9 +155,12 @@ func (a *area) listener(name string) (address string) {
 			SecurityContext: &corev1.PodSecurityContext{RunAsNonRoot: new(true), RunAsUser: ptr.To[int64](65532),
 				SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault}},
 			Containers: []corev1.Container{{
-				Name: "listen", Image: a.imageOf("python"), ImagePullPolicy: corev1.PullNever, Command: []string{"python3", "-m", "http.server", "8000", "--directory", "/opt"},
-				SecurityContext: &corev1.SecurityContext{AllowPrivilegeEscalation: new(false), Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}}},
-				ReadinessProbe:  &corev1.Probe{ProbeHandler: corev1.ProbeHandler{TCPSocket: &corev1.TCPSocketAction{Port: intstr.FromInt32(8000)}}, PeriodSeconds: 1},
+				Name: "listen", Image: a.imageOf("python"), ImagePullPolicy: corev1.PullNever,
+				Command: []string{"python3", "-m", "http.server", "8000", "--directory", "/opt"},
+				SecurityContext: &corev1.SecurityContext{AllowPrivilegeEscalation: new(false),
+					Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}}},
+				ReadinessProbe: &corev1.Probe{PeriodSeconds: 1, ProbeHandler: corev1.ProbeHandler{
+					TCPSocket: &corev1.TCPSocketAction{Port: intstr.FromInt32(8000)}}},
 			}},
 		},
 	}

@@ -156,7 +156,9 @@ func (a *area) checkUndisturbed(e *mrev1alpha1.Event, r *mrev1alpha1.Replay, cal
 	a.checkBucket(done)
 	a.Expect(cluster.Delete(a.ctx, e)).To(Succeed())
 	a.Expect(cluster.Delete(a.ctx, r)).To(Succeed())
-	a.Eventually(func() (map[string]int, error) { return a.leftovers(done.uid) }, sweepAge+2*time.Minute, 2*time.Second).Should(BeEmpty())
+	a.Eventually(func() (map[string]int, error) {
+		return a.leftovers(done.uid)
+	}, sweepAge+2*time.Minute, 2*time.Second).Should(BeEmpty())
 	a.checkGone(done.uid, string(r.UID))
 }
 

@@ -37,31 +37,40 @@ const (
 func TestPlacement(t *testing.T) {
 	a := newArea(t)
 	m := a.theMatch(30)
-	a.Expect(cluster.Create(a.ctx, &schedulingv1.PriorityClass{ObjectMeta: metav1.ObjectMeta{Name: a.namespace}, Value: 1000})).To(Succeed())
-	a.Expect(cluster.Create(a.ctx, &nodev1.RuntimeClass{ObjectMeta: metav1.ObjectMeta{Name: a.namespace}, Handler: "runc"})).To(Succeed())
-	a.Expect(cluster.Create(a.ctx, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "keys", Namespace: a.namespace}, StringData: map[string]string{"key": "open sesame"}})).To(Succeed())
-	a.Expect(cluster.Create(a.ctx, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "registry", Namespace: a.namespace}, Type: corev1.SecretTypeDockerConfigJson,
+	a.Expect(cluster.Create(a.ctx,
+		&schedulingv1.PriorityClass{ObjectMeta: metav1.ObjectMeta{Name: a.namespace}, Value: 1000})).To(Succeed())
+	a.Expect(cluster.Create(a.ctx, &nodev1.RuntimeClass{ObjectMeta: metav1.ObjectMeta{Name: a.namespace},
+		Handler: "runc"})).To(Succeed())
+	a.Expect(cluster.Create(a.ctx, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "keys", Namespace: a.namespace},
+		StringData: map[string]string{"key": "open sesame"}})).To(Succeed())
+	a.Expect(cluster.Create(a.ctx, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "registry", Namespace: a.namespace},
+		Type:       corev1.SecretTypeDockerConfigJson,
 		StringData: map[string]string{corev1.DockerConfigJsonKey: `{"auths":{}}`}})).To(Succeed())
 	a.weights("base", "the weights of a model")
 	a.afterwards(func() {
-		a.Expect(client.IgnoreNotFound(cluster.Delete(a.ctx, &schedulingv1.PriorityClass{ObjectMeta: metav1.ObjectMeta{Name: a.namespace}}))).To(Succeed())
-		a.Expect(client.IgnoreNotFound(cluster.Delete(a.ctx, &nodev1.RuntimeClass{ObjectMeta: metav1.ObjectMeta{Name: a.namespace}}))).To(Succeed())
+		a.Expect(client.IgnoreNotFound(cluster.Delete(a.ctx,
+			&schedulingv1.PriorityClass{ObjectMeta: metav1.ObjectMeta{Name: a.namespace}}))).To(Succeed())
+		a.Expect(client.IgnoreNotFound(cluster.Delete(a.ctx,
+			&nodev1.RuntimeClass{ObjectMeta: metav1.ObjectMeta{Name: a.namespace}}))).To(Succeed())
 	})
 
 	placed := a.python("placed.py")
 	placed.Pool = "gpu"
 	placed.Resources = &corev1.ResourceRequirements{Limits: corev1.ResourceList{gpu: resource.MustParse("1")}}
-	placed.Env = []corev1.EnvVar{{Name: "PLACED_KEY", ValueFrom: &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{
-		LocalObjectReference: corev1.LocalObjectReference{Name: "keys"}, Key: "key"}}}}
+	placed.Env = []corev1.EnvVar{{Name: "PLACED_KEY",
+		ValueFrom: &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{
+			LocalObjectReference: corev1.LocalObjectReference{Name: "keys"}, Key: "key"}}}}
 	placed.SharedMemory = new(resource.MustParse("200Mi"))
-	placed.Weights = []mrev1alpha1.WeightsVolume{{Name: "base", MountPath: "/weights/base", PersistentVolumeClaim: &mrev1alpha1.LocalReference{Name: "base"}}}
+	placed.Weights = []mrev1alpha1.WeightsVolume{{Name: "base", MountPath: "/weights/base",
+		PersistentVolumeClaim: &mrev1alpha1.LocalReference{Name: "base"}}}
 	a.container("placed", placed, mrev1alpha1.PluginPolicy{TimeoutSeconds: 60, MaxAttempts: 2})
 	a.profileWith("placed", "placed")
 	var profile mrev1alpha1.Profile
 	a.Expect(cluster.Get(a.ctx, client.ObjectKey{Namespace: a.namespace, Name: "placed"}, &profile)).To(Succeed())
 	template := mrev1alpha1.PodTemplate{
-		NodeSelector:      map[string]string{gpuNode: "yes"},
-		Tolerations:       []corev1.Toleration{{Key: gpuNode, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoSchedule}},
+		NodeSelector: map[string]string{gpuNode: "yes"},
+		Tolerations: []corev1.Toleration{{Key: gpuNode,
+			Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoSchedule}},
 		PriorityClassName: a.namespace, RuntimeClassName: a.namespace,
 		ImagePullSecrets: []corev1.LocalObjectReference{{Name: "registry"}},
 	}
@@ -118,7 +127,8 @@ func TestPlacement(t *testing.T) {
 		}
 		found++
 		a.Expect(r.Result.Attributes).To(Equal(map[string]any{
-			"SecretDigest": hex.EncodeToString(sum[:]), "SharedMemory": float64(200 << 20), "Weights": "the weights of a model", "WeightsWritable": false}))
+			"SecretDigest": hex.EncodeToString(sum[:]), "SharedMemory": float64(200 << 20),
+			"Weights": "the weights of a model", "WeightsWritable": false}))
 	}
 	a.Expect(found).To(Equal(int(got.state.Progress.ChunksProcessed)))
 	a.checkMoments(got.segments, m.Truth)
@@ -144,21 +154,25 @@ func (a *area) weights(name, content string) {
 	a.Expect(os.WriteFile(filepath.Join(dir, "model.bin"), []byte(content), 0o644)).To(Succeed())
 	size := corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Mi")}
 	modes := []corev1.PersistentVolumeAccessMode{corev1.ReadOnlyMany}
-	volume := &corev1.PersistentVolume{ObjectMeta: metav1.ObjectMeta{Name: a.namespace + "-" + name}, Spec: corev1.PersistentVolumeSpec{
-		Capacity: size, AccessModes: modes, PersistentVolumeReclaimPolicy: corev1.PersistentVolumeReclaimRetain,
-		PersistentVolumeSource: corev1.PersistentVolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: dir}},
-	}}
+	volume := &corev1.PersistentVolume{ObjectMeta: metav1.ObjectMeta{Name: a.namespace + "-" + name},
+		Spec: corev1.PersistentVolumeSpec{
+			Capacity: size, AccessModes: modes, PersistentVolumeReclaimPolicy: corev1.PersistentVolumeReclaimRetain,
+			PersistentVolumeSource: corev1.PersistentVolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: dir}},
+		}}
 	a.Expect(cluster.Create(a.ctx, volume)).To(Succeed())
 	a.afterwards(func() { a.Expect(client.IgnoreNotFound(cluster.Delete(a.ctx, volume))).To(Succeed()) })
-	a.Expect(cluster.Create(a.ctx, &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: a.namespace}, Spec: corev1.PersistentVolumeClaimSpec{
-		AccessModes: modes, StorageClassName: new(""), VolumeName: volume.Name, Resources: corev1.VolumeResourceRequirements{Requests: size},
+	a.Expect(cluster.Create(a.ctx, &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Name: name,
+		Namespace: a.namespace}, Spec: corev1.PersistentVolumeClaimSpec{
+		AccessModes: modes, StorageClassName: new(""), VolumeName: volume.Name,
+		Resources: corev1.VolumeResourceRequirements{Requests: size},
 	}})).To(Succeed())
 }
 
 // poolPod is the pod of an Event's pool, or nil.
 func (a *area) poolPod(e *mrev1alpha1.Event) (*corev1.Pod, error) {
 	var pods corev1.PodList
-	if err := cluster.List(a.ctx, &pods, client.InNamespace(a.namespace), client.MatchingLabels{mrev1alpha1.LabelPool: "gpu", mrev1alpha1.LabelEvent: e.Name}); err != nil {
+	if err := cluster.List(a.ctx, &pods, client.InNamespace(a.namespace),
+		client.MatchingLabels{mrev1alpha1.LabelPool: "gpu", mrev1alpha1.LabelEvent: e.Name}); err != nil {
 		return nil, err
 	}
 	if len(pods.Items) == 0 {

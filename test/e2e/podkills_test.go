@@ -22,7 +22,8 @@ import (
 )
 
 const (
-	// podKills of workers, renderers, ingests and data planes fall into one Event, and leaderKills of the manager that leads.
+	// podKills of workers, renderers, ingests and data planes fall into one Event, and leaderKills of the manager that
+	// leads.
 	podKills    = 30
 	leaderKills = 3
 	// podKillPause is the mean time between two of them.
@@ -56,7 +57,9 @@ func TestPodKills(t *testing.T) {
 // killPods removes pods of an Event and of the install, and three times the leader, at even distances.
 func (a *area) killPods(random *rand.Rand, e *mrev1alpha1.Event) {
 	a.Helper()
-	a.Eventually(func() ([]corev1.Pod, error) { return a.pods(e) }, 2*time.Minute, 200*time.Millisecond).ShouldNot(BeEmpty(), "pods of the Event")
+	a.Eventually(func() ([]corev1.Pod, error) {
+		return a.pods(e)
+	}, 2*time.Minute, 200*time.Millisecond).ShouldNot(BeEmpty(), "pods of the Event")
 	made := map[string]int{}
 	for done := 0; done < podKills; {
 		time.Sleep(time.Duration(random.ExpFloat64() * float64(podKillPause)))

@@ -34,15 +34,16 @@ func (a *area) serveSlowly(path string, takes time.Duration) (location string) {
 	}
 	a.Expect(listener).NotTo(BeNil(), "the node has no address")
 	perSecond := info.Size() / int64(takes/time.Second)
-	server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		file, err := os.Open(path)
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusInternalServerError)
-			return
-		}
-		defer file.Close()
-		http.ServeContent(w, r, filepath.Base(path), info.ModTime(), &slowFile{File: file, perSecond: perSecond})
-	})}
+	server := &http.Server{ReadHeaderTimeout: time.Minute,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			file, err := os.Open(path)
+			if err != nil {
+				http.Error(w, err.Error(), http.StatusInternalServerError)
+				return
+			}
+			defer file.Close()
+			http.ServeContent(w, r, filepath.Base(path), info.ModTime(), &slowFile{File: file, perSecond: perSecond})
+		})}
 	go func() { _ = server.Serve(listener) }() // ends with Close
 	a.Cleanup(func() { _ = server.Close() })
 	return "http://" + listener.Addr().String() + "/" + filepath.Base(path)

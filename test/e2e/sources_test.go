@@ -65,7 +65,8 @@ func (a *area) truncated(name string) string {
 	a.Helper()
 	out := filepath.Join(a.TempDir(), "whole.mp4")
 	// Without faststart the index comes last.
-	a.Expect(ffmpeg.Run(a.ctx, ffmpeg.Cmd{Tool: "ffmpeg", Args: append(ffmpeg.Input(a.theMatch(60).Path), "-t", "10", "-c", "copy", out)})).To(Succeed())
+	a.Expect(ffmpeg.Run(a.ctx, ffmpeg.Cmd{Tool: "ffmpeg",
+		Args: append(ffmpeg.Input(a.theMatch(60).Path), "-t", "10", "-c", "copy", out)})).To(Succeed())
 	content, err := os.ReadFile(out)
 	a.Expect(err).NotTo(HaveOccurred())
 	return a.file(name, content[:len(content)/2])

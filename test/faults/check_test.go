@@ -21,22 +21,33 @@ import (
 // storyOf are the rows that must be the same whatever failed: without ids, tokens, times and attempts. What a claim
 // is named after (which chunk triggered it) depends on who was faster; what it was for does not.
 var storyOf = []string{
-	`SELECT 'event', state, reason, frames, source_ended, source_frames, watermark, deleted, suspended_at, gap_due_at FROM events`,
-	`SELECT 'unit', epoch, first_ticks, start_us, end_us, first_frame, end_frame, frames, payload_sha256, bytes, chunk FROM units ORDER BY epoch, first_ticks`,
-	`SELECT 'chunk', number, state, start_us, end_us, first_frame, frames, units, open_tasks, failed_tasks, late FROM chunks ORDER BY number`,
+	`SELECT 'event', state, reason, frames, source_ended, source_frames, watermark,
+		deleted, suspended_at, gap_due_at FROM events`,
+	`SELECT 'unit', epoch, first_ticks, start_us, end_us, first_frame, end_frame, frames, payload_sha256, bytes, chunk
+		FROM units ORDER BY epoch, first_ticks`,
+	`SELECT 'chunk', number, state, start_us, end_us, first_frame, frames, units, open_tasks, failed_tasks, late
+		FROM chunks ORDER BY number`,
 	`SELECT 'gap', first_frame, end_frame FROM gaps ORDER BY first_frame`,
 	`SELECT 'signals', chunk, signals FROM signals ORDER BY chunk`,
-	`SELECT 'result', plugin, track, chunk, ordinal, state, start_frame, start_ticks, start_us, end_frame, end_ticks, end_us, attributes FROM results ORDER BY plugin, track, chunk, ordinal`,
-	`SELECT 'segment', id, state, opened_chunk, closed_chunk, reported_us, in_frame, in_ticks, in_us, out_frame, out_ticks, out_us, close_reason, attributes,
-		label, label_code, label_attributes, mark_version, marks_final FROM segments ORDER BY id`,
-	`SELECT 'mark', segment_id, source, track, version, applied, in_frame, out_frame, start_code, end_code, marks_final FROM segment_marks ORDER BY segment_id, source, track, version`,
-	`SELECT 'clip', segment_id, variant, track, mark_version, state, in_frame, out_frame, error FROM clips ORDER BY segment_id, variant, track, mark_version`,
+	`SELECT 'result', plugin, track, chunk, ordinal, state, start_frame, start_ticks, start_us, end_frame, end_ticks,
+		end_us, attributes FROM results ORDER BY plugin, track, chunk, ordinal`,
+	`SELECT 'segment', id, state, opened_chunk, closed_chunk, reported_us, in_frame, in_ticks, in_us, out_frame,
+		out_ticks, out_us, close_reason, attributes, label, label_code, label_attributes, mark_version, marks_final
+		FROM segments ORDER BY id`,
+	`SELECT 'mark', segment_id, source, track, version, applied, in_frame, out_frame, start_code, end_code, marks_final
+		FROM segment_marks ORDER BY segment_id, source, track, version`,
+	`SELECT 'clip', segment_id, variant, track, mark_version, state, in_frame, out_frame, error FROM clips
+		ORDER BY segment_id, variant, track, mark_version`,
 	`SELECT 'replay', generation, LENGTH(plan_hash) FROM replays`,
 	`SELECT 'plan', duration_us, parts FROM replay_plans ORDER BY hash`,
 	`SELECT 'reel', output, state, error FROM reels ORDER BY output`,
-	`SELECT 'task', kind, chunk, plugin, track, state, error, COUNT(*) FROM tasks WHERE kind NOT IN ('optimizer', 'labeler', 'clip', 'reel') GROUP BY kind, chunk, plugin, track, state, error ORDER BY kind, chunk, plugin, track`,
-	`SELECT 'task', kind, state, error, COUNT(*) FROM tasks WHERE kind IN ('clip', 'reel') GROUP BY kind, state, error ORDER BY kind`,
-	`SELECT 'claim', kind, plugin, track, state, error FROM tasks WHERE kind IN ('optimizer', 'labeler') GROUP BY kind, plugin, track, state, error ORDER BY kind, plugin, track`,
+	`SELECT 'task', kind, chunk, plugin, track, state, error, COUNT(*) FROM tasks
+		WHERE kind NOT IN ('optimizer', 'labeler', 'clip', 'reel') GROUP BY kind, chunk, plugin, track, state, error
+		ORDER BY kind, chunk, plugin, track`,
+	`SELECT 'task', kind, state, error, COUNT(*) FROM tasks
+		WHERE kind IN ('clip', 'reel') GROUP BY kind, state, error ORDER BY kind`,
+	`SELECT 'claim', kind, plugin, track, state, error FROM tasks WHERE kind IN ('optimizer', 'labeler')
+		GROUP BY kind, plugin, track, state, error ORDER BY kind, plugin, track`,
 }
 
 // read reads rows past the data plane, as text.
@@ -53,7 +64,8 @@ func (r *run) read(query string, args ...any) []string {
 			into[i] = &values[i]
 		}
 		r.must(rows.Scan(into...))
-		out = append(out, strings.ReplaceAll(strings.ReplaceAll(strings.TrimSuffix(fmt.Sprintln(values...), "\n"), r.eventUID, "EVENT"), r.replayUID, "REPLAY"))
+		out = append(out, strings.ReplaceAll(strings.ReplaceAll(strings.TrimSuffix(fmt.Sprintln(values...), "\n"),
+			r.eventUID, "EVENT"), r.replayUID, "REPLAY"))
 	}
 	r.must(rows.Err())
 	return out
@@ -83,7 +95,8 @@ func (r *run) check() bool {
 // checkAttempts: no call that fails is a plugin's fault, so none costs an attempt. Only the data plane's own export has
 // no other bound for a database that refuses what it is asked.
 func (r *run) checkAttempts() {
-	for _, line := range r.read(`SELECT kind, chunk, plugin, attempts, error FROM tasks WHERE attempts > 0 AND kind <> 'export'`) {
+	for _, line := range r.read(`SELECT kind, chunk, plugin, attempts, error
+		FROM tasks WHERE attempts > 0 AND kind <> 'export'`) {
 		r.violate("a task has spent attempts: %s", line)
 	}
 }
@@ -102,26 +115,32 @@ func (r *run) checkStatus() {
 	r.must(cluster.admin.Get(r.ctx, client.ObjectKey{Namespace: r.namespace, Name: eventName}, &e))
 	state, err := r.plane.rows.Event(r.ctx, r.eventUID)
 	r.must(err)
-	if state.State != api.EventStateStateComplete || !meta.IsStatusConditionTrue(e.Status.Conditions, mrev1.ConditionComplete) ||
-		!meta.IsStatusConditionTrue(e.Status.Conditions, mrev1.ConditionReady) || !meta.IsStatusConditionFalse(e.Status.Conditions, mrev1.ConditionFailed) {
+	if state.State != api.EventStateStateComplete ||
+		!meta.IsStatusConditionTrue(e.Status.Conditions, mrev1.ConditionComplete) ||
+		!meta.IsStatusConditionTrue(e.Status.Conditions, mrev1.ConditionReady) ||
+		!meta.IsStatusConditionFalse(e.Status.Conditions, mrev1.ConditionFailed) {
 		r.violate("the Event is %s in the data plane; its conditions are %v", state.State, summary(e.Status.Conditions))
 	}
-	want := fmt.Sprintf("%d/%d chunks, %d segments, %d/%d clips", state.Progress.ChunksProcessed, state.Progress.ChunksIngested,
-		state.Progress.SegmentsComplete, state.Progress.ClipsRendered, state.Progress.ClipsWanted)
+	want := fmt.Sprintf("%d/%d chunks, %d segments, %d/%d clips", state.Progress.ChunksProcessed,
+		state.Progress.ChunksIngested, state.Progress.SegmentsComplete,
+		state.Progress.ClipsRendered, state.Progress.ClipsWanted)
 	if e.Status.Progress == nil || e.Status.Progress.Summary != want {
 		r.violate("the Event's progress is %+v, the data plane's %s", e.Status.Progress, want)
 	}
 	if e.Status.PlanHash != state.PlanHash || e.Status.ObservedGeneration != e.Generation {
-		r.violate("plan %s and generation %d in the status, plan %s and generation %d in truth", e.Status.PlanHash, e.Status.ObservedGeneration, state.PlanHash, e.Generation)
+		r.violate("plan %s and generation %d in the status, plan %s and generation %d in truth", e.Status.PlanHash,
+			e.Status.ObservedGeneration, state.PlanHash, e.Generation)
 	}
-	if e.Status.Artifacts == nil || state.ExportLocation == nil || e.Status.Artifacts.Export != *state.ExportLocation || !slices.Equal(e.Status.Artifacts.EDL, state.EdlLocations) {
+	if e.Status.Artifacts == nil || state.ExportLocation == nil || e.Status.Artifacts.Export != *state.ExportLocation ||
+		!slices.Equal(e.Status.Artifacts.EDL, state.EdlLocations) {
 		r.violate("artifacts %+v, in the data plane %v %v", e.Status.Artifacts, state.ExportLocation, state.EdlLocations)
 	}
 	var replay mrev1.Replay
 	r.must(cluster.admin.Get(r.ctx, client.ObjectKey{Namespace: r.namespace, Name: replayName}, &replay))
 	reels, err := r.plane.rows.Replay(r.ctx, r.replayUID)
 	r.must(err)
-	if !meta.IsStatusConditionTrue(replay.Status.Conditions, mrev1.ConditionRendered) || len(replay.Status.Outputs) != 1 || len(reels.Outputs) != 1 ||
+	if !meta.IsStatusConditionTrue(replay.Status.Conditions, mrev1.ConditionRendered) ||
+		len(replay.Status.Outputs) != 1 || len(reels.Outputs) != 1 ||
 		reels.Outputs[0].Location == nil || replay.Status.Outputs[0].MP4 != *reels.Outputs[0].Location {
 		r.violate("the Replay's conditions are %v, its outputs %+v", summary(replay.Status.Conditions), replay.Status.Outputs)
 	}
@@ -168,7 +187,8 @@ func (r *run) checkHistory() {
 func (r *run) named() map[string]int64 {
 	out := map[string]int64{}
 	for _, line := range r.read(`SELECT object_key, bytes FROM units UNION ALL
-		SELECT thumbnail_key, 3 FROM clips WHERE thumbnail_key <> '' UNION ALL SELECT thumbnail_key, 3 FROM reels WHERE thumbnail_key <> ''`) {
+		SELECT thumbnail_key, 3 FROM clips WHERE thumbnail_key <> ''
+		UNION ALL SELECT thumbnail_key, 3 FROM reels WHERE thumbnail_key <> ''`) {
 		var key string
 		var size int64
 		if _, err := fmt.Sscan(line, &key, &size); err != nil {
@@ -176,7 +196,8 @@ func (r *run) named() map[string]int64 {
 		}
 		out[key] = size
 	}
-	for _, line := range r.read(`SELECT object_key, proof FROM clips WHERE object_key <> '' UNION ALL SELECT object_key, proof FROM reels WHERE object_key <> ''`) {
+	for _, line := range r.read(`SELECT object_key, proof FROM clips WHERE object_key <> ''
+		UNION ALL SELECT object_key, proof FROM reels WHERE object_key <> ''`) {
 		key, text, _ := strings.Cut(line, " ")
 		var proof api.MediaProof
 		if err := json.Unmarshal([]byte(text), &proof); err != nil {
@@ -273,7 +294,8 @@ func (r *run) checkGone() bool {
 }
 
 // kinds of objects that a policy keeps, by the folder.
-var keptBy = map[string][]string{"delete": {}, "outputs": {"clips", "reels", "exports"}, "retain": {"clips", "exports", "reels", "units"}}
+var keptBy = map[string][]string{"delete": {}, "outputs": {"clips", "reels", "exports"},
+	"retain": {"clips", "exports", "reels", "units"}}
 
 func (r *run) checkRetained() {
 	stored := r.stored()

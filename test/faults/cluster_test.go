@@ -81,8 +81,9 @@ const (
 
 func plugin(name string, class mrev1.PluginClass, builtin string, change ...func(*mrev1.Plugin)) *mrev1.Plugin {
 	p := &mrev1.Plugin{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: mrev1.PluginSpec{
-		Class: class, MediaType: mrev1.MediaVideo, Runtime: mrev1.PluginRuntime{Builtin: &mrev1.BuiltinRuntime{Name: builtin}},
-		Policy: mrev1.PluginPolicy{TimeoutSeconds: 60, MaxAttempts: 3},
+		Class: class, MediaType: mrev1.MediaVideo,
+		Runtime: mrev1.PluginRuntime{Builtin: &mrev1.BuiltinRuntime{Name: builtin}},
+		Policy:  mrev1.PluginPolicy{TimeoutSeconds: 60, MaxAttempts: 3},
 	}}
 	for _, f := range change {
 		f(p)
@@ -100,10 +101,12 @@ func use(name string) mrev1.PluginUse {
 
 // manifests are what a user applies.
 func manifests(policy string) []client.Object {
-	deletion := map[string]mrev1.DeletionPolicy{"delete": mrev1.DeletionDelete, "outputs": mrev1.DeletionRetainOutputs, "retain": mrev1.DeletionRetain}[policy]
+	deletion := map[string]mrev1.DeletionPolicy{"delete": mrev1.DeletionDelete,
+		"outputs": mrev1.DeletionRetainOutputs, "retain": mrev1.DeletionRetain}[policy]
 	return []client.Object{
 		plugin("scenes", mrev1.ClassFeaturer, "", func(p *mrev1.Plugin) {
-			p.Spec.Runtime = mrev1.PluginRuntime{Container: &mrev1.ContainerRuntime{Image: "example.com/scenes:1", Command: []string{"/scenes"}, Pool: "gpu"}}
+			p.Spec.Runtime = mrev1.PluginRuntime{Container: &mrev1.ContainerRuntime{Image: "example.com/scenes:1",
+				Command: []string{"/scenes"}, Pool: "gpu"}}
 		}),
 		plugin("peaks", mrev1.ClassFeaturer, "audio-peaks", func(p *mrev1.Plugin) { p.Spec.MediaType = mrev1.MediaAudio }),
 		plugin("moments", mrev1.ClassSegmenter, "key-moment", dependsOn("peaks"), func(p *mrev1.Plugin) {
@@ -112,8 +115,9 @@ func manifests(policy string) []client.Object {
 		plugin("snap", mrev1.ClassOptimizer, "snap", dependsOn("scenes")),
 		plugin("name", mrev1.ClassLabeler, "template"),
 		&mrev1.Profile{ObjectMeta: metav1.ObjectMeta{Name: "soccer"}, Spec: mrev1.ProfileSpec{
-			ChunkSeconds: 6, MaxSegmentSeconds: 120, Segmenter: use("moments"), Optimizer: new(use("snap")), Labeler: new(use("name")),
-			Processing: mrev1.ProcessingSpec{MinWorkers: 2, MinRenderers: 1, DrainTimeoutSeconds: 1800},
+			ChunkSeconds: 6, MaxSegmentSeconds: 120, Segmenter: use("moments"), Optimizer: new(use("snap")),
+			Labeler: new(use("name")), Processing: mrev1.ProcessingSpec{MinWorkers: 2,
+				MinRenderers: 1, DrainTimeoutSeconds: 1800},
 		}},
 		&mrev1.Event{ObjectMeta: metav1.ObjectMeta{Name: eventName}, Spec: mrev1.EventSpec{
 			Program: "Open 2026", ProfileRef: mrev1.RevisionReference{Name: "soccer"},

@@ -16,12 +16,15 @@ import (
 var (
 	only   = flag.String("faults.run", "", "run one point alone: LAYER:MODE:K:POLICY:SEED, as a failing run prints it")
 	traced = flag.Bool("faults.trace", false, "with -faults.run: print every call that is counted")
-	all    = flag.Bool("faults.all", os.Getenv("FAULTS") == "all", "every call of every layer in every mode, but those that equal others (or FAULTS=all)")
+	all    = flag.Bool("faults.all", os.Getenv("FAULTS") == "all",
+		"every call of every layer in every mode, but those that equal others (or FAULTS=all)")
 	equal  = flag.Bool("faults.equal", false, "also those that equal others")
 	sample = flag.Int("faults.sample", 160, "how many points are run, evenly over layers, modes and calls")
-	budget = flag.Duration("faults.for", 2*time.Minute, "start no more runs of a sample after so long; the table says how many were run")
-	onPG   = flag.Bool("faults.postgres", os.Getenv("FAULTS_POSTGRES") != "", "each run has a database on a PostgreSQL server, which is started for it, instead of a SQLite file (or FAULTS_POSTGRES=1)")
-	seed   = flag.Uint64("faults.seed", 1, "the order in which the parts move, and which points a sample has")
+	budget = flag.Duration("faults.for", 2*time.Minute,
+		"start no more runs of a sample after so long; the table says how many were run")
+	onPG = flag.Bool("faults.postgres", os.Getenv("FAULTS_POSTGRES") != "", "each run has a database on a PostgreSQL "+
+		"server, which is started for it, instead of a SQLite file (or FAULTS_POSTGRES=1)")
+	seed = flag.Uint64("faults.seed", 1, "the order in which the parts move, and which points a sample has")
 )
 
 // TestFaults lets an Event live again and again, each time with another call that fails.
@@ -92,6 +95,7 @@ func judge(t *testing.T, r, base *run) {
 		r.violate("what came of the Event differs (-undisturbed +this):\n%s", diff)
 	}
 	if len(r.violations) > 0 {
-		t.Errorf("%s\n  failed was %s\n  to run it alone: make faults RUN=%s (-faults.run=%s)", strings.Join(r.violations, "\n  "), r.inject.hit, r.at, r.at)
+		t.Errorf("%s\n  failed was %s\n  to run it alone: make faults RUN=%s (-faults.run=%s)",
+			strings.Join(r.violations, "\n  "), r.inject.hit, r.at, r.at)
 	}
 }

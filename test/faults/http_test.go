@@ -70,17 +70,18 @@ func (g *s3Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		panic(http.ErrAbortHandler)
 	}
-	resp, err := call(g.run.inject, layerS3, who, who.name+" "+r.Method+" "+plain(r.URL.Path), func() (*http.Response, error) {
-		out := r.Clone(r.Context())
-		out.URL.Scheme, out.URL.Host, out.RequestURI = g.target.Scheme, g.target.Host, ""
-		out.Body = io.NopCloser(bytes.NewReader(body))
-		return storeTransport.RoundTrip(out)
-	}, func(resp *http.Response) {
-		if resp != nil {
-			_, _ = io.Copy(io.Discard, resp.Body)
-			resp.Body.Close()
-		}
-	})
+	resp, err := call(g.run.inject, layerS3, who, who.name+" "+r.Method+" "+plain(r.URL.Path),
+		func() (*http.Response, error) {
+			out := r.Clone(r.Context())
+			out.URL.Scheme, out.URL.Host, out.RequestURI = g.target.Scheme, g.target.Host, ""
+			out.Body = io.NopCloser(bytes.NewReader(body))
+			return storeTransport.RoundTrip(out)
+		}, func(resp *http.Response) {
+			if resp != nil {
+				_, _ = io.Copy(io.Discard, resp.Body)
+				resp.Body.Close()
+			}
+		})
 	if err != nil {
 		w.Header().Set("Content-Type", "application/xml")
 		w.WriteHeader(http.StatusServiceUnavailable)

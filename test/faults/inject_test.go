@@ -102,8 +102,10 @@ func parsePoint(text string) (point, error) {
 	if err := errors.Join(err1, err2); err != nil {
 		return point{}, fmt.Errorf("%q: %w", text, err)
 	}
-	if !slices.Contains(layers, p.layer) || !slices.Contains(modesOf(p.layer), p.mode) || !slices.Contains(policies, p.policy) {
-		return point{}, fmt.Errorf("%q: layers are %v, modes of this one %v, policies %v", text, layers, modesOf(p.layer), policies)
+	if !slices.Contains(layers, p.layer) || !slices.Contains(modesOf(p.layer), p.mode) ||
+		!slices.Contains(policies, p.policy) {
+		return point{}, fmt.Errorf("%q: layers are %v, modes of this one %v, policies %v", text,
+			layers, modesOf(p.layer), policies)
 	}
 	return p, nil
 }
@@ -174,7 +176,8 @@ func (i *injector) fault(layer string, p *proc, what string) string {
 	}
 	i.counts[layer]++
 	if layer == layerSQL {
-		i.places = append(i.places, place{i.step(), i.counts[layerHTTP], i.counts[layerS3], i.counts[layerAPI], len(i.lasting)})
+		i.places = append(i.places, place{i.step(), i.counts[layerHTTP],
+			i.counts[layerS3], i.counts[layerAPI], len(i.lasting)})
 	}
 	if i.trace != nil {
 		i.trace(layer, i.counts[layer], p.name, what)

@@ -49,8 +49,10 @@ func (r *run) startManager() {
 	r.t.Helper()
 	m := &manager{run: r, proc: newProc(r.ctx, "manager"), queue: map[item]time.Time{}, feedSeen: -1}
 	m.data = r.dial(m.proc, authtest.Token("mre-system", "mre-manager"))
-	c, err := client.New(cluster.config, client.Options{Scheme: cluster.scheme, Mapper: cluster.mapper, HTTPClient: &http.Client{
-		Transport: &faultyTransport{next: cluster.http.Transport, layer: layerAPI, inject: r.inject, proc: m.proc, answered: r.sawAPI}}})
+	c, err := client.New(cluster.config,
+		client.Options{Scheme: cluster.scheme, Mapper: cluster.mapper, HTTPClient: &http.Client{
+			Transport: &faultyTransport{next: cluster.http.Transport, layer: layerAPI,
+				inject: r.inject, proc: m.proc, answered: r.sawAPI}}})
 	r.must(err)
 	o := controllers.DefaultOptions()
 	o.AgentImage, o.DataPlaneURL = "registry.example.com/mre:test", "http://mre-dataplane:8080"
@@ -59,8 +61,9 @@ func (r *run) startManager() {
 	m.reconcilers = map[string]reconciler{
 		"Plugin":  &controllers.PluginReconciler{Client: c, Recorder: r, Clock: r.clock},
 		"Profile": &controllers.ProfileReconciler{Client: c, Recorder: r, Clock: r.clock},
-		"Event":   &controllers.EventReconciler{Client: c, Live: c, DataPlane: m.data, Recorder: r, Clock: r.clock, Options: o},
-		"Replay":  &controllers.ReplayReconciler{Client: c, DataPlane: m.data, Recorder: r, Clock: r.clock, Options: o},
+		"Event": &controllers.EventReconciler{Client: c, Live: c,
+			DataPlane: m.data, Recorder: r, Clock: r.clock, Options: o},
+		"Replay": &controllers.ReplayReconciler{Client: c, DataPlane: m.data, Recorder: r, Clock: r.clock, Options: o},
 	}
 	for _, i := range r.objects {
 		m.queue[i] = r.now()
@@ -157,7 +160,8 @@ func (m *manager) next(now time.Time) (item, bool) {
 func (m *manager) reconcile(i item) {
 	r := m.run
 	delete(m.queue, i)
-	result, err := m.reconcilers[i.kind].Reconcile(m.proc.ctx, ctrl.Request{NamespacedName: types.NamespacedName{Namespace: r.namespace, Name: i.name}})
+	result, err := m.reconcilers[i.kind].Reconcile(m.proc.ctx,
+		ctrl.Request{NamespacedName: types.NamespacedName{Namespace: r.namespace, Name: i.name}})
 	switch {
 	case m.proc.dead.Load():
 	case err != nil:

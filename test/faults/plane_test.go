@@ -37,13 +37,17 @@ type dataPlane struct {
 func (r *run) startPlane() {
 	r.t.Helper()
 	p := &dataPlane{proc: newProc(r.ctx, "dataplane")}
-	rows, err := store.Open(r.ctx, r.database, store.Options{Clock: r.clock, LeaseDuration: lease, Location: r.bucket.Location,
-		Connector: func(c driver.Connector) driver.Connector {
-			return &sqlConnector{Connector: c, inject: r.inject, proc: p.proc, committed: func() { r.version.Add(1) }, violate: r.violate}
-		}})
+	rows, err := store.Open(r.ctx, r.database,
+		store.Options{Clock: r.clock, LeaseDuration: lease, Location: r.bucket.Location,
+			Connector: func(c driver.Connector) driver.Connector {
+				return &sqlConnector{Connector: c, inject: r.inject, proc: p.proc, committed: func() {
+					r.version.Add(1)
+				}, violate: r.violate}
+			}})
 	r.must(err)
 	p.rows = rows
-	p.server = server.New(rows, r.bucket, reviews.Authenticator(r.clock), r.clock, server.Options{URLLifetime: urlLifetime, SourceURLLifetime: time.Hour, SweepAge: sweepAge, SweepInterval: time.Hour})
+	p.server = server.New(rows, r.bucket, reviews.Authenticator(r.clock), r.clock,
+		server.Options{URLLifetime: urlLifetime, SourceURLLifetime: time.Hour, SweepAge: sweepAge, SweepInterval: time.Hour})
 	p.handler, err = p.server.Handler()
 	r.must(err)
 	p.sweeper = sweep.New(rows, r.bucket, r.clock, sweep.Options{Age: sweepAge})

@@ -29,7 +29,8 @@ func work(l *api.Lease) api.TaskOutput {
 	case api.TaskKindFeaturer:
 		for _, at := range moments {
 			if us := at * second; us >= in.Featurer.Chunk.StartMicros && us < in.Featurer.Chunk.EndMicros {
-				out.Results = append(out.Results, api.NewResult{StartMicros: us, EndMicros: us, Attributes: map[string]any{"AudioPeak": true, "At": at}})
+				out.Results = append(out.Results,
+					api.NewResult{StartMicros: us, EndMicros: us, Attributes: map[string]any{"AudioPeak": true, "At": at}})
 			}
 		}
 	case api.TaskKindSegmenter, api.TaskKindFinal:
@@ -41,7 +42,8 @@ func work(l *api.Lease) api.TaskOutput {
 		}
 	case api.TaskKindLabeler:
 		for _, s := range in.Labeler.Segments {
-			out.Labels = append(out.Labels, api.SegmentLabel{SegmentID: s.ID, Code: "OK", Label: "moment in " + s.ID, Attributes: map[string]any{"Named": true}})
+			out.Labels = append(out.Labels, api.SegmentLabel{SegmentID: s.ID, Code: "OK",
+				Label: "moment in " + s.ID, Attributes: map[string]any{"Named": true}})
 		}
 	}
 	return out

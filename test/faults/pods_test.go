@@ -52,7 +52,8 @@ type pod struct {
 
 func (r *run) newPod(job *batchv1.Job, ordinal int32) *pod {
 	role, pool := job.Labels[mrev1.LabelRole], job.Labels[mrev1.LabelPool]
-	p := &pod{run: r, proc: newProc(r.ctx, role+pool+"-"+strconv.Itoa(int(ordinal))), puts: presigned.New(), job: job.Name, role: role, slot: ordinal}
+	p := &pod{run: r, proc: newProc(r.ctx, role+pool+"-"+strconv.Itoa(int(ordinal))),
+		puts: presigned.New(), job: job.Name, role: role, slot: ordinal}
 	p.data = r.dial(p.proc, authtest.AgentToken(r.namespace, r.eventUID))
 	switch role {
 	case "ingest":
@@ -123,9 +124,10 @@ func (i *ingest) take() error {
 	if !i.told {
 		i.told = true
 		codec := "h264"
-		return i.data.PutTimeline(ctx, i.uid(), api.Timeline{OriginTicks: originTicks, Rate: api.Rational{Num: frameRate, Den: 1}, Width: 1280, Height: 720,
-			Ingest: api.TimelineIngestCopy, IngestReason: "H.264 with an IDR every second", VideoCodec: &codec,
-			AudioTracks: []api.AudioTrack{{Track: 1, StreamIndex: 1, Codec: "aac", SampleRate: 48000, Channels: 2}}})
+		return i.data.PutTimeline(ctx, i.uid(),
+			api.Timeline{OriginTicks: originTicks, Rate: api.Rational{Num: frameRate, Den: 1}, Width: 1280, Height: 720,
+				Ingest: api.TimelineIngestCopy, IngestReason: "H.264 with an IDR every second", VideoCodec: &codec,
+				AudioTracks: []api.AudioTrack{{Track: 1, StreamIndex: 1, Codec: "aac", SampleRate: 48000, Channels: 2}}})
 	}
 	frames := i.spec.UnitMicros / second * frameRate
 	for i.next < sourceUnits && i.stored[originTicks+i.next*frames*3600] {
@@ -147,8 +149,9 @@ func (i *ingest) unit(n, frames int64) error {
 	ctx := i.proc.ctx
 	body := fmt.Appendf(nil, "unit %d of the source", n)
 	sum := sha256.Sum256(body)
-	u := api.Unit{FirstTicks: originTicks + n*frames*3600, StartMicros: n * i.spec.UnitMicros, EndMicros: (n + 1) * i.spec.UnitMicros,
-		FirstFrame: n * frames, Frames: frames, IdrFrames: []int64{n * frames}, PayloadSHA256: hex.EncodeToString(sum[:]), Bytes: int64(len(body))}
+	u := api.Unit{FirstTicks: originTicks + n*frames*3600, StartMicros: n * i.spec.UnitMicros,
+		EndMicros: (n + 1) * i.spec.UnitMicros, FirstFrame: n * frames, Frames: frames, IdrFrames: []int64{n * frames},
+		PayloadSHA256: hex.EncodeToString(sum[:]), Bytes: int64(len(body))}
 	to, err := i.data.MintUnitURL(ctx, i.uid(), api.UnitKey{FirstTicks: u.FirstTicks})
 	if err != nil {
 		return err
@@ -266,11 +269,13 @@ func (w *worker) render(mp4 api.Upload, jpg *api.Upload, frames int64) (*api.Med
 	body := fmt.Appendf(nil, "%d frames of %s", frames, w.job)
 	proof := &api.MediaProof{Key: mp4.Key, Frames: frames, Width: 1280, Height: 720, Bytes: int64(len(body)),
 		DurationMicros: frames * second / frameRate, Method: api.MediaProofMethodReencode, MethodReason: "a test"}
-	if err := w.puts.Put(w.proc.ctx, mp4, bytes.NewReader(body), proof.Bytes); err != nil && !errors.Is(err, presigned.ErrExists) {
+	if err := w.puts.Put(w.proc.ctx, mp4, bytes.NewReader(body), proof.Bytes); err != nil &&
+		!errors.Is(err, presigned.ErrExists) {
 		return nil, err
 	}
 	if jpg != nil {
-		if err := w.puts.Put(w.proc.ctx, *jpg, bytes.NewReader([]byte("jpg")), 3); err != nil && !errors.Is(err, presigned.ErrExists) {
+		if err := w.puts.Put(w.proc.ctx, *jpg, bytes.NewReader([]byte("jpg")), 3); err != nil &&
+			!errors.Is(err, presigned.ErrExists) {
 			return nil, err
 		}
 		proof.ThumbnailKey = &jpg.Key

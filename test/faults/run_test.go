@@ -166,7 +166,8 @@ func (r *run) violate(format string, args ...any) {
 
 func newRun(t testing.TB, at point) *run {
 	t.Helper()
-	r := &run{t: t, ctx: context.Background(), at: at, inject: &injector{at: at}, random: rand.New(rand.NewPCG(at.seed, 1))}
+	r := &run{t: t, ctx: context.Background(), at: at,
+		inject: &injector{at: at}, random: rand.New(rand.NewPCG(at.seed, 1))}
 	// The API server's clock and the object store's are not ours; ours is never behind them.
 	r.began = time.Now().Truncate(time.Second).Add(2 * time.Second)
 	r.clock = testclock.NewFakePassiveClock(r.began)
@@ -185,8 +186,9 @@ func (r *run) life() {
 	gate := httptest.NewServer(&s3Gate{run: r, target: store})
 	defer gate.Close()
 	r.plane = &dataPlane{proc: newProc(r.ctx, "nobody")}
-	r.bucket, err = objects.Open(r.ctx, objects.Config{Bucket: fmt.Sprintf("run-%d-%d", time.Now().UnixNano(), buckets.Add(1)),
-		Endpoint: gate.URL, Region: "us-east-1", PathStyle: true})
+	r.bucket, err = objects.Open(r.ctx,
+		objects.Config{Bucket: fmt.Sprintf("run-%d-%d", time.Now().UnixNano(), buckets.Add(1)),
+			Endpoint: gate.URL, Region: "us-east-1", PathStyle: true})
 	r.must(err)
 	r.must(r.bucket.EnsureBucket(r.ctx))
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -206,7 +208,8 @@ func (r *run) life() {
 	if r.at.policy == policyEarly {
 		phases = []phase{{"begin", r.begin}}
 	}
-	phases = append(phases, phase{"delete", r.remove}, phase{"deliver the rest", r.deliverRest}, phase{"sweep again", r.sweepUp}, phase{"check the end", r.checkGone})
+	phases = append(phases, phase{"delete", r.remove}, phase{"deliver the rest", r.deliverRest},
+		phase{"sweep again", r.sweepUp}, phase{"check the end", r.checkGone})
 	for _, phase := range phases {
 		if !phase.do() {
 			r.violate("the run ended in phase %q", phase.name)
@@ -338,7 +341,8 @@ func (r *run) gone(names []item) func() bool {
 		}
 		seen = r.applied
 		return !slices.ContainsFunc(names, func(i item) bool {
-			return !apierrors.IsNotFound(cluster.admin.Get(r.ctx, client.ObjectKey{Namespace: r.namespace, Name: i.name}, r.object(i)))
+			return !apierrors.IsNotFound(cluster.admin.Get(r.ctx,
+				client.ObjectKey{Namespace: r.namespace, Name: i.name}, r.object(i)))
 		})
 	}
 }

@@ -82,14 +82,16 @@ func (c *sqlConn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx
 	return &sqlTx{tx, c}, nil
 }
 
-func (c *sqlConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (result driver.Result, err error) {
+func (c *sqlConn) ExecContext(ctx context.Context, query string,
+	args []driver.NamedValue) (result driver.Result, err error) {
 	defer func() { c.made(query, err) }()
 	return call(c.of.inject, layerSQL, c.of.proc, short(query), func() (driver.Result, error) {
 		return c.Conn.(driver.ExecerContext).ExecContext(ctx, query, args)
 	}, nil)
 }
 
-func (c *sqlConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (rows driver.Rows, err error) {
+func (c *sqlConn) QueryContext(ctx context.Context, query string,
+	args []driver.NamedValue) (rows driver.Rows, err error) {
 	defer func() { c.made(query, err) }()
 	return call(c.of.inject, layerSQL, c.of.proc, short(query), func() (driver.Rows, error) {
 		return c.Conn.(driver.QueryerContext).QueryContext(ctx, query, args)

@@ -54,7 +54,8 @@ func (s *tally) ran(r *run) {
 	}
 	if time.Since(s.told) >= tellEvery {
 		s.told = time.Now()
-		fmt.Printf("%s: %d of %d points, %d violations\n", time.Since(s.began).Round(time.Second), s.sum.ran, s.points, s.sum.violations)
+		fmt.Printf("%s: %d of %d points, %d violations\n", time.Since(s.began).Round(time.Second),
+			s.sum.ran, s.points, s.sum.violations)
 	}
 }
 
@@ -70,14 +71,16 @@ func (s *tally) table(bases map[string]*run) string {
 		}
 		for _, mode := range modesOf(layer) {
 			row := s.row(point{layer: layer, mode: mode})
-			fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t\n", layer, mode, most, row.ran, row.unreached, row.violations, row.steps)
+			fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t\n", layer, mode,
+				most, row.ran, row.unreached, row.violations, row.steps)
 			calls += most
 		}
 	}
 	fmt.Fprintf(w, "all\t\t%d\t%d\t%d\t%d\t%d\t\n", calls, s.sum.ran, s.sum.unreached, s.sum.violations, s.sum.steps)
 	_ = w.Flush()
 	took := time.Since(s.began)
-	fmt.Fprintf(&text, "%s, seed %d, %d points, %d steps undisturbed, %s for all runs, one every %s", engine(), *seed, s.points, bases["delete"].steps,
-		took.Round(time.Second), (took / time.Duration(max(s.sum.ran, 1))).Round(time.Millisecond))
+	fmt.Fprintf(&text, "%s, seed %d, %d points, %d steps undisturbed, %s for all runs, one every %s", engine(), *seed,
+		s.points, bases["delete"].steps, took.Round(time.Second),
+		(took / time.Duration(max(s.sum.ran, 1))).Round(time.Millisecond))
 	return text.String()
 }

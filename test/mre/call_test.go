@@ -39,7 +39,8 @@ func send(base, call, body string) (int, string, error) {
 		return 0, "", err
 	}
 	r.Header.Set("Content-Type", "application/json")
-	r.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=mre/20260601/us-east-1/execute-api/aws4_request, SignedHeaders=host, Signature=00")
+	r.Header.Set("Authorization",
+		"AWS4-HMAC-SHA256 Credential=mre/20260601/us-east-1/execute-api/aws4_request, SignedHeaders=host, Signature=00")
 	resp, err := http.DefaultClient.Do(r)
 	if err != nil {
 		return 0, "", err

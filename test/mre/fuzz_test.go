@@ -34,21 +34,30 @@ func FuzzFacade(f *testing.F) {
 		{http.MethodGet, path("segments/all/program/" + program + "/event/final/classifier/moments/replay"), ""},
 		{http.MethodGet, path("segments/all/program/" + foreign + "/event/" + foreign + "/classifier/moments/replay"), ""},
 		{http.MethodPut, path("event/final/program/" + program + "/classifier/moments/start/1/attrName/a/attrVal/b"), ""},
-		{http.MethodPut, path("event/program/export/all/segments"), `{"Name":"final","Program":"Open 2026 / Men","Classifier":"moments","OutputAttributes":["a"],"LastStartValue":1}`},
-		{http.MethodGet, path("feature/in/segment/program/" + program + "/event/final/plugin/scenes/attrn/a/attrv/true/start/0/end/9"), ""},
-		{http.MethodPost, path("program/" + program + "/event/final/start/0/end/9/plugins/output/attributes"), `{"pluginAttributes":["Label"]}`},
+		{http.MethodPut, path("event/program/export/all/segments"),
+			`{"Name":"final","Program":"Open 2026 / Men","Classifier":"moments","OutputAttributes":["a"],"LastStartValue":1}`},
+		{http.MethodGet, path("feature/in/segment/program/" + program +
+			"/event/final/plugin/scenes/attrn/a/attrv/true/start/0/end/9"), ""},
+		{http.MethodPost, path("program/" + program + "/event/final/start/0/end/9/plugins/output/attributes"),
+			`{"pluginAttributes":["Label"]}`},
 		{http.MethodGet, path("clip/preview/program/" + program + "/event/final/track/1/feedback"), ""},
-		{http.MethodPost, path("clip/preview/feedback"), scoped(`"Classifier":"moments","AudioTrack":1,"StartTime":1,"OriginalFeedback":{"Feedback":"Like"}`)},
-		{http.MethodPost, path("workflow/segment/state"), scoped(`"PluginName":"moments","DependentPlugins":["volley"],"ChunkStart":0,"LastEvaluatedKeys":{"a":{"MrePageAfter":1}}`)},
-		{http.MethodPost, path("workflow/labeling/segment/state"), scoped(`"Classifier":"moments","DependentPlugins":[{"Name":"volley"}]`)},
-		{http.MethodPost, path("workflow/optimization/segment/state"), scoped(`"Classifier":"moments","SearchWindowSeconds":5,"Detectors":[{"Name":"noise"}],"AudioTrack":1`)},
-		{http.MethodPost, path("plugin/dependentplugins/output"), scoped(`"DependentPlugins":[{"Name":"scenes"}],"AudioTrack":2`)},
+		{http.MethodPost, path("clip/preview/feedback"),
+			scoped(`"Classifier":"moments","AudioTrack":1,"StartTime":1,"OriginalFeedback":{"Feedback":"Like"}`)},
+		{http.MethodPost, path("workflow/segment/state"), scoped(`"PluginName":"moments","DependentPlugins":["volley"],` +
+			`"ChunkStart":0,"LastEvaluatedKeys":{"a":{"MrePageAfter":1}}`)},
+		{http.MethodPost, path("workflow/labeling/segment/state"),
+			scoped(`"Classifier":"moments","DependentPlugins":[{"Name":"volley"}]`)},
+		{http.MethodPost, path("workflow/optimization/segment/state"),
+			scoped(`"Classifier":"moments","SearchWindowSeconds":5,"Detectors":[{"Name":"noise"}],"AudioTrack":1`)},
+		{http.MethodPost, path("plugin/dependentplugins/output"),
+			scoped(`"DependentPlugins":[{"Name":"scenes"}],"AudioTrack":2`)},
 		{http.MethodPost, path("workflow/engine/clipgen/chunks"), scoped(`"Profile":"soccer","Start":0,"End":1e8`)},
 		{http.MethodPost, path("plugin/result"), envelope("scenes", "Featurer", "1", `[{"Start":1,"End":2}]`)},
 		{http.MethodPost, path("plugin/result"), envelope("moments", "Classifier", "1", `[{"Start":1e9}]`)},
 		{http.MethodGet, path("prompt/..%2F..%2Fx/version/v1"), ""},
 		{http.MethodGet, "/mre/v1/media/%2e%2e%2f", ""}, {http.MethodGet, "/mre/v1/frames?width=8&format=gray&rate=1/3", ""},
-		{http.MethodPost, "/mre/v1/variables/a/swap", `{"expected":1,"value":2}`}, {http.MethodGet, "/mre/v1/prompts/describe%20scene?version=v1", ""},
+		{http.MethodPost, "/mre/v1/variables/a/swap", `{"expected":1,"value":2}`},
+		{http.MethodGet, "/mre/v1/prompts/describe%20scene?version=v1", ""},
 	} {
 		f.Add(uint8(len(seed.path)), seed.method, seed.path, seed.body)
 	}
@@ -110,7 +119,8 @@ func (w *world) openRuns(f *testing.F) []*invocation.Run {
 				runs = append(runs, run)
 			}
 			if run.Plugin.Class == api.PlanPluginClassSegmenter && lease.Kind == api.TaskKindSegmenter {
-				out.Segments = []api.SegmentUpdate{{StartMicros: 1_000_000, EndMicros: new(int64(5_000_000)), Attributes: map[string]any{}}}
+				out.Segments = []api.SegmentUpdate{{StartMicros: 1_000_000,
+					EndMicros: new(int64(5_000_000)), Attributes: map[string]any{}}}
 			}
 		}
 		if _, err := w.agent(f, eventUID).Complete(f.Context(), eventUID, lease.TaskID, out); err != nil {
@@ -140,9 +150,11 @@ func otherEvent(f *testing.F, w *world) {
 		case api.TaskKindFramer:
 			out.Signals = new(noSignals)
 		case api.TaskKindFeaturer:
-			out.Results = []api.NewResult{{StartMicros: 1_000_000, EndMicros: 2_000_000, Attributes: map[string]any{"Label": foreign}}}
+			out.Results = []api.NewResult{{StartMicros: 1_000_000, EndMicros: 2_000_000,
+				Attributes: map[string]any{"Label": foreign}}}
 		case api.TaskKindSegmenter:
-			out.Segments = []api.SegmentUpdate{{StartMicros: 1_000_000, EndMicros: new(int64(5_000_000)), Attributes: map[string]any{foreign: foreign}}}
+			out.Segments = []api.SegmentUpdate{{StartMicros: 1_000_000, EndMicros: new(int64(5_000_000)),
+				Attributes: map[string]any{foreign: foreign}}}
 		}
 		if _, err := w.agent(f, foreign).Complete(f.Context(), foreign, got.Lease.TaskID, out); err != nil {
 			f.Fatal(err)

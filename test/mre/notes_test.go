@@ -31,7 +31,8 @@ func TestWhatBecomesOfResultsIsKept(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"a second result starts at 5 s", "the call POST plugin/result was refused: ValidationError: Results[0]: Start is \"soon\"", "the result at 4 s ends before it starts"}
+	want := []string{"a second result starts at 5 s", "the call POST plugin/result was refused: ValidationError: " +
+		"Results[0]: Start is \"soon\"", "the result at 4 s ends before it starts"}
 	for _, task := range detail.Tasks {
 		if task.Task.Plugin != "scenes" {
 			if len(task.Notes) > 0 {

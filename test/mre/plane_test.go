@@ -44,7 +44,8 @@ type plane struct {
 func startPlane(t testing.TB) *plane {
 	t.Helper()
 	bucket := storetest.Bucket(t)
-	rows, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "dataplane.db"), store.Options{Location: bucket.Location})
+	rows, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "dataplane.db"),
+		store.Options{Location: bucket.Location})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,9 +105,11 @@ func (p *plane) begin(t testing.TB, plan api.Plan) {
 	if _, err := p.manager.PutPlan(t.Context(), plan.Event.UID, plan); err != nil {
 		t.Fatal(err)
 	}
-	err := p.agent(t, plan.Event.UID).PutTimeline(t.Context(), plan.Event.UID, api.Timeline{OriginTicks: origin, Rate: api.Rational{Num: 25, Den: 1}, Width: 1920, Height: 1080,
-		Ingest: api.TimelineIngestCopy, AudioTracks: []api.AudioTrack{
-			{Track: 1, StreamIndex: 2, Codec: "aac", SampleRate: 48000, Channels: 2}, {Track: 2, StreamIndex: 3, Codec: "aac", SampleRate: 48000, Channels: 2}}})
+	err := p.agent(t, plan.Event.UID).PutTimeline(t.Context(), plan.Event.UID,
+		api.Timeline{OriginTicks: origin, Rate: api.Rational{Num: 25, Den: 1}, Width: 1920, Height: 1080,
+			Ingest: api.TimelineIngestCopy, AudioTracks: []api.AudioTrack{
+				{Track: 1, StreamIndex: 2, Codec: "aac", SampleRate: 48000, Channels: 2},
+				{Track: 2, StreamIndex: 3, Codec: "aac", SampleRate: 48000, Channels: 2}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,14 +126,17 @@ func (p *plane) ingest(t testing.TB, uid string, from, to, last int64) {
 		}
 		body := unitBody(n)
 		put(t, up, body)
-		err = p.agent(t, uid).RegisterUnit(t.Context(), uid, api.Unit{FirstTicks: first, Key: up.Key, StartMicros: n * unitMicros, EndMicros: (n + 1) * unitMicros,
-			FirstFrame: n * unitFrames, Frames: unitFrames, IdrFrames: []int64{n * unitFrames}, PayloadSHA256: fmt.Sprintf("%064d", n), Bytes: int64(len(body))})
+		err = p.agent(t, uid).RegisterUnit(t.Context(), uid,
+			api.Unit{FirstTicks: first, Key: up.Key, StartMicros: n * unitMicros, EndMicros: (n + 1) * unitMicros,
+				FirstFrame: n * unitFrames, Frames: unitFrames, IdrFrames: []int64{n * unitFrames},
+				PayloadSHA256: fmt.Sprintf("%064d", n), Bytes: int64(len(body))})
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
 	if to == last {
-		if err := p.agent(t, uid).EndSource(t.Context(), uid, api.SourceEnd{Frames: last * perChunk * unitFrames}); err != nil {
+		if err := p.agent(t, uid).EndSource(t.Context(), uid,
+			api.SourceEnd{Frames: last * perChunk * unitFrames}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -26,9 +26,10 @@ func (p *port) start(t *testing.T, name string) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cmd := exec.CommandContext(ctx, "python3", filepath.Join(dir, "bootstrap.py"), "handlers."+name)
 	home := t.TempDir()
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "PYTHONPATH=" + dir, "PYTHONDONTWRITEBYTECODE=1", "HOME=" + home, "TMPDIR=" + home,
-		"AWS_LAMBDA_RUNTIME_API=" + strings.TrimPrefix(p.url, "http://"), "AWS_ENDPOINT_URL_SSM=" + p.url, "AWS_ENDPOINT_URL=" + p.url,
-		"AWS_REGION=us-east-1", "AWS_DEFAULT_REGION=us-east-1", "AWS_ACCESS_KEY_ID=mre", "AWS_SECRET_ACCESS_KEY=mre", "FRAMEWORK_VERSION=2.10.1"}
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "PYTHONPATH=" + dir, "PYTHONDONTWRITEBYTECODE=1", "HOME=" + home,
+		"TMPDIR=" + home, "AWS_LAMBDA_RUNTIME_API=" + strings.TrimPrefix(p.url, "http://"), "AWS_ENDPOINT_URL_SSM=" + p.url,
+		"AWS_ENDPOINT_URL=" + p.url, "AWS_REGION=us-east-1", "AWS_DEFAULT_REGION=us-east-1", "AWS_ACCESS_KEY_ID=mre",
+		"AWS_SECRET_ACCESS_KEY=mre", "FRAMEWORK_VERSION=2.10.1"}
 	cmd.Stderr = logged{t}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -53,7 +54,8 @@ func TestPythonPlugins(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(w.prompts, "describe"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(w.prompts, "describe", "v1"), []byte("{count} volleys from {start}"), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(w.prompts, "describe", "v1"),
+		[]byte("{count} volleys from {start}"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	handlers := map[string]handler{}
@@ -100,7 +102,8 @@ func TestPythonPlugins(t *testing.T) {
 		Optimized               []marks
 	}
 	s := segments[0]
-	got := wanted{In: s.In.Frame, Out: s.Out.Frame, Opened: s.OpenedChunk, Closed: *s.ClosedChunk, Label: s.Label, Attributes: s.Attributes}
+	got := wanted{In: s.In.Frame, Out: s.Out.Frame, Opened: s.OpenedChunk,
+		Closed: *s.ClosedChunk, Label: s.Label, Attributes: s.Attributes}
 	for _, o := range s.Optimized {
 		got.Optimized = append(got.Optimized, marks{o.Track, o.In.Frame, o.Out.Frame, o.StartCode, o.EndCode})
 	}
@@ -144,7 +147,8 @@ func TestPythonFailures(t *testing.T) {
 	w.ports["noise"].start(t, "failing")
 	w.ingest(t, eventUID, 1, 1, 1)
 	others := says(nil)
-	w.work(map[string]handler{"scenes": process, "noise": process, "volley": others, "moments": others, "cutter": others, "namer": others})
+	w.work(map[string]handler{"scenes": process, "noise": process, "volley": others,
+		"moments": others, "cutter": others, "namer": others})
 	all := strings.Join(w.failures, "\n")
 	for _, part := range []string{"no ball in sight", "ValueError", `plugin noise returned Output.Status "Error"`} {
 		if !strings.Contains(all, part) {

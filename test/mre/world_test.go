@@ -28,19 +28,22 @@ const eventUID = "7f0c4c52-0000-4000-8000-000000000001"
 
 // testPlan has a plugin of each class, all in containers: two levels of dependants, video and audio.
 func testPlan() api.Plan {
-	plugin := func(name string, class api.PlanPluginClass, media api.PlanPluginMediaType, outputs []string, depends ...string) api.PlanPlugin {
-		return api.PlanPlugin{Name: name, Class: class, MediaType: media, DependsOn: append([]string{}, depends...), Outputs: outputs,
-			Configuration: map[string]any{"bias": "safe range"}, Container: &api.PlanContainer{Protocol: api.PlanContainerProtocolLambdaRuntime, StartTimeoutSeconds: 30},
+	plugin := func(name string, class api.PlanPluginClass, media api.PlanPluginMediaType,
+		outputs []string, depends ...string) api.PlanPlugin {
+		return api.PlanPlugin{Name: name, Class: class, MediaType: media, DependsOn: append([]string{}, depends...),
+			Outputs: outputs, Configuration: map[string]any{"bias": "safe range"},
+			Container:      &api.PlanContainer{Protocol: api.PlanContainerProtocolLambdaRuntime, StartTimeoutSeconds: 30},
 			Prompts:        []api.PlanPrompt{{Name: "describe scene", ConfigMap: "describe"}, {Name: "gone", ConfigMap: "gone"}},
 			TimeoutSeconds: 60, MaxAttempts: 2, OnFailure: api.PlanPluginOnFailureSkip}
 	}
 	video, audio := api.PlanPluginMediaTypeVideo, api.PlanPluginMediaTypeAudio
 	return api.Plan{
-		Hash: "plan-1", Event: api.PlanEvent{UID: eventUID, Namespace: "football", Name: "final", Program: "Open 2026 / Men", Profile: "soccer",
-			Start: time.Date(2026, 6, 1, 14, 0, 0, 0, time.UTC)},
-		Source: api.PlanSource{FileURL: "https://example.com/final.mp4"}, ChunkSeconds: 10, UnitMicros: unitMicros, MaxSegmentSeconds: 60,
-		GapTimeoutSeconds: 60, DrainTimeoutSeconds: 600, Clips: api.PlanClips{Original: true}, ProcessingFrameRate: &api.Rational{Num: 5, Den: 1},
-		Segmenter: "moments", Optimizer: new("cutter"), Labeler: new("namer"), Variables: map[string]string{"Last_Theme": "none"},
+		Hash: "plan-1", Event: api.PlanEvent{UID: eventUID, Namespace: "football", Name: "final", Program: "Open 2026 / Men",
+			Profile: "soccer", Start: time.Date(2026, 6, 1, 14, 0, 0, 0, time.UTC)},
+		Source: api.PlanSource{FileURL: "https://example.com/final.mp4"}, ChunkSeconds: 10, UnitMicros: unitMicros,
+		MaxSegmentSeconds: 60, GapTimeoutSeconds: 60, DrainTimeoutSeconds: 600, Clips: api.PlanClips{Original: true},
+		ProcessingFrameRate: &api.Rational{Num: 5, Den: 1}, Segmenter: "moments", Optimizer: new("cutter"),
+		Labeler: new("namer"), Variables: map[string]string{"Last_Theme": "none"},
 		Plugins: []api.PlanPlugin{
 			plugin("scenes", api.PlanPluginClassFeaturer, video, []string{"Label", "Near"}),
 			plugin("volley", api.PlanPluginClassFeaturer, video, []string{"Volley"}, "scenes"),
@@ -84,8 +87,8 @@ func newWorld(t testing.TB, plan api.Plan) *world {
 		srv := httptest.NewServer(p.runtime)
 		t.Cleanup(srv.Close)
 		p.url = srv.URL
-		p.Facade = facade.New(facade.Config{Client: w.agent(t, plan.Event.UID), EventUID: plan.Event.UID, Plan: &w.plan, Plugin: &w.plan.Plugins[i], BaseURL: srv.URL,
-			PromptsDir: w.prompts, Log: slog.New(slog.DiscardHandler)})
+		p.Facade = facade.New(facade.Config{Client: w.agent(t, plan.Event.UID), EventUID: plan.Event.UID, Plan: &w.plan,
+			Plugin: &w.plan.Plugins[i], BaseURL: srv.URL, PromptsDir: w.prompts, Log: slog.New(slog.DiscardHandler)})
 		w.ports[plan.Plugins[i].Name] = p
 	}
 	return w
@@ -107,14 +110,16 @@ type handler func(p *port, event []byte) ([]byte, error)
 
 // process hands the work to whoever asks for it.
 func process(p *port, event []byte) ([]byte, error) {
-	return p.runtime.Invoke(context.Background(), lambda.Invocation{Timeout: time.Minute, Event: func(time.Time) ([]byte, error) { return event, nil }})
+	return p.runtime.Invoke(context.Background(),
+		lambda.Invocation{Timeout: time.Minute, Event: func(time.Time) ([]byte, error) { return event, nil }})
 }
 
 // work does every task that is ready, and what becomes ready by it.
 func (w *world) work(handlers map[string]handler) {
 	w.t.Helper()
 	for {
-		got, err := w.agent(w.t, w.plan.Event.UID).Lease(w.t.Context(), w.plan.Event.UID, api.LeaseRequest{Pool: api.PoolWork, Holder: "test"})
+		got, err := w.agent(w.t, w.plan.Event.UID).Lease(w.t.Context(), w.plan.Event.UID,
+			api.LeaseRequest{Pool: api.PoolWork, Holder: "test"})
 		if err != nil {
 			w.t.Fatal(err)
 		}
@@ -128,7 +133,8 @@ func (w *world) work(handlers map[string]handler) {
 func (w *world) do(lease api.Lease, handlers map[string]handler) {
 	w.t.Helper()
 	if lease.Kind == api.TaskKindFramer {
-		if _, err := w.agent(w.t, w.plan.Event.UID).Complete(w.t.Context(), w.plan.Event.UID, lease.TaskID, api.TaskOutput{Token: lease.Token, Signals: new(noSignals)}); err != nil {
+		if _, err := w.agent(w.t, w.plan.Event.UID).Complete(w.t.Context(), w.plan.Event.UID, lease.TaskID,
+			api.TaskOutput{Token: lease.Token, Signals: new(noSignals)}); err != nil {
 			w.t.Fatal(err)
 		}
 		return
@@ -143,7 +149,8 @@ func (w *world) do(lease api.Lease, handlers map[string]handler) {
 	ctx := w.t.Context()
 	if err != nil {
 		w.failures = append(w.failures, fmt.Sprintf("%s/%d: %v", run.Plugin.Name, lease.Chunk, err))
-		err = w.agent(w.t, w.plan.Event.UID).Fail(ctx, w.plan.Event.UID, lease.TaskID, api.TaskFailure{Token: lease.Token, Message: err.Error(), Retryable: false})
+		err = w.agent(w.t, w.plan.Event.UID).Fail(ctx, w.plan.Event.UID, lease.TaskID,
+			api.TaskFailure{Token: lease.Token, Message: err.Error(), Retryable: false})
 	} else {
 		_, err = w.agent(w.t, w.plan.Event.UID).Complete(ctx, w.plan.Event.UID, lease.TaskID, out)
 	}

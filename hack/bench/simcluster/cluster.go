@@ -81,7 +81,8 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 		return nil, err
 	}
 	o.Dir = dir
-	c := &Cluster{options: o, processes: newProcesses(dir), AuditLog: filepath.Join(dir, "audit.log"), tokens: map[string]string{}}
+	c := &Cluster{options: o, processes: newProcesses(dir),
+		AuditLog: filepath.Join(dir, "audit.log"), tokens: map[string]string{}}
 	// Named after Dir, so that what a killed run left is found by the next.
 	c.Data = filepath.Join(memoryFolder(), fmt.Sprintf("mre-simcluster-%08x", crc32.ChecksumIEEE([]byte(dir))))
 	if err := errors.Join(os.RemoveAll(c.Data), os.MkdirAll(c.Data, 0o700)); err != nil {
@@ -107,14 +108,16 @@ func (c *Cluster) Stop() {
 func memoryFolder() string {
 	const shm = "/dev/shm"
 	var room unix.Statfs_t
-	if err := unix.Statfs(shm, &room); err != nil || room.Type != unix.TMPFS_MAGIC || room.Bavail*uint64(room.Bsize) < 2<<30 {
+	if err := unix.Statfs(shm, &room); err != nil || room.Type != unix.TMPFS_MAGIC ||
+		room.Bavail*uint64(room.Bsize) < 2<<30 {
 		return os.TempDir()
 	}
 	return shm
 }
 
 // Run starts a program that ends with the cluster.
-func (c *Cluster) Run(ctx context.Context, name string, env []string, program string, args ...string) (*Process, error) {
+func (c *Cluster) Run(ctx context.Context, name string, env []string,
+	program string, args ...string) (*Process, error) {
 	return c.processes.run(ctx, name, env, program, args...)
 }
 
@@ -122,7 +125,8 @@ func (c *Cluster) Run(ctx context.Context, name string, env []string, program st
 func (c *Cluster) Check() error { return c.processes.check() }
 
 // Await waits for a condition, and for no longer than every program lives.
-func (c *Cluster) Await(ctx context.Context, what string, every, atMost time.Duration, done func(context.Context) (bool, error)) error {
+func (c *Cluster) Await(ctx context.Context, what string, every, atMost time.Duration,
+	done func(context.Context) (bool, error)) error {
 	err := wait.PollUntilContextTimeout(ctx, every, atMost, true, func(ctx context.Context) (bool, error) {
 		if err := c.Check(); err != nil {
 			return false, err
@@ -149,7 +153,8 @@ func (c *Cluster) startAPI(ctx context.Context) error {
 	c.etcd, c.api = "http://"+addresses[0], "https://"+addresses[1]
 	peer := "http://" + addresses[2]
 	// Without fsync: nothing of it outlives the run.
-	if _, err := c.Run(ctx, "etcd", nil, c.program("etcd"), "--data-dir="+filepath.Join(c.Data, "etcd"), "--unsafe-no-fsync",
+	if _, err := c.Run(ctx, "etcd", nil, c.program("etcd"),
+		"--data-dir="+filepath.Join(c.Data, "etcd"), "--unsafe-no-fsync",
 		"--listen-client-urls="+c.etcd, "--advertise-client-urls="+c.etcd, "--listen-peer-urls="+peer,
 		"--initial-advertise-peer-urls="+peer, "--initial-cluster=default="+peer); err != nil {
 		return err
@@ -165,20 +170,23 @@ func (c *Cluster) startAPI(ctx context.Context) error {
 		"--audit-policy-file="+c.file("audit.yaml"), "--audit-log-path="+c.AuditLog); err != nil {
 		return err
 	}
-	if err := c.Await(ctx, "the API server has a certificate", 100*time.Millisecond, patience, func(context.Context) (bool, error) {
-		_, err := os.Stat(c.certificate())
-		return err == nil, nil
-	}); err != nil {
+	if err := c.Await(ctx, "the API server has a certificate", 100*time.Millisecond, patience,
+		func(context.Context) (bool, error) {
+			_, err := os.Stat(c.certificate())
+			return err == nil, nil
+		}); err != nil {
 		return err
 	}
-	c.Config = &rest.Config{Host: c.api, BearerToken: c.tokens["admin"], TLSClientConfig: rest.TLSClientConfig{CAFile: c.certificate()}, QPS: -1}
+	c.Config = &rest.Config{Host: c.api, BearerToken: c.tokens["admin"],
+		TLSClientConfig: rest.TLSClientConfig{CAFile: c.certificate()}, QPS: -1}
 	var err error
 	if c.kube, err = kubernetes.NewForConfig(c.Config); err != nil {
 		return err
 	}
-	return c.Await(ctx, "the API server is ready", 200*time.Millisecond, patience, func(ctx context.Context) (bool, error) {
-		return c.kube.CoreV1().RESTClient().Get().AbsPath("/readyz").Do(ctx).Error() == nil, nil
-	})
+	return c.Await(ctx, "the API server is ready", 200*time.Millisecond, patience,
+		func(ctx context.Context) (bool, error) {
+			return c.kube.CoreV1().RESTClient().Get().AbsPath("/readyz").Do(ctx).Error() == nil, nil
+		})
 }
 
 func (c *Cluster) startControllers(ctx context.Context) error {
@@ -204,8 +212,9 @@ func (c *Cluster) startControllers(ctx context.Context) error {
 		return err
 	}
 	// No leases: nobody watches over these nodes. No server: nobody asks their kubelets.
-	_, err := c.Run(ctx, "kwok", []string{"KWOK_WORKDIR=" + c.file("kwok")}, c.options.Kwok, "--kubeconfig="+configs["kwok"],
-		"--config="+c.file("kwok.yaml"), "--manage-all-nodes=true", "--node-lease-duration-seconds=0", "--node-port=0")
+	_, err := c.Run(ctx, "kwok", []string{"KWOK_WORKDIR=" + c.file("kwok")}, c.options.Kwok,
+		"--kubeconfig="+configs["kwok"], "--config="+c.file("kwok.yaml"), "--manage-all-nodes=true",
+		"--node-lease-duration-seconds=0", "--node-port=0")
 	return err
 }
 

@@ -61,7 +61,8 @@ func (p *processes) starter() {
 }
 
 // run starts a program. Its output goes to NAME.log in the folder.
-func (p *processes) run(ctx context.Context, name string, env []string, program string, args ...string) (*Process, error) {
+func (p *processes) run(ctx context.Context, name string, env []string,
+	program string, args ...string) (*Process, error) {
 	log := filepath.Join(p.dir, name+".log")
 	file, err := os.OpenFile(log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {

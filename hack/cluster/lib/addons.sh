@@ -10,5 +10,6 @@ addons_up() {
 }
 
 dns_ready() {
-  [ "$(k -n kube-system get deployment coredns -o jsonpath='{.status.updatedReplicas}{.status.availableReplicas}')" = 11 ]
+  [ "$(k -n kube-system get deployment coredns \
+    -o jsonpath='{.status.updatedReplicas}{.status.availableReplicas}')" = 11 ]
 }

@@ -19,7 +19,8 @@ KEEP_IMAGES=5
 forget_images() {
   local name used digest
   used=$(node_ctr containers ls | awk 'NR > 1 {print $2}')
-  for name in $(tac "$STATE/images/imported" | awk '/^mre.local\/mre:/ && !seen[$0]++' | tail -n +$((KEEP_IMAGES + 1))); do
+  for name in $(tac "$STATE/images/imported" | awk '/^mre.local\/mre:/ && !seen[$0]++' |
+    tail -n +$((KEEP_IMAGES + 1))); do
     ! grep -qxF "$name" <<<"$used" || continue
     digest=$(node_ctr images ls "name==$name" | awk 'NR > 1 {print $3}')
     [ -n "$digest" ] || continue

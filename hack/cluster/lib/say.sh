@@ -9,7 +9,9 @@ die() {
 }
 
 need_root() {
-  [ "$(id -u)" -eq 0 ] || die "needs root, as it mounts, makes network interfaces and starts containers: run it with sudo, or set CLUSTER=current to use the cluster of your kubeconfig"
+  [ "$(id -u)" -eq 0 ] ||
+    die "needs root, as it mounts, makes network interfaces and starts containers: run it with sudo, or" \
+      "set CLUSTER=current to use the cluster of your kubeconfig"
 }
 
 # wait_for SECONDS WHAT PROCESS COMMAND...  waits until the command succeeds; gives up early when PROCESS (may be
@@ -20,7 +22,8 @@ wait_for() {
   until "$@" >/dev/null 2>&1; do
     if [ -n "$process" ] && ! process_running "$process"; then
       tail -n 15 "$LOG/$process.log" >&2 || true
-      die "$process ended while waiting for $what; its log is $LOG/$process.log. If its data is damaged (a machine that was switched off), run: hack/cluster/cluster down, then up"
+      die "$process ended while waiting for $what; its log is $LOG/$process.log. If its data is damaged" \
+        "(a machine that was switched off), run: hack/cluster/cluster down, then up"
     fi
     if [ "$SECONDS" -ge "$end" ]; then
       [ -z "$process" ] || tail -n 15 "$LOG/$process.log" >&2 || true

@@ -29,7 +29,8 @@ import (
 const settleTime = 50 * time.Millisecond
 
 func main() {
-	kubeconfig := flag.String("kubeconfig", "", "kubeconfig of a client that may list pods, namespaces and NetworkPolicies")
+	kubeconfig := flag.String("kubeconfig", "",
+		"kubeconfig of a client that may list pods, namespaces and NetworkPolicies")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -49,7 +50,8 @@ func run(ctx context.Context, kubeconfig string) error {
 		return err
 	}
 	factory := informers.NewSharedInformerFactory(client, 0)
-	pods, namespaces, policies := factory.Core().V1().Pods(), factory.Core().V1().Namespaces(), factory.Networking().V1().NetworkPolicies()
+	pods, namespaces, policies := factory.Core().V1().Pods(),
+		factory.Core().V1().Namespaces(), factory.Networking().V1().NetworkPolicies()
 	changed := make(chan struct{}, 1)
 	poke := func() {
 		select {
@@ -112,7 +114,8 @@ func run(ctx context.Context, kubeconfig string) error {
 
 // hasAddress: a pod of the node's own network cannot be told from the node.
 func hasAddress(p *corev1.Pod) bool {
-	return p.Status.PodIP != "" && !p.Spec.HostNetwork && p.Status.Phase != corev1.PodSucceeded && p.Status.Phase != corev1.PodFailed
+	return p.Status.PodIP != "" && !p.Spec.HostNetwork && p.Status.Phase != corev1.PodSucceeded &&
+		p.Status.Phase != corev1.PodFailed
 }
 
 func apply(ctx context.Context, script string) error {

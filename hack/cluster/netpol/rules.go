@@ -78,7 +78,8 @@ func render(s state) (string, error) {
 		}
 		fmt.Fprintf(&maps, "\tmap %s { type ipv4_addr : verdict;%s }\n", strings.ToLower(string(d.kind)), elements)
 	}
-	return "table ip mre-netpol\ndelete table ip mre-netpol\ntable ip mre-netpol {\n" + chains.String() + maps.String() + `	chain forward {
+	return "table ip mre-netpol\ndelete table ip mre-netpol\ntable ip mre-netpol {\n" +
+		chains.String() + maps.String() + `	chain forward {
 		type filter hook forward priority -5; policy accept;
 		ct state established,related accept
 		ip saddr vmap @egress

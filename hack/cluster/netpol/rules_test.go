@@ -18,8 +18,9 @@ import (
 func pod(namespace, name, ip string, set labels.Set) *corev1.Pod {
 	return &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, Labels: set},
-		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Ports: []corev1.ContainerPort{{Name: "http", ContainerPort: 8080}}}}},
-		Status:     corev1.PodStatus{PodIP: ip},
+		Spec: corev1.PodSpec{Containers: []corev1.Container{{
+			Ports: []corev1.ContainerPort{{Name: "http", ContainerPort: 8080}}}}},
+		Status: corev1.PodStatus{PodIP: ip},
 	}
 }
 
@@ -33,7 +34,8 @@ func cluster(spec ...networkingv1.NetworkPolicySpec) state {
 		},
 	}
 	for _, p := range spec {
-		s.policies = append(s.policies, &networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: "a", Name: "p"}, Spec: p})
+		s.policies = append(s.policies,
+			&networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: "a", Name: "p"}, Spec: p})
 	}
 	return s
 }
@@ -64,22 +66,34 @@ func TestRules(t *testing.T) {
 		chain  string
 		want   []string
 	}{
-		"closed":                      {networkingv1.NetworkPolicySpec{PodSelector: worker, PolicyTypes: []networkingv1.PolicyType{"Ingress"}}, "ingress-10-0-0-1", []string{}},
-		"not selected":                {networkingv1.NetworkPolicySpec{PodSelector: worker, PolicyTypes: []networkingv1.PolicyType{"Ingress"}}, "ingress-10-0-0-2", nil},
-		"the other direction is open": {networkingv1.NetworkPolicySpec{PodSelector: worker, PolicyTypes: []networkingv1.PolicyType{"Ingress"}}, "egress-10-0-0-1", nil},
+		"closed": {networkingv1.NetworkPolicySpec{PodSelector: worker,
+			PolicyTypes: []networkingv1.PolicyType{"Ingress"}}, "ingress-10-0-0-1", []string{}},
+		"not selected": {networkingv1.NetworkPolicySpec{PodSelector: worker,
+			PolicyTypes: []networkingv1.PolicyType{"Ingress"}}, "ingress-10-0-0-2", nil},
+		"the other direction is open": {networkingv1.NetworkPolicySpec{PodSelector: worker,
+			PolicyTypes: []networkingv1.PolicyType{"Ingress"}}, "egress-10-0-0-1", nil},
 		"anybody": {networkingv1.NetworkPolicySpec{PodSelector: worker, PolicyTypes: []networkingv1.PolicyType{"Egress"},
 			Egress: []networkingv1.NetworkPolicyEgressRule{{}}}, "egress-10-0-0-1", []string{"return"}},
-		"pods of another namespace, by a port's name": {networkingv1.NetworkPolicySpec{PodSelector: worker, PolicyTypes: []networkingv1.PolicyType{"Egress"},
+		"pods of another namespace, by a port's name": {networkingv1.NetworkPolicySpec{PodSelector: worker,
+			PolicyTypes: []networkingv1.PolicyType{"Egress"},
 			Egress: []networkingv1.NetworkPolicyEgressRule{{
-				To:    []networkingv1.NetworkPolicyPeer{{NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"name": "b"}}, PodSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "plane"}}}},
+				To: []networkingv1.NetworkPolicyPeer{
+					{NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"name": "b"}},
+						PodSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "plane"}}},
+				},
 				Ports: tcp(intstr.FromString("http")),
 			}}}, "egress-10-0-0-1", []string{"ip daddr 10.0.0.3 tcp dport 8080 return"}},
-		"own namespace without a selector of namespaces": {networkingv1.NetworkPolicySpec{PodSelector: worker, PolicyTypes: []networkingv1.PolicyType{"Ingress"},
-			Ingress: []networkingv1.NetworkPolicyIngressRule{{From: []networkingv1.NetworkPolicyPeer{{PodSelector: &metav1.LabelSelector{}}}}}},
+		"own namespace without a selector of namespaces": {networkingv1.NetworkPolicySpec{PodSelector: worker,
+			PolicyTypes: []networkingv1.PolicyType{"Ingress"},
+			Ingress: []networkingv1.NetworkPolicyIngressRule{
+				{From: []networkingv1.NetworkPolicyPeer{{PodSelector: &metav1.LabelSelector{}}}},
+			}},
 			"ingress-10-0-0-1", []string{"ip saddr 10.0.0.1 return", "ip saddr 10.0.0.2 return"}},
-		"a block with a hole": {networkingv1.NetworkPolicySpec{PodSelector: worker, PolicyTypes: []networkingv1.PolicyType{"Egress"},
+		"a block with a hole": {networkingv1.NetworkPolicySpec{PodSelector: worker,
+			PolicyTypes: []networkingv1.PolicyType{"Egress"},
 			Egress: []networkingv1.NetworkPolicyEgressRule{{
-				To:    []networkingv1.NetworkPolicyPeer{{IPBlock: &networkingv1.IPBlock{CIDR: "0.0.0.0/0", Except: []string{"169.254.169.254/32"}}}},
+				To: []networkingv1.NetworkPolicyPeer{{IPBlock: &networkingv1.IPBlock{CIDR: "0.0.0.0/0",
+					Except: []string{"169.254.169.254/32"}}}},
 				Ports: tcp(intstr.FromInt32(443)),
 			}}}, "egress-10-0-0-1", []string{"ip daddr 0.0.0.0/0 ip daddr != 169.254.169.254/32 tcp dport 443 return"}},
 	} {
@@ -102,8 +116,11 @@ func TestNftTakesTheScript(t *testing.T) {
 		t.Logf("nft is not there; hack/cluster installs it: %v", err)
 		return
 	}
-	script, err := render(cluster(networkingv1.NetworkPolicySpec{PolicyTypes: []networkingv1.PolicyType{"Ingress", "Egress"},
-		Ingress: []networkingv1.NetworkPolicyIngressRule{{From: []networkingv1.NetworkPolicyPeer{{PodSelector: &metav1.LabelSelector{}}}}}}))
+	script, err := render(cluster(networkingv1.NetworkPolicySpec{
+		PolicyTypes: []networkingv1.PolicyType{"Ingress", "Egress"},
+		Ingress: []networkingv1.NetworkPolicyIngressRule{
+			{From: []networkingv1.NetworkPolicyPeer{{PodSelector: &metav1.LabelSelector{}}}},
+		}}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -231,7 +231,9 @@ func TestRolesByOperation(t *testing.T) {
 		t.Errorf("an operation that is not in the table: %v", err)
 	}
 	gone := errors.New("gone")
-	if err := Authorize(callers["agent"], "LeaseTask", "match", func() (string, error) { return "", gone }); !errors.Is(err, gone) {
+	if err := Authorize(callers["agent"], "LeaseTask", "match", func() (string, error) {
+		return "", gone
+	}); !errors.Is(err, gone) {
 		t.Errorf("the Event's own error is lost: %v", err)
 	}
 }

@@ -56,7 +56,8 @@ type verdict struct {
 
 // NewAuthenticator makes one. Its identity in the cluster needs `create` on tokenreviews and subjectaccessreviews,
 // and `get` on pods and jobs, of which it reads the metadata alone.
-func NewAuthenticator(cluster kubernetes.Interface, objects metadata.Interface, accounts Accounts, clock clock.PassiveClock) *Authenticator {
+func NewAuthenticator(cluster kubernetes.Interface, objects metadata.Interface,
+	accounts Accounts, clock clock.PassiveClock) *Authenticator {
 	return &Authenticator{
 		cluster: cluster, accounts: accounts, pods: newPods(objects, clock),
 		verdicts: newCache[[sha256.Size]byte, verdict](clock), access: newCache[[sha256.Size]byte, bool](clock),
@@ -98,11 +99,13 @@ func (a *Authenticator) review(ctx context.Context, token string) (Identity, err
 	}, metav1.CreateOptions{})
 	if err != nil {
 		// The cause can hold what was sent, so it is not part of the answer; the log names its kind.
-		slog.ErrorContext(ctx, "TokenReview failed; the data plane's ServiceAccount needs `create` on tokenreviews", "error", strings.ReplaceAll(err.Error(), token, "TOKEN"))
+		slog.ErrorContext(ctx, "TokenReview failed; the data plane's ServiceAccount needs `create` on tokenreviews",
+			"error", strings.ReplaceAll(err.Error(), token, "TOKEN"))
 		return Identity{}, fmt.Errorf("%w: the Kubernetes API server did not answer a TokenReview; try again", ErrUnavailable)
 	}
 	if !answer.Status.Authenticated {
-		return Identity{}, fmt.Errorf("%w: the token is not valid or has expired; make one with `kubectl create token NAME --audience %s`", ErrUnauthenticated, Audience)
+		return Identity{}, fmt.Errorf("%w: the token is not valid or has expired; make one with `kubectl create token "+
+			"NAME --audience %s`", ErrUnauthenticated, Audience)
 	}
 	// An authenticator that does not know audiences leaves them out: such an answer says nothing about ours.
 	if !slices.Contains(answer.Status.Audiences, Audience) {
@@ -126,7 +129,8 @@ func bearer(header http.Header) (string, error) {
 	scheme, token, ok := strings.Cut(value, " ")
 	token = strings.TrimSpace(token)
 	if !ok || !strings.EqualFold(scheme, "Bearer") || token == "" {
-		return "", fmt.Errorf("%w: send a ServiceAccount token with the audience %s as `Authorization: Bearer TOKEN`", ErrUnauthenticated, Audience)
+		return "", fmt.Errorf("%w: send a ServiceAccount token with the audience %s as `Authorization: Bearer TOKEN`",
+			ErrUnauthenticated, Audience)
 	}
 	if len(token) > maxToken {
 		return "", fmt.Errorf("%w: the token is longer than any ServiceAccount token", ErrUnauthenticated)

@@ -42,7 +42,8 @@ func (i Identity) IsPerson() bool { return !i.Manager && !i.Viewer && i.AgentOf 
 
 // AuthorizePerson asks the API server whether a caller who has no role of ours may call an operation. event names the
 // Event that it is about; its error is handed through.
-func (a *Authenticator) AuthorizePerson(ctx context.Context, caller Identity, operation string, event func() (namespace, name string, err error)) error {
+func (a *Authenticator) AuthorizePerson(ctx context.Context, caller Identity, operation string,
+	event func() (namespace, name string, err error)) error {
 	verb := personVerb(operation)
 	if verb == "" {
 		return fmt.Errorf("%w: %s may not call %s", ErrForbidden, caller.Name, operation)
@@ -60,13 +61,15 @@ func (a *Authenticator) AuthorizePerson(ctx context.Context, caller Identity, op
 		return err
 	}
 	if !allowed {
-		return fmt.Errorf("%w: %s needs the right to %s %s/%s of %s for this Event; the roles view and edit of its namespace have it",
+		return fmt.Errorf("%w: %s needs the right to %s %s/%s of %s for this Event; the roles view and "+
+			"edit of its namespace have it",
 			ErrForbidden, caller.Name, verb, virtualResource, virtualSubresource, mrev1.GroupVersion.Group)
 	}
 	return nil
 }
 
-func (a *Authenticator) allowed(ctx context.Context, caller Identity, what authorizationv1.ResourceAttributes) (bool, error) {
+func (a *Authenticator) allowed(ctx context.Context, caller Identity,
+	what authorizationv1.ResourceAttributes) (bool, error) {
 	spec := authorizationv1.SubjectAccessReviewSpec{
 		ResourceAttributes: &what, User: caller.user.Username, UID: caller.user.UID, Groups: caller.user.Groups,
 		Extra: make(map[string]authorizationv1.ExtraValue, len(caller.user.Extra)),
@@ -88,8 +91,10 @@ func (a *Authenticator) allowed(ctx context.Context, caller Identity, what autho
 		review, err := a.cluster.AuthorizationV1().SubjectAccessReviews().Create(asking,
 			&authorizationv1.SubjectAccessReview{Spec: spec}, metav1.CreateOptions{})
 		if err != nil {
-			slog.ErrorContext(ctx, "SubjectAccessReview failed; the data plane's ServiceAccount needs `create` on subjectaccessreviews", "error", err)
-			return false, fmt.Errorf("%w: the Kubernetes API server did not say what %s may do; try again", ErrUnavailable, caller.Name)
+			slog.ErrorContext(ctx, "SubjectAccessReview failed; the data plane's ServiceAccount needs `create` on "+
+				"subjectaccessreviews", "error", err)
+			return false, fmt.Errorf("%w: the Kubernetes API server did not say what %s may do; try again",
+				ErrUnavailable, caller.Name)
 		}
 		a.access.put(question, review.Status.Allowed, goodFor)
 		return review.Status.Allowed, nil

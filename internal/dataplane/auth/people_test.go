@@ -46,7 +46,8 @@ var maria = Identity{Name: "football/maria", user: authenticationv1.UserInfo{
 }}
 
 func TestPeopleMayWhatTheClusterLetsThem(t *testing.T) {
-	r := &rules{allowed: map[string]bool{"get football/final": true, "update football/final": true, "get football/training": true}}
+	r := &rules{allowed: map[string]bool{"get football/final": true,
+		"update football/final": true, "get football/training": true}}
 	auth := r.authenticator(testclock.NewFakePassiveClock(time.Unix(0, 0)))
 	for _, c := range []struct {
 		operation, event string
@@ -62,14 +63,16 @@ func TestPeopleMayWhatTheClusterLetsThem(t *testing.T) {
 		{"PutPlan", "final", false},
 		{"AddedLater", "final", false},
 	} {
-		err := auth.AuthorizePerson(t.Context(), maria, c.operation, func() (string, string, error) { return "football", c.event, nil })
+		err := auth.AuthorizePerson(t.Context(), maria, c.operation, func() (string, string, error) {
+			return "football", c.event, nil
+		})
 		if c.may != (err == nil) || (err != nil && !errors.Is(err, ErrForbidden)) {
 			t.Errorf("%s of %s: %v", c.operation, c.event, err)
 		}
 	}
 	want := authorizationv1.SubjectAccessReviewSpec{
-		ResourceAttributes: &authorizationv1.ResourceAttributes{Namespace: "football", Verb: "get", Group: "mre.media", Version: "v1alpha1",
-			Resource: "events", Subresource: "data", Name: "final"},
+		ResourceAttributes: &authorizationv1.ResourceAttributes{Namespace: "football", Verb: "get", Group: "mre.media",
+			Version: "v1alpha1", Resource: "events", Subresource: "data", Name: "final"},
 		User: "system:serviceaccount:football:maria", UID: "u-1", Groups: []string{"system:serviceaccounts"},
 		Extra: map[string]authorizationv1.ExtraValue{"example.com/team": {"red"}},
 	}
@@ -84,7 +87,9 @@ func TestAnswersAboutPeopleAreRememberedForAWhile(t *testing.T) {
 	auth := r.authenticator(clock)
 	ask := func(who Identity, event string, want int) {
 		t.Helper()
-		_ = auth.AuthorizePerson(t.Context(), who, "ListSegments", func() (string, string, error) { return "football", event, nil })
+		_ = auth.AuthorizePerson(t.Context(), who, "ListSegments", func() (string, string, error) {
+			return "football", event, nil
+		})
 		if len(r.asked) != want {
 			t.Fatalf("the API server was asked %d times, want %d", len(r.asked), want)
 		}
@@ -112,10 +117,14 @@ func TestAnOutageIsNoRefusal(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	gone := errors.New("gone")
-	if err := auth.AuthorizePerson(t.Context(), maria, "ListSegments", func() (string, string, error) { return "", "", gone }); !errors.Is(err, gone) {
+	if err := auth.AuthorizePerson(t.Context(), maria, "ListSegments", func() (string, string, error) {
+		return "", "", gone
+	}); !errors.Is(err, gone) {
 		t.Errorf("the Event's own error is lost: %v", err)
 	}
-	if err := auth.AuthorizePerson(t.Context(), maria, "ListSegments", func() (string, string, error) { return "football", "x", nil }); !strings.Contains(err.Error(), "get events/data") {
+	if err := auth.AuthorizePerson(t.Context(), maria, "ListSegments", func() (string, string, error) {
+		return "football", "x", nil
+	}); !strings.Contains(err.Error(), "get events/data") {
 		t.Errorf("the message does not name the right: %v", err)
 	}
 }

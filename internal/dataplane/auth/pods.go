@@ -43,7 +43,8 @@ func newPods(objects metadata.Interface, clock clock.PassiveClock) *pods {
 }
 
 // eventOf returns the UID of the Event. Its error is ErrUnavailable, or says why the pod works for none.
-func (p *pods) eventOf(ctx context.Context, namespace string, extra map[string]authenticationv1.ExtraValue) (string, error) {
+func (p *pods) eventOf(ctx context.Context, namespace string,
+	extra map[string]authenticationv1.ExtraValue) (string, error) {
 	name, uid := only(extra[extraPodName]), types.UID(only(extra[extraPodUID]))
 	if name == "" || uid == "" {
 		return "", fmt.Errorf("its token is not bound to a pod: use the one that the kubelet mounts into the pod of a Job")
@@ -76,14 +77,17 @@ func (p *pods) eventOf(ctx context.Context, namespace string, extra map[string]a
 }
 
 // get reads the metadata of the object of a UID; another one of the same name does not count.
-func (p *pods) get(ctx context.Context, resource schema.GroupVersionResource, namespace, name string, uid types.UID) (*metav1.PartialObjectMetadata, error) {
+func (p *pods) get(ctx context.Context, resource schema.GroupVersionResource, namespace, name string,
+	uid types.UID) (*metav1.PartialObjectMetadata, error) {
 	found, err := p.objects.Resource(resource).Namespace(namespace).Get(ctx, name, metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err) || (err == nil && found.UID != uid):
 		return nil, fmt.Errorf("there is no %s %s with UID %s in namespace %s", resource.Resource, name, uid, namespace)
 	case err != nil:
-		slog.ErrorContext(ctx, "Looking up whom an agent works for failed; the data plane's ServiceAccount needs `get` on pods and jobs", "error", err)
-		return nil, fmt.Errorf("%w: the Kubernetes API server did not say which Event pod or Job %s/%s works for; try again", ErrUnavailable, namespace, name)
+		slog.ErrorContext(ctx, "Looking up whom an agent works for failed; the data plane's ServiceAccount needs `get` "+
+			"on pods and jobs", "error", err)
+		return nil, fmt.Errorf("%w: the Kubernetes API server did not say which Event pod or Job %s/%s works for; try again",
+			ErrUnavailable, namespace, name)
 	}
 	return found, nil
 }

@@ -71,7 +71,8 @@ func (c *Client) Replay(ctx context.Context, uid string) (api.ReplayState, error
 }
 
 // DeleteEvent takes a step of an Event's deletion; repeat it until done.
-func (c *Client) DeleteEvent(ctx context.Context, uid string, policy api.DeletionPolicy, purge bool) (api.DeletionState, error) {
+func (c *Client) DeleteEvent(ctx context.Context, uid string,
+	policy api.DeletionPolicy, purge bool) (api.DeletionState, error) {
 	r, err := c.raw.DeleteEventWithResponse(ctx, uid, &api.DeleteEventParams{Policy: policy, Purge: purge})
 	if err != nil {
 		return api.DeletionState{}, failed("deleteEvent", err)
@@ -92,7 +93,8 @@ func (c *Client) DeleteReplay(ctx context.Context, uid string, policy api.Deleti
 // when there is nothing.
 func (c *Client) Changes(ctx context.Context, after int64, wait time.Duration) (api.ChangeList, error) {
 	seconds := waitSeconds(wait)
-	r, err := c.raw.ListChangesWithResponse(longPoll(ctx, seconds), &api.ListChangesParams{After: after, WaitSeconds: &seconds})
+	r, err := c.raw.ListChangesWithResponse(longPoll(ctx, seconds),
+		&api.ListChangesParams{After: after, WaitSeconds: &seconds})
 	if err != nil {
 		return api.ChangeList{}, failed("listChanges", err)
 	}

@@ -84,7 +84,8 @@ func TestNeverRetriesRefusals(t *testing.T) {
 		want   api.ProblemCode
 		text   string
 	}{
-		"problem":       {409, api.Problem{Title: "lost", Status: 409, Code: api.ProblemCodeLeaseLost, Detail: &detail}, api.ProblemCodeLeaseLost, detail},
+		"problem": {409, api.Problem{Title: "lost", Status: 409, Code: api.ProblemCodeLeaseLost, Detail: &detail},
+			api.ProblemCodeLeaseLost, detail},
 		"plain 404":     {404, "nothing here", api.ProblemCodeNotFound, "404"},
 		"plain 400":     {400, "no", api.ProblemCodeInvalid, "400"},
 		"unknown codes": {410, map[string]any{"title": "x", "status": 410, "code": "Strange"}, api.ProblemCodeGone, "410"},

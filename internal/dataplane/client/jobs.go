@@ -104,7 +104,8 @@ func (c *Client) Fail(ctx context.Context, uid string, task int64, why api.TaskF
 
 // Release gives a task back. That counts as a loss, unless the task was not begun.
 func (c *Client) Release(ctx context.Context, uid string, task int64, token string, untried bool) error {
-	if _, err := c.raw.ReleaseTaskWithResponse(ctx, uid, task, api.TaskRelease{Token: token, Untried: &untried}); err != nil {
+	if _, err := c.raw.ReleaseTaskWithResponse(ctx, uid, task,
+		api.TaskRelease{Token: token, Untried: &untried}); err != nil {
 		return failed("releaseTask", err)
 	}
 	return nil

@@ -38,7 +38,8 @@ func (c *Client) Variables(ctx context.Context, uid string) (map[string]any, err
 
 // SwapVariable sets a context variable if it has the expected value; only the
 // holder of the task's lease may.
-func (c *Client) SwapVariable(ctx context.Context, uid string, task int64, swap api.VariableSwap) (api.VariableSwapResult, error) {
+func (c *Client) SwapVariable(ctx context.Context, uid string, task int64,
+	swap api.VariableSwap) (api.VariableSwapResult, error) {
 	r, err := c.raw.SwapVariableWithResponse(ctx, uid, task, swap)
 	if err != nil {
 		return api.VariableSwapResult{}, failed("swapVariable", err)

@@ -39,10 +39,11 @@ func TestTrust(t *testing.T) {
 		_, _ = w.Write([]byte(`{"uid":"e"}`))
 	})}
 	go func() {
-		_ = server.Serve(tls.NewListener(listener, &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-			pair, err := tls.X509KeyPair(serving[certs.Certificate], serving[certs.Key])
-			return &pair, err
-		}}))
+		_ = server.Serve(tls.NewListener(listener,
+			&tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+				pair, err := tls.X509KeyPair(serving[certs.Certificate], serving[certs.Key])
+				return &pair, err
+			}}))
 	}()
 	t.Cleanup(func() { _ = server.Close() })
 
@@ -51,7 +52,8 @@ func TestTrust(t *testing.T) {
 		base := &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, network, listener.Addr().String())
 		}, DisableKeepAlives: true}
-		c, err := New(Options{BaseURL: "https://" + host + ":8080", RetryFor: -1, HTTPClient: &http.Client{Transport: Trusting(base, trust)}})
+		c, err := New(Options{BaseURL: "https://" + host + ":8080", RetryFor: -1,
+			HTTPClient: &http.Client{Transport: Trusting(base, trust)}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -72,10 +74,12 @@ func TestTrust(t *testing.T) {
 	if err := call("mre-dataplane.elsewhere.svc", always(ours)); !errors.As(err, &distrust) {
 		t.Errorf("another name: %v", err)
 	}
-	if err := call(host, func() ([]byte, error) { return []byte("nothing"), nil }); err == nil || !strings.Contains(err.Error(), "no certificate among") {
+	if err := call(host, func() ([]byte, error) { return []byte("nothing"), nil }); err == nil ||
+		!strings.Contains(err.Error(), "no certificate among") {
 		t.Errorf("no authority: %v", err)
 	}
-	if err := call(host, TrustFile(t.TempDir()+"/missing")); err == nil || !strings.Contains(err.Error(), "projected volume") {
+	if err := call(host, TrustFile(t.TempDir()+"/missing")); err == nil ||
+		!strings.Contains(err.Error(), "projected volume") {
 		t.Errorf("no file: %v", err)
 	}
 

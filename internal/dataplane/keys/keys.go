@@ -35,7 +35,8 @@ type ClipFile struct {
 
 // Clip names the MP4 and the JPEG of a clip.
 func Clip(namespace, eventUID string, c ClipFile) (mp4, jpg string) {
-	base := fmt.Sprintf("%sclips/%s/%s-t%d-m%d-a%d", Event(namespace, eventUID), c.Segment, c.Variant, c.Track, c.MarkVersion, c.Attempt)
+	base := fmt.Sprintf("%sclips/%s/%s-t%d-m%d-a%d", Event(namespace, eventUID), c.Segment,
+		c.Variant, c.Track, c.MarkVersion, c.Attempt)
 	return base + ".mp4", base + ".jpg"
 }
 
@@ -49,7 +50,8 @@ func Replay(namespace, eventUID, replayUID string) string {
 
 // Reel names the MP4 and the JPEG of a reel.
 func Reel(namespace, eventUID, replayUID, planHash, output string, attempt int32) (mp4, jpg string) {
-	base := fmt.Sprintf("%s%s/%s-a%d", Replay(namespace, eventUID, replayUID), planHash[:min(planHashLength, len(planHash))], output, attempt)
+	base := fmt.Sprintf("%s%s/%s-a%d", Replay(namespace, eventUID, replayUID),
+		planHash[:min(planHashLength, len(planHash))], output, attempt)
 	return base + ".mp4", base + ".jpg"
 }
 

@@ -25,7 +25,8 @@ func (s *Server) PutRun(ctx context.Context, r api.PutRunRequestObject) (api.Put
 }
 
 // FinishEvent ends an Event's source now.
-func (s *Server) FinishEvent(ctx context.Context, r api.FinishEventRequestObject) (api.FinishEventResponseObject, error) {
+func (s *Server) FinishEvent(ctx context.Context,
+	r api.FinishEventRequestObject) (api.FinishEventResponseObject, error) {
 	return api.FinishEvent204Response{}, s.store.Finish(ctx, r.EventUID)
 }
 
@@ -42,7 +43,8 @@ func (s *Server) PutReplay(ctx context.Context, r api.PutReplayRequestObject) (a
 }
 
 // ListChanges waits for changes after a sequence number.
-func (s *Server) ListChanges(ctx context.Context, r api.ListChangesRequestObject) (api.ListChangesResponseObject, error) {
+func (s *Server) ListChanges(ctx context.Context,
+	r api.ListChangesRequestObject) (api.ListChangesResponseObject, error) {
 	var wait time.Duration
 	if r.Params.WaitSeconds != nil {
 		wait = time.Duration(*r.Params.WaitSeconds) * time.Second

@@ -77,7 +77,8 @@ func (s *Server) noteBucket(ctx context.Context, err error) {
 	case problem == nil:
 		slog.InfoContext(ctx, "the bucket is back", "bucket", s.objects.Location(""))
 	default:
-		slog.WarnContext(ctx, "the bucket cannot be used; it is tried again", "bucket", s.objects.Location(""), "problem", *problem, "error", err)
+		slog.WarnContext(ctx, "the bucket cannot be used; it is tried again", "bucket",
+			s.objects.Location(""), "problem", *problem, "error", err)
 	}
 	if err := s.store.ChangedUnfinished(ctx); err != nil {
 		slog.WarnContext(ctx, "the change feed could not be told of the bucket", "error", err)
@@ -92,11 +93,14 @@ func (s *Server) bucketTrouble(err error) *string {
 	case err == nil:
 		return nil
 	case errors.Is(err, objects.ErrNoBucket):
-		problem = "the bucket of " + at + " does not exist: bring it back with what it held, or correct the data plane's --bucket"
+		problem = "the bucket of " + at +
+			" does not exist: bring it back with what it held, or correct the data plane's --bucket"
 	case errors.Is(err, objects.ErrRefused):
-		problem = "the object store refuses the data plane's keys for " + at + ": check the keys in its Secret, and what the bucket allows them"
+		problem = "the object store refuses the data plane's keys for " + at +
+			": check the keys in its Secret, and what the bucket allows them"
 	default:
-		problem = "the object store with " + at + " does not do what it is asked: check that it runs and that the data plane reaches it, whose log says more"
+		problem = "the object store with " + at +
+			" does not do what it is asked: check that it runs and that the data plane reaches it, whose log says more"
 	}
 	return &problem
 }

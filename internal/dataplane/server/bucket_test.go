@@ -26,11 +26,13 @@ func TestABucketThatVanishesIsNamed(t *testing.T) {
 	p.ingestUnit(0)
 	p.isReady() // it makes a bucket that it has never seen
 	p.seesStorage("")
-	must[*api.PutPlanResponse](t, 200)(p.as(manager).PutPlanWithResponse(t.Context(), "later", plan("later", "https://example.com/a.mp4")))
+	must[*api.PutPlanResponse](t, 200)(p.as(manager).PutPlanWithResponse(t.Context(), "later",
+		plan("later", "https://example.com/a.mp4")))
 	seen := p.changes(0).Next
 
 	raw := s3.New(s3.Options{Region: config.Region, BaseEndpoint: &config.Endpoint, UsePathStyle: true,
-		Credentials: credentials.NewStaticCredentialsProvider(os.Getenv("AWS_ACCESS_KEY_ID"), os.Getenv("AWS_SECRET_ACCESS_KEY"), "")})
+		Credentials: credentials.NewStaticCredentialsProvider(os.Getenv("AWS_ACCESS_KEY_ID"),
+			os.Getenv("AWS_SECRET_ACCESS_KEY"), "")})
 	if err := p.bucket.Delete(t.Context(), p.stored()); err != nil {
 		t.Fatal(err)
 	}
@@ -39,13 +41,15 @@ func TestABucketThatVanishesIsNamed(t *testing.T) {
 	}
 	// An upload that went wrong is not the caller's mistake while there is no bucket.
 	key := keys.Unit("football", matchUID, 0, unit(1, "").FirstTicks)
-	late := must[*api.RegisterUnitResponse](t, 503)(p.as(agent).RegisterUnitWithResponse(t.Context(), matchUID, unit(1, key)))
+	late := must[*api.RegisterUnitResponse](t, 503)(p.as(agent).RegisterUnitWithResponse(t.Context(),
+		matchUID, unit(1, key)))
 	if late.ApplicationProblemJSONDefault.Code != api.ProblemCodeUnavailable {
 		t.Errorf("a late unit: %+v", late.ApplicationProblemJSONDefault)
 	}
 	p.seesStorage(p.bucket.Location("") + " does not exist")
 	p.tells(seen, matchUID, "later")
-	again := must[*api.PutPlanResponse](t, 200)(p.as(manager).PutPlanWithResponse(t.Context(), "later", plan("later", "https://example.com/a.mp4")))
+	again := must[*api.PutPlanResponse](t, 200)(p.as(manager).PutPlanWithResponse(t.Context(), "later",
+		plan("later", "https://example.com/a.mp4")))
 	if again.JSON200.StorageProblem == nil {
 		t.Error("who stores a plan does not learn of it")
 	}
@@ -60,8 +64,10 @@ func TestABucketThatVanishesIsNamed(t *testing.T) {
 	p.seesStorage(p.bucket.Location("") + " does not exist")
 
 	purge := &api.DeleteEventParams{Policy: api.DeletionPolicyDelete, Purge: true}
-	waits := must[*api.DeleteEventResponse](t, 200)(p.as(manager).DeleteEventWithResponse(t.Context(), matchUID, purge)).JSON200
-	if waits.Done || waits.Remaining == "" || waits.StorageProblem == nil || !strings.Contains(*waits.StorageProblem, p.bucket.Location("")) {
+	waits := must[*api.DeleteEventResponse](t, 200)(p.as(manager).DeleteEventWithResponse(t.Context(),
+		matchUID, purge)).JSON200
+	if waits.Done || waits.Remaining == "" || waits.StorageProblem == nil ||
+		!strings.Contains(*waits.StorageProblem, p.bucket.Location("")) {
 		t.Errorf("a deletion without the bucket: %+v", waits)
 	}
 
@@ -98,7 +104,8 @@ func (p *plane) seesStorage(want string) {
 func (p *plane) changes(after int64) *api.ChangeList {
 	p.t.Helper()
 	wait := int32(1)
-	return must[*api.ListChangesResponse](p.t, 200)(p.as(manager).ListChangesWithResponse(p.t.Context(), &api.ListChangesParams{After: after, WaitSeconds: &wait})).JSON200
+	return must[*api.ListChangesResponse](p.t, 200)(p.as(manager).ListChangesWithResponse(p.t.Context(),
+		&api.ListChangesParams{After: after, WaitSeconds: &wait})).JSON200
 }
 
 // tells waits until the feed has told of Events since a number.

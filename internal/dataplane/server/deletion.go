@@ -12,7 +12,8 @@ import (
 )
 
 // DeleteEvent takes a deletion a step further and says what is left.
-func (s *Server) DeleteEvent(ctx context.Context, r api.DeleteEventRequestObject) (api.DeleteEventResponseObject, error) {
+func (s *Server) DeleteEvent(ctx context.Context,
+	r api.DeleteEventRequestObject) (api.DeleteEventResponseObject, error) {
 	if err := s.store.Tombstone(ctx, r.EventUID, r.Params.Policy); err != nil {
 		return nil, err
 	}
@@ -27,7 +28,8 @@ func (s *Server) DeleteEvent(ctx context.Context, r api.DeleteEventRequestObject
 }
 
 // DeleteReplay deletes the rows of a Replay at once and its reels step by step.
-func (s *Server) DeleteReplay(ctx context.Context, r api.DeleteReplayRequestObject) (api.DeleteReplayResponseObject, error) {
+func (s *Server) DeleteReplay(ctx context.Context,
+	r api.DeleteReplayRequestObject) (api.DeleteReplayResponseObject, error) {
 	if err := s.store.DeleteReplay(ctx, r.ReplayUID, r.Params.Policy); err != nil {
 		return nil, err
 	}
@@ -43,5 +45,6 @@ func (s *Server) heldUp(ctx context.Context, state api.DeletionState, err error)
 		return state, err
 	}
 	slog.WarnContext(ctx, "a deletion waits for the bucket", "error", err)
-	return api.DeletionState{Remaining: "The rows are deleted; objects are left in the bucket.", StorageProblem: s.bucketTrouble(err)}, nil
+	return api.DeletionState{Remaining: "The rows are deleted; objects are left in the bucket.",
+		StorageProblem: s.bucketTrouble(err)}, nil
 }

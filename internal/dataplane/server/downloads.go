@@ -14,10 +14,12 @@ import (
 )
 
 // MintDownloadURL signs a GET on the public endpoint for an object of the Event.
-func (s *Server) MintDownloadURL(ctx context.Context, r api.MintDownloadURLRequestObject) (api.MintDownloadURLResponseObject, error) {
+func (s *Server) MintDownloadURL(ctx context.Context,
+	r api.MintDownloadURLRequestObject) (api.MintDownloadURLResponseObject, error) {
 	key, ok := s.objects.Key(r.Body.Location)
 	if !ok {
-		return nil, fmt.Errorf("%w: the location is not in the data plane's bucket; locations begin with %s", store.ErrInvalid, s.objects.Location(""))
+		return nil, fmt.Errorf("%w: the location is not in the data plane's bucket; locations begin with %s",
+			store.ErrInvalid, s.objects.Location(""))
 	}
 	if err := s.mustOwn(ctx, r.EventUID, key); err != nil {
 		return nil, err

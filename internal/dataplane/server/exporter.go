@@ -81,7 +81,8 @@ func (s *Server) writeLeased(ctx context.Context, task store.ExportTask) (export
 	go func() {
 		for ctx.Err() == nil {
 			sleep(ctx, task.Lease/3)
-			if err := s.store.Heartbeat(ctx, task.EventUID, task.TaskID, task.Token); errors.Is(err, store.ErrLeaseLost) || errors.Is(err, store.ErrGone) {
+			if err := s.store.Heartbeat(ctx, task.EventUID, task.TaskID, task.Token); errors.Is(err, store.ErrLeaseLost) ||
+				errors.Is(err, store.ErrGone) {
 				stop(err)
 			}
 		}

@@ -23,7 +23,8 @@ func (e eventExport) VisitExportEventResponse(w http.ResponseWriter) error {
 }
 
 // ExportEvent makes the Event's export of what is known now.
-func (s *Server) ExportEvent(ctx context.Context, r api.ExportEventRequestObject) (api.ExportEventResponseObject, error) {
+func (s *Server) ExportEvent(ctx context.Context,
+	r api.ExportEventRequestObject) (api.ExportEventResponseObject, error) {
 	data, err := s.store.ExportData(ctx, r.EventUID)
 	if err != nil {
 		return nil, err

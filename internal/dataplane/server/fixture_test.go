@@ -104,12 +104,13 @@ func listen(t *testing.T) net.Listener {
 // as is a client of a caller.
 func (p *plane) as(token string) *api.ClientWithResponses {
 	p.t.Helper()
-	client, err := api.NewClientWithResponses(p.url, api.WithRequestEditorFn(func(_ context.Context, r *http.Request) error {
-		if token != nobody {
-			r.Header.Set("Authorization", "Bearer "+token)
-		}
-		return nil
-	}))
+	client, err := api.NewClientWithResponses(p.url,
+		api.WithRequestEditorFn(func(_ context.Context, r *http.Request) error {
+			if token != nobody {
+				r.Header.Set("Authorization", "Bearer "+token)
+			}
+			return nil
+		}))
 	if err != nil {
 		p.t.Fatal(err)
 	}

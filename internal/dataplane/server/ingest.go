@@ -42,7 +42,8 @@ func (s *Server) signSource(ctx context.Context, uid, location string) (string, 
 	}
 	// A store that keeps objects in folders takes a/../b for b: whose object it is would be judged by another name.
 	if path.Clean("/"+key) != "/"+key || strings.ContainsAny(key, "\\\x00") {
-		return "", fmt.Errorf("%w: the source: the key %q is not in its plainest form: write it without empty, . and .. parts", store.ErrInvalid, key)
+		return "", fmt.Errorf("%w: the source: the key %q is not in its plainest form: write it without "+
+			"empty, . and .. parts", store.ErrInvalid, key)
 	}
 	if key, ours := s.objects.Key(location); ours {
 		owner, _, owned := keys.Owner(key)
@@ -64,12 +65,14 @@ func storedByEvent(key string) bool {
 }
 
 // PutTimeline declares the timeline.
-func (s *Server) PutTimeline(ctx context.Context, r api.PutTimelineRequestObject) (api.PutTimelineResponseObject, error) {
+func (s *Server) PutTimeline(ctx context.Context,
+	r api.PutTimelineRequestObject) (api.PutTimelineResponseObject, error) {
 	return api.PutTimeline204Response{}, s.store.PutTimeline(ctx, r.EventUID, *r.Body)
 }
 
 // MintUnitURL signs the upload of one unit.
-func (s *Server) MintUnitURL(ctx context.Context, r api.MintUnitURLRequestObject) (api.MintUnitURLResponseObject, error) {
+func (s *Server) MintUnitURL(ctx context.Context,
+	r api.MintUnitURLRequestObject) (api.MintUnitURLResponseObject, error) {
 	namespace, err := s.store.EventNamespace(ctx, r.EventUID)
 	if err != nil {
 		return nil, err
@@ -88,7 +91,8 @@ func (s *Server) MintUnitURL(ctx context.Context, r api.MintUnitURLRequestObject
 
 // RegisterUnit registers a unit that is in the bucket. Its size is not compared: after a restart of ingest the
 // object can be the twin of what ingest made again, with the same payload in other packets, which ingest checks.
-func (s *Server) RegisterUnit(ctx context.Context, r api.RegisterUnitRequestObject) (api.RegisterUnitResponseObject, error) {
+func (s *Server) RegisterUnit(ctx context.Context,
+	r api.RegisterUnitRequestObject) (api.RegisterUnitResponseObject, error) {
 	if err := s.mustBeStored(ctx, r.EventUID, r.Body.Key, nil); err != nil {
 		return nil, err
 	}
@@ -96,7 +100,8 @@ func (s *Server) RegisterUnit(ctx context.Context, r api.RegisterUnitRequestObje
 }
 
 // AddIngestPart notes that the source is ingested in another way from a frame on.
-func (s *Server) AddIngestPart(ctx context.Context, r api.AddIngestPartRequestObject) (api.AddIngestPartResponseObject, error) {
+func (s *Server) AddIngestPart(ctx context.Context,
+	r api.AddIngestPartRequestObject) (api.AddIngestPartResponseObject, error) {
 	return api.AddIngestPart204Response{}, s.store.AddIngestPart(ctx, r.EventUID, *r.Body)
 }
 
@@ -111,7 +116,8 @@ func (s *Server) FailSource(ctx context.Context, r api.FailSourceRequestObject) 
 }
 
 // PutIngestProblem notes why a try of ingest ended.
-func (s *Server) PutIngestProblem(ctx context.Context, r api.PutIngestProblemRequestObject) (api.PutIngestProblemResponseObject, error) {
+func (s *Server) PutIngestProblem(ctx context.Context,
+	r api.PutIngestProblemRequestObject) (api.PutIngestProblemResponseObject, error) {
 	return api.PutIngestProblem204Response{}, s.store.NoteIngest(ctx, r.EventUID, r.Body.Message)
 }
 

@@ -44,7 +44,8 @@ func (s *Server) giveBack(ctx context.Context, uid string, lease *api.Lease) {
 	defer cancel()
 	err := s.store.Release(ctx, uid, lease.TaskID, lease.Token)
 	if err != nil && !errors.Is(err, store.ErrLeaseLost) {
-		slog.WarnContext(ctx, "a task that could not be handed out returns when its lease expires", "event", uid, "task", lease.TaskID, "error", err)
+		slog.WarnContext(ctx, "a task that could not be handed out returns when its lease expires",
+			"event", uid, "task", lease.TaskID, "error", err)
 	}
 }
 

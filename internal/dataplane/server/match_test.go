@@ -29,20 +29,23 @@ func plan(uid, source string) api.Plan {
 		}
 	}
 	return api.Plan{
-		Hash:         "plan-1",
-		Event:        api.PlanEvent{UID: uid, Namespace: "football", Name: "final", Program: "Cup", Profile: "soccer", Start: time.Unix(0, 0).UTC()},
+		Hash: "plan-1",
+		Event: api.PlanEvent{UID: uid, Namespace: "football", Name: "final", Program: "Cup",
+			Profile: "soccer", Start: time.Unix(0, 0).UTC()},
 		Source:       api.PlanSource{FileURL: source},
 		ChunkSeconds: 6, UnitMicros: unitMicros, MaxSegmentSeconds: 60, GapTimeoutSeconds: 60, DrainTimeoutSeconds: 600,
 		Clips:     api.PlanClips{Original: true, Thumbnails: true},
 		Segmenter: "moments",
-		Plugins:   []api.PlanPlugin{plugin("cuts", api.PlanPluginClassFeaturer), plugin("moments", api.PlanPluginClassSegmenter, "cuts")},
+		Plugins: []api.PlanPlugin{plugin("cuts", api.PlanPluginClassFeaturer),
+			plugin("moments", api.PlanPluginClassSegmenter, "cuts")},
 	}
 }
 
 // startMatch stores the plan and the timeline.
 func (p *plane) startMatch() {
 	p.t.Helper()
-	must[*api.PutPlanResponse](p.t, 200)(p.as(manager).PutPlanWithResponse(p.t.Context(), matchUID, plan(matchUID, "https://example.com/final.mp4")))
+	must[*api.PutPlanResponse](p.t, 200)(p.as(manager).PutPlanWithResponse(p.t.Context(),
+		matchUID, plan(matchUID, "https://example.com/final.mp4")))
 	p.declareTimeline()
 }
 
@@ -50,7 +53,8 @@ func (p *plane) declareTimeline() {
 	p.t.Helper()
 	timeline := api.Timeline{
 		OriginTicks: origin, Rate: api.Rational{Num: 25, Den: 1}, Width: 1920, Height: 1080,
-		Ingest: api.TimelineIngestCopy, AudioTracks: []api.AudioTrack{{Track: 1, StreamIndex: 1, Codec: "aac", SampleRate: 48000, Channels: 2}},
+		Ingest:      api.TimelineIngestCopy,
+		AudioTracks: []api.AudioTrack{{Track: 1, StreamIndex: 1, Codec: "aac", SampleRate: 48000, Channels: 2}},
 	}
 	must[*api.PutTimelineResponse](p.t, 204)(p.as(agent).PutTimelineWithResponse(p.t.Context(), matchUID, timeline))
 }
@@ -61,7 +65,8 @@ func (p *plane) ingestMatch() {
 	for n := range int64(2) {
 		p.ingestUnit(n)
 	}
-	must[*api.EndSourceResponse](p.t, 204)(p.as(agent).EndSourceWithResponse(p.t.Context(), matchUID, api.SourceEnd{Frames: 2 * unitFrames}))
+	must[*api.EndSourceResponse](p.t, 204)(p.as(agent).EndSourceWithResponse(p.t.Context(),
+		matchUID, api.SourceEnd{Frames: 2 * unitFrames}))
 }
 
 func unitBody(n int64) []byte { return fmt.Appendf(nil, "unit %d", n) }
@@ -77,7 +82,8 @@ func unit(n int64, key string) api.Unit {
 func (p *plane) ingestUnit(n int64) {
 	p.t.Helper()
 	ctx, ingest := p.t.Context(), p.as(agent)
-	minted := must[*api.MintUnitURLResponse](p.t, 200)(ingest.MintUnitURLWithResponse(ctx, matchUID, api.UnitKey{FirstTicks: unit(n, "").FirstTicks})).JSON200
+	minted := must[*api.MintUnitURLResponse](p.t, 200)(ingest.MintUnitURLWithResponse(ctx, matchUID,
+		api.UnitKey{FirstTicks: unit(n, "").FirstTicks})).JSON200
 	// A row never names an object that is not there.
 	must[*api.RegisterUnitResponse](p.t, 400)(ingest.RegisterUnitWithResponse(ctx, matchUID, unit(n, minted.Key)))
 	if status := upload(p.t, *minted, unitBody(n)); status != 200 {
@@ -95,16 +101,19 @@ func (p *plane) ingestUnit(n int64) {
 func (p *plane) work(pool api.Pool) {
 	p.t.Helper()
 	for {
-		answer := must[*api.LeaseTaskResponse](p.t, 200)(p.as(agent).LeaseTaskWithResponse(p.t.Context(), matchUID, api.LeaseRequest{Pool: pool, Holder: "test", WaitSeconds: 1})).JSON200
+		answer := must[*api.LeaseTaskResponse](p.t, 200)(p.as(agent).LeaseTaskWithResponse(p.t.Context(), matchUID,
+			api.LeaseRequest{Pool: pool, Holder: "test", WaitSeconds: 1})).JSON200
 		if answer.Outcome != api.LeaseResponseOutcomeTask {
 			return
 		}
 		lease := *answer.Lease
 		output := p.do(lease)
 		output.Token = lease.Token
-		must[*api.HeartbeatTaskResponse](p.t, 204)(p.as(agent).HeartbeatTaskWithResponse(p.t.Context(), matchUID, lease.TaskID, api.LeaseToken{Token: lease.Token}))
+		must[*api.HeartbeatTaskResponse](p.t, 204)(p.as(agent).HeartbeatTaskWithResponse(p.t.Context(),
+			matchUID, lease.TaskID, api.LeaseToken{Token: lease.Token}))
 		for range 2 {
-			must[*api.CompleteTaskResponse](p.t, 204)(p.as(agent).CompleteTaskWithResponse(p.t.Context(), matchUID, lease.TaskID, output))
+			must[*api.CompleteTaskResponse](p.t, 204)(p.as(agent).CompleteTaskWithResponse(p.t.Context(),
+				matchUID, lease.TaskID, output))
 		}
 	}
 }
@@ -121,14 +130,16 @@ func (p *plane) do(lease api.Lease) api.TaskOutput {
 		return api.TaskOutput{Signals: &signals}
 	case input.Featurer != nil:
 		start := input.Featurer.Chunk.StartMicros
-		return api.TaskOutput{Results: []api.NewResult{{StartMicros: start + 1_000_000, EndMicros: start + 2_000_000, Attributes: map[string]any{"Goal": true}}}}
+		return api.TaskOutput{Results: []api.NewResult{{StartMicros: start + 1_000_000,
+			EndMicros: start + 2_000_000, Attributes: map[string]any{"Goal": true}}}}
 	case input.Segmenter != nil:
 		if input.Segmenter.Final {
 			return api.TaskOutput{}
 		}
 		start := input.Segmenter.Chunk.StartMicros
 		end := start + 4_000_000
-		return api.TaskOutput{Segments: []api.SegmentUpdate{{StartMicros: start + 1_000_000, EndMicros: &end, Attributes: map[string]any{"Label": "goal"}}}}
+		return api.TaskOutput{Segments: []api.SegmentUpdate{{StartMicros: start + 1_000_000, EndMicros: &end,
+			Attributes: map[string]any{"Label": "goal"}}}}
 	case input.Clip != nil:
 		for _, unit := range input.Clip.Units {
 			p.mustReadUnit(unit)
@@ -162,7 +173,8 @@ func (p *plane) render(mp4 api.Upload, jpg *api.Upload, frames int64) *api.Media
 		if to == nil {
 			continue
 		}
-		if first, second := upload(p.t, *to, []byte(to.Key)), upload(p.t, *to, []byte("late")); first != 200 || second != 412 {
+		if first, second := upload(p.t, *to, []byte(to.Key)),
+			upload(p.t, *to, []byte("late")); first != 200 || second != 412 {
 			p.t.Errorf("uploads of %s: %d, then %d", to.Key, first, second)
 		}
 	}

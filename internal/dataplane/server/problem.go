@@ -54,7 +54,8 @@ func problemOf(err error) api.Problem {
 	switch {
 	case errors.As(err, &tooLarge):
 		return problem(http.StatusRequestEntityTooLarge, api.ProblemCodeTooLarge, "The body is too large",
-			fmt.Sprintf("This call takes at most %d bytes; send less: fewer results, with shorter attributes, or signals of fewer values.", tooLarge.Limit))
+			fmt.Sprintf("This call takes at most %d bytes; send less: fewer results, with shorter attributes, or signals "+
+				"of fewer values.", tooLarge.Limit))
 	case errors.As(err, &request):
 		return problem(http.StatusBadRequest, api.ProblemCodeInvalid, "Not valid", requestMistake(request))
 	case errors.As(err, &syntax):
@@ -66,7 +67,8 @@ func problemOf(err error) api.Problem {
 		}
 	}
 	// What is not expected may hold what callers should not see; it is in the log.
-	return problem(http.StatusInternalServerError, api.ProblemCodeInternal, "Internal error", "The data plane's log says more.")
+	return problem(http.StatusInternalServerError, api.ProblemCodeInternal,
+		"Internal error", "The data plane's log says more.")
 }
 
 func problem(status int32, code api.ProblemCode, title, detail string) api.Problem {
@@ -85,7 +87,8 @@ func refuse(w http.ResponseWriter, r *http.Request, err error) {
 	switch {
 	case errors.Is(r.Context().Err(), context.Canceled):
 		// The caller has hung up, as one does that is killed: nobody here has to look into that.
-		slog.DebugContext(r.Context(), "the caller did not wait for the answer", "method", r.Method, "path", r.URL.Path, "error", err)
+		slog.DebugContext(r.Context(), "the caller did not wait for the answer",
+			"method", r.Method, "path", r.URL.Path, "error", err)
 	case answer.Code == api.ProblemCodeInternal || answer.Code == api.ProblemCodeUnavailable:
 		slog.ErrorContext(r.Context(), "request failed", "method", r.Method, "path", r.URL.Path, "error", err)
 	}

@@ -48,10 +48,12 @@ func (s *Server) GetHealth(ctx context.Context, _ api.GetHealthRequestObject) (a
 
 // GetReadiness says whether work can begin: what is sent here before the bucket exists could not be stored.
 // A bucket that goes away later does not count, as rows can be read and written without it; Events tell of it.
-func (s *Server) GetReadiness(ctx context.Context, _ api.GetReadinessRequestObject) (api.GetReadinessResponseObject, error) {
+func (s *Server) GetReadiness(ctx context.Context,
+	_ api.GetReadinessRequestObject) (api.GetReadinessResponseObject, error) {
 	if !s.bucketSeen.Load() {
 		// No error: the kubelet asks every second, and the loop that waits for the bucket logs why it does.
-		waits := problemOf(fmt.Errorf("%w: the bucket %s was not reached yet", objects.ErrUnavailable, s.objects.Location("")))
+		waits := problemOf(fmt.Errorf("%w: the bucket %s was not reached yet",
+			objects.ErrUnavailable, s.objects.Location("")))
 		return api.GetReadinessdefaultApplicationProblemPlusJSONResponse{Body: waits, StatusCode: int(waits.Status)}, nil
 	}
 	return api.GetReadiness200Response{}, s.store.Ping(ctx)
@@ -78,7 +80,8 @@ func (s *Server) ListChunks(ctx context.Context, r api.ListChunksRequestObject) 
 }
 
 // ExplainChunk tells all about a chunk.
-func (s *Server) ExplainChunk(ctx context.Context, r api.ExplainChunkRequestObject) (api.ExplainChunkResponseObject, error) {
+func (s *Server) ExplainChunk(ctx context.Context,
+	r api.ExplainChunkRequestObject) (api.ExplainChunkResponseObject, error) {
 	detail, err := s.store.ExplainChunk(ctx, r.EventUID, r.Chunk)
 	return api.ExplainChunk200JSONResponse(detail), err
 }
@@ -98,9 +101,11 @@ func (s *Server) ListTasks(ctx context.Context, r api.ListTasksRequestObject) (a
 }
 
 // ListResults lists published plugin results by time.
-func (s *Server) ListResults(ctx context.Context, r api.ListResultsRequestObject) (api.ListResultsResponseObject, error) {
+func (s *Server) ListResults(ctx context.Context,
+	r api.ListResultsRequestObject) (api.ListResultsResponseObject, error) {
 	limit, from := page(r.Params.Limit, r.Params.Continue)
-	filter := store.ResultFilter{Track: r.Params.Track, From: r.Params.FromMicros, To: r.Params.ToMicros, LastChunk: r.Params.LastChunk}
+	filter := store.ResultFilter{Track: r.Params.Track, From: r.Params.FromMicros,
+		To: r.Params.ToMicros, LastChunk: r.Params.LastChunk}
 	if r.Params.Plugin != nil {
 		filter.Plugin = *r.Params.Plugin
 	}
@@ -109,7 +114,8 @@ func (s *Server) ListResults(ctx context.Context, r api.ListResultsRequestObject
 }
 
 // ListSegments lists segments by start.
-func (s *Server) ListSegments(ctx context.Context, r api.ListSegmentsRequestObject) (api.ListSegmentsResponseObject, error) {
+func (s *Server) ListSegments(ctx context.Context,
+	r api.ListSegmentsRequestObject) (api.ListSegmentsResponseObject, error) {
 	limit, from := page(r.Params.Limit, r.Params.Continue)
 	items, next, err := s.store.Segments(ctx, r.EventUID, limit, from)
 	return api.ListSegments200JSONResponse{Items: list(items), Continue: more(next)}, err

@@ -36,12 +36,14 @@ func TestWhoMayCallWhat(t *testing.T) {
 		auth.Reader:  {manager, viewer, reader, agent},
 	}
 	must[*api.PutReplayResponse](t, 200)(p.as(manager).PutReplayWithResponse(t.Context(), replayUID, api.ReplayRules{
-		EventUID: matchUID, Namespace: "football", Name: "best-of", Generation: 1, AudioTrack: 1, Features: []api.FeatureRule{},
-		ByDuration: api.ByDuration{DurationSeconds: 6, Distribution: api.ByDurationDistributionByScore}, Resolutions: []string{"1280x720"},
+		EventUID: matchUID, Namespace: "football", Name: "best-of", Generation: 1, AudioTrack: 1,
+		Features: []api.FeatureRule{}, ByDuration: api.ByDuration{DurationSeconds: 6,
+			Distribution: api.ByDurationDistributionByScore}, Resolutions: []string{"1280x720"},
 	}))
 	callers := []string{manager, viewer, agent, foreignAgent, otherAgent, podless, reader, stranger, nobody, "not a token"}
 	try := func(path, method string, operation *openapi3.Operation) {
-		url := p.url + strings.NewReplacer("{eventUID}", matchUID, "{replayUID}", replayUID, "{taskID}", "1", "{plugin}", "cuts").Replace(path)
+		url := p.url + strings.NewReplacer("{eventUID}", matchUID, "{replayUID}", replayUID,
+			"{taskID}", "1", "{plugin}", "cuts").Replace(path)
 		allowed := make(map[string]bool)
 		for _, caller := range may[auth.Required(operation.OperationID)] {
 			allowed[caller] = true
@@ -80,18 +82,23 @@ func TestBadRequestsAreNamed(t *testing.T) {
 		code              api.ProblemCode
 		detail            string
 	}{
-		"not JSON":          {"POST", events + matchUID + "/lease", `{"pool":`, 400, api.ProblemCodeInvalid, ""},
-		"a field missing":   {"POST", events + matchUID + "/lease", `{"pool":"work","waitSeconds":0}`, 400, api.ProblemCodeInvalid, "holder"},
-		"a wrong word":      {"POST", events + matchUID + "/lease", `{"pool":"swim","holder":"h","waitSeconds":0}`, 400, api.ProblemCodeInvalid, "pool"},
-		"too long a wait":   {"POST", events + matchUID + "/lease", `{"pool":"work","holder":"h","waitSeconds":31}`, 400, api.ProblemCodeInvalid, "waitSeconds"},
-		"too large":         {"POST", events + matchUID + "/lease", `{"pool":"` + strings.Repeat("x", 2<<20) + `"}`, 413, api.ProblemCodeTooLarge, "at most 1048576 bytes; send less"},
+		"not JSON": {"POST", events + matchUID + "/lease", `{"pool":`, 400, api.ProblemCodeInvalid, ""},
+		"a field missing": {"POST", events + matchUID + "/lease",
+			`{"pool":"work","waitSeconds":0}`, 400, api.ProblemCodeInvalid, "holder"},
+		"a wrong word": {"POST", events + matchUID + "/lease", `{"pool":"swim","holder":"h","waitSeconds":0}`,
+			400, api.ProblemCodeInvalid, "pool"},
+		"too long a wait": {"POST", events + matchUID + "/lease", `{"pool":"work","holder":"h","waitSeconds":31}`,
+			400, api.ProblemCodeInvalid, "waitSeconds"},
+		"too large": {"POST", events + matchUID + "/lease", `{"pool":"` + strings.Repeat("x", 2<<20) + `"}`,
+			413, api.ProblemCodeTooLarge, "at most 1048576 bytes; send less"},
 		"a bad number":      {"GET", events + matchUID + "/units/list?limit=0", "", 400, api.ProblemCodeInvalid, "limit"},
 		"a bad UID":         {"GET", events + "a..b", "", 400, api.ProblemCodeInvalid, "eventUID"},
 		"an unknown Event":  {"GET", events + "unknown", "", 404, api.ProblemCodeNotFound, "unknown"},
 		"an unknown path":   {"GET", p.url + "/v2", "", 404, api.ProblemCodeNotFound, ""},
 		"an unknown method": {"PATCH", events + matchUID, "", 404, api.ProblemCodeNotFound, ""},
 		"no such track":     {"GET", events + matchUID + "/edl?track=9", "", 409, api.ProblemCodeConflict, "track"},
-		"a lost lease":      {"POST", events + matchUID + "/tasks/4711/heartbeat", `{"token":"x"}`, 404, api.ProblemCodeNotFound, ""},
+		"a lost lease": {"POST", events + matchUID + "/tasks/4711/heartbeat",
+			`{"token":"x"}`, 404, api.ProblemCodeNotFound, ""},
 	} {
 		status, problem := send(t, c.method, c.url, manager, c.body)
 		if status != c.status || problem.Code != c.code || int(problem.Status) != status || problem.Title == "" {
@@ -154,7 +161,8 @@ func TestSources(t *testing.T) {
 		"incomplete": {"s3://bucket", 400, false},
 	} {
 		must[*api.PutPlanResponse](t, 200)(p.as(manager).PutPlanWithResponse(t.Context(), uid, plan(uid, c.source)))
-		answer := must[*api.GetIngestResponse](t, c.status)(p.as(authtest.AgentToken("football", uid)).GetIngestWithResponse(t.Context(), uid))
+		answer := must[*api.GetIngestResponse](t, c.status)(p.as(authtest.AgentToken("football", uid)).
+			GetIngestWithResponse(t.Context(), uid))
 		if c.status != 200 {
 			continue
 		}
@@ -176,17 +184,21 @@ func TestSourceByAnotherName(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, key := range []string{
-		"./tennis/x/units/0/1.ts", "/tennis/x/units/0/1.ts", "tennis//x/units/0/1.ts", "tennis/./x/units/0/1.ts", "tennis/x/units/0/1.ts/",
-		"sources/../tennis/x/units/0/1.ts", "football/../tennis/x/units/0/1.ts", "../mre/tennis/x/units/0/1.ts", `tennis\x\units\0\1.ts`,
+		"./tennis/x/units/0/1.ts", "/tennis/x/units/0/1.ts", "tennis//x/units/0/1.ts", "tennis/./x/units/0/1.ts",
+		"tennis/x/units/0/1.ts/", "sources/../tennis/x/units/0/1.ts", "football/../tennis/x/units/0/1.ts",
+		"../mre/tennis/x/units/0/1.ts", `tennis\x\units\0\1.ts`,
 	} {
 		uid := fmt.Sprintf("name-%d", i)
-		must[*api.PutPlanResponse](t, 200)(p.as(manager).PutPlanWithResponse(t.Context(), uid, plan(uid, p.bucket.Location("")+key)))
-		must[*api.GetIngestResponse](t, 400)(p.as(authtest.AgentToken("football", uid)).GetIngestWithResponse(t.Context(), uid))
+		must[*api.PutPlanResponse](t, 200)(p.as(manager).PutPlanWithResponse(t.Context(), uid,
+			plan(uid, p.bucket.Location("")+key)))
+		must[*api.GetIngestResponse](t, 400)(p.as(authtest.AgentToken("football", uid)).
+			GetIngestWithResponse(t.Context(), uid))
 	}
 }
 
 func TestAStoreThatIsDownIsNoFaultOfTheCaller(t *testing.T) {
-	broken, err := objects.Open(t.Context(), objects.Config{Bucket: "b", Region: "r", Endpoint: "http://127.0.0.1:1", PathStyle: true})
+	broken, err := objects.Open(t.Context(),
+		objects.Config{Bucket: "b", Region: "r", Endpoint: "http://127.0.0.1:1", PathStyle: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -195,14 +207,16 @@ func TestAStoreThatIsDownIsNoFaultOfTheCaller(t *testing.T) {
 	}
 	p := startOn(t, broken)
 	p.startMatch()
-	status, problem := send(t, "POST", p.url+"/v1/events/"+matchUID+"/download-urls", viewer, `{"location":"`+broken.Location(keys.EventExport("football", matchUID))+`"}`)
+	status, problem := send(t, "POST", p.url+"/v1/events/"+matchUID+"/download-urls", viewer,
+		`{"location":"`+broken.Location(keys.EventExport("football", matchUID))+`"}`)
 	if status != http.StatusServiceUnavailable || problem.Code != api.ProblemCodeUnavailable {
 		t.Errorf("%d %+v", status, problem)
 	}
 	if status, _ := send(t, "GET", p.url+"/healthz", nobody, ""); status != http.StatusOK {
 		t.Errorf("alive: %d", status)
 	}
-	if status, problem := send(t, "GET", p.url+"/readyz", nobody, ""); status != http.StatusServiceUnavailable || problem.Code != api.ProblemCodeUnavailable {
+	if status, problem := send(t, "GET", p.url+"/readyz", nobody, ""); status != http.StatusServiceUnavailable ||
+		problem.Code != api.ProblemCodeUnavailable {
 		t.Errorf("ready: %d %+v", status, problem)
 	}
 }

@@ -61,11 +61,13 @@ func (o Options) Validate() error {
 	case o.URLLifetime <= 0 || o.SourceURLLifetime <= 0 || o.SweepInterval <= 0:
 		return errors.New("URL lifetimes and the sweep interval must be longer than nothing")
 	case o.RetainRows < 0, o.RetainRows > 0 && o.RetainRows < minRetention:
-		return fmt.Errorf("rows must be retained for at least %s, so that late calls still learn that something was deleted; 0 keeps them", minRetention)
+		return fmt.Errorf("rows must be retained for at least %s, so that late calls still learn that something was "+
+			"deleted; 0 keeps them", minRetention)
 	case o.URLLifetime > maxLifetime || o.SourceURLLifetime > maxLifetime:
 		return fmt.Errorf("S3 signs URLs for at most %s", maxLifetime)
 	case o.SweepAge < o.URLLifetime:
-		return fmt.Errorf("the sweep age %s is less than the URL lifetime %s: an upload could be removed before it is registered", o.SweepAge, o.URLLifetime)
+		return fmt.Errorf("the sweep age %s is less than the URL lifetime %s: an upload could be removed before "+
+			"it is registered", o.SweepAge, o.URLLifetime)
 	}
 	return nil
 }
@@ -91,13 +93,16 @@ type Server struct {
 var _ api.StrictServerInterface = (*Server)(nil)
 
 // New makes a server. Nothing runs yet.
-func New(rows *store.Store, bucket *objects.Bucket, authenticator *auth.Authenticator, clock clock.PassiveClock, options Options) *Server {
+func New(rows *store.Store, bucket *objects.Bucket, authenticator *auth.Authenticator,
+	clock clock.PassiveClock, options Options) *Server {
 	registry := prometheus.NewRegistry()
 	s := &Server{
 		store: rows, objects: bucket, auth: authenticator, options: options,
 		metrics: newMetrics(registry), registry: registry, draining: make(chan struct{}),
 	}
-	s.sweeper = sweep.New(rows, bucket, clock, sweep.Options{Age: options.SweepAge, Swept: func(n int) { s.metrics.swept.Add(float64(n)) }})
+	s.sweeper = sweep.New(rows, bucket, clock, sweep.Options{Age: options.SweepAge, Swept: func(n int) {
+		s.metrics.swept.Add(float64(n))
+	}})
 	return s
 }
 
@@ -143,7 +148,8 @@ func (s *Server) Run(ctx context.Context, listener, metricsListener net.Listener
 	group.Go(func() error { s.housekeep(ctx); return nil })
 	group.Go(func() error { s.runExports(ctx); return nil })
 	group.Go(func() error { s.sweep(ctx); return nil })
-	slog.InfoContext(ctx, "data plane listens", "address", listener.Addr().String(), "metrics", metricsListener.Addr().String())
+	slog.InfoContext(ctx, "data plane listens", "address",
+		listener.Addr().String(), "metrics", metricsListener.Addr().String())
 	return group.Wait()
 }
 

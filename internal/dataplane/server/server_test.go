@@ -29,13 +29,16 @@ func TestMatchFromPlanToDeletion(t *testing.T) {
 	if len(clips) != 2 || clips[0].Location == nil {
 		t.Fatalf("clips %+v", clips)
 	}
-	link := must[*api.MintDownloadURLResponse](t, 200)(look.MintDownloadURLWithResponse(ctx, matchUID, api.Location{Location: *clips[0].Location})).JSON200
+	link := must[*api.MintDownloadURLResponse](t, 200)(look.MintDownloadURLWithResponse(ctx, matchUID,
+		api.Location{Location: *clips[0].Location})).JSON200
 	if status, body := download(t, link.URL); status != 200 || !strings.HasSuffix(*clips[0].Location, body) {
 		t.Errorf("download of %s: %d %q", *clips[0].Location, status, body)
 	}
 	limit := api.Limit(1)
-	first := must[*api.ListUnitsResponse](t, 200)(look.ListUnitsWithResponse(ctx, matchUID, &api.ListUnitsParams{Limit: &limit})).JSON200
-	rest := must[*api.ListUnitsResponse](t, 200)(look.ListUnitsWithResponse(ctx, matchUID, &api.ListUnitsParams{Limit: &limit, Continue: first.Continue})).JSON200
+	first := must[*api.ListUnitsResponse](t, 200)(look.ListUnitsWithResponse(ctx, matchUID,
+		&api.ListUnitsParams{Limit: &limit})).JSON200
+	rest := must[*api.ListUnitsResponse](t, 200)(look.ListUnitsWithResponse(ctx, matchUID,
+		&api.ListUnitsParams{Limit: &limit, Continue: first.Continue})).JSON200
 	if len(first.Items) != 1 || len(rest.Items) != 1 || rest.Continue != nil {
 		t.Errorf("pages of units: %+v, %+v", first, rest)
 	}
@@ -56,15 +59,17 @@ func TestMatchFromPlanToDeletion(t *testing.T) {
 	if !strings.HasPrefix(string(list.Body), "TITLE:") {
 		t.Errorf("the EDL begins with %.40q", list.Body)
 	}
-	if state.ExportLocation == nil || *state.ExportLocation != p.bucket.Location(keys.EventExport("football", matchUID)) || len(state.EdlLocations) != 1 {
+	if state.ExportLocation == nil || *state.ExportLocation != p.bucket.Location(keys.EventExport("football", matchUID)) ||
+		len(state.EdlLocations) != 1 {
 		t.Errorf("export locations %v %v", state.ExportLocation, state.EdlLocations)
 	}
 
 	// A Replay of the finished Event.
 	rules := api.ReplayRules{
 		EventUID: matchUID, Namespace: "football", Name: "highlights", Generation: 1, AudioTrack: 1,
-		Features:   []api.FeatureRule{{Plugin: "cuts", Attribute: "Goal", Weight: 50}},
-		ByDuration: api.ByDuration{DurationSeconds: 6, ToleranceSeconds: 3, Distribution: api.ByDurationDistributionByScore}, Resolutions: []string{"1280x720"},
+		Features:    []api.FeatureRule{{Plugin: "cuts", Attribute: "Goal", Weight: 50}},
+		ByDuration:  api.ByDuration{DurationSeconds: 6, ToleranceSeconds: 3, Distribution: api.ByDurationDistributionByScore},
+		Resolutions: []string{"1280x720"},
 	}
 	must[*api.PutReplayResponse](t, 200)(admin.PutReplayWithResponse(ctx, replayUID, rules))
 	p.work(api.PoolRender)
@@ -79,10 +84,12 @@ func TestMatchFromPlanToDeletion(t *testing.T) {
 
 	// Gone, step by step.
 	soft := &api.DeleteEventParams{Policy: api.DeletionPolicyDelete}
-	if got := must[*api.DeleteEventResponse](t, 200)(admin.DeleteEventWithResponse(ctx, matchUID, soft)).JSON200; got.Done || got.Remaining == "" {
+	if got := must[*api.DeleteEventResponse](t, 200)(admin.DeleteEventWithResponse(ctx, matchUID, soft)).
+		JSON200; got.Done || got.Remaining == "" {
 		t.Errorf("tombstoned: %+v", got)
 	}
-	late := must[*api.RegisterUnitResponse](t, 410)(p.as(agent).RegisterUnitWithResponse(ctx, matchUID, unit(1, keys.Unit("football", matchUID, 0, unit(1, "").FirstTicks))))
+	late := must[*api.RegisterUnitResponse](t, 410)(p.as(agent).RegisterUnitWithResponse(ctx, matchUID,
+		unit(1, keys.Unit("football", matchUID, 0, unit(1, "").FirstTicks))))
 	if late.ApplicationProblemJSONDefault.Code != api.ProblemCodeGone {
 		t.Errorf("a late call: %+v", late.ApplicationProblemJSONDefault)
 	}
@@ -91,10 +98,12 @@ func TestMatchFromPlanToDeletion(t *testing.T) {
 		t.Errorf("objects left: %v", left)
 	}
 	must[*api.GetEventResponse](t, 410)(look.GetEventWithResponse(ctx, matchUID))
-	must[*api.PutPlanResponse](t, 410)(admin.PutPlanWithResponse(ctx, matchUID, plan(matchUID, "https://example.com/final.mp4")))
+	must[*api.PutPlanResponse](t, 410)(admin.PutPlanWithResponse(ctx, matchUID,
+		plan(matchUID, "https://example.com/final.mp4")))
 	must[*api.GetReplayResponse](t, 404)(look.GetReplayWithResponse(ctx, replayUID))
 	must[*api.PutReplayResponse](t, 410)(admin.PutReplayWithResponse(ctx, replayUID, rules))
-	gone := must[*api.DeleteReplayResponse](t, 200)(admin.DeleteReplayWithResponse(ctx, replayUID, &api.DeleteReplayParams{Policy: api.DeletionPolicyDelete})).JSON200
+	gone := must[*api.DeleteReplayResponse](t, 200)(admin.DeleteReplayWithResponse(ctx, replayUID,
+		&api.DeleteReplayParams{Policy: api.DeletionPolicyDelete})).JSON200
 	if !gone.Done {
 		t.Errorf("the Replay of a deleted Event: %+v", gone)
 	}
@@ -105,7 +114,8 @@ func (p *plane) purge(policy api.DeletionPolicy) {
 	p.t.Helper()
 	params := &api.DeleteEventParams{Policy: policy, Purge: true}
 	for calls := 0; ; calls++ {
-		state := must[*api.DeleteEventResponse](p.t, 200)(p.as(manager).DeleteEventWithResponse(p.t.Context(), matchUID, params)).JSON200
+		state := must[*api.DeleteEventResponse](p.t, 200)(p.as(manager).DeleteEventWithResponse(p.t.Context(),
+			matchUID, params)).JSON200
 		if state.Done {
 			break
 		}
@@ -113,7 +123,8 @@ func (p *plane) purge(policy api.DeletionPolicy) {
 			p.t.Fatalf("the deletion does not end: %s", state.Remaining)
 		}
 	}
-	if state := must[*api.DeleteEventResponse](p.t, 200)(p.as(manager).DeleteEventWithResponse(p.t.Context(), matchUID, params)).JSON200; !state.Done {
+	if state := must[*api.DeleteEventResponse](p.t, 200)(p.as(manager).DeleteEventWithResponse(p.t.Context(), matchUID,
+		params)).JSON200; !state.Done {
 		p.t.Errorf("a repeat after the end: %+v", state)
 	}
 }
@@ -156,12 +167,14 @@ func TestDeletingAReplayTakesItsReels(t *testing.T) {
 			p.playMatch()
 			must[*api.PutReplayResponse](t, 200)(p.as(manager).PutReplayWithResponse(t.Context(), replayUID, api.ReplayRules{
 				EventUID: matchUID, Namespace: "football", Name: "highlights", Generation: 1, AudioTrack: 1,
-				Features:   []api.FeatureRule{{Plugin: "cuts", Attribute: "Goal", Weight: 50}},
-				ByDuration: api.ByDuration{DurationSeconds: 6, ToleranceSeconds: 3, Distribution: api.ByDurationDistributionByScore}, Resolutions: []string{"1280x720"},
+				Features: []api.FeatureRule{{Plugin: "cuts", Attribute: "Goal", Weight: 50}},
+				ByDuration: api.ByDuration{DurationSeconds: 6, ToleranceSeconds: 3,
+					Distribution: api.ByDurationDistributionByScore}, Resolutions: []string{"1280x720"},
 			}))
 			p.work(api.PoolRender)
 			for range 2 {
-				state := must[*api.DeleteReplayResponse](t, 200)(p.as(manager).DeleteReplayWithResponse(t.Context(), replayUID, &api.DeleteReplayParams{Policy: policy})).JSON200
+				state := must[*api.DeleteReplayResponse](t, 200)(p.as(manager).DeleteReplayWithResponse(t.Context(), replayUID,
+					&api.DeleteReplayParams{Policy: policy})).JSON200
 				if !state.Done {
 					t.Errorf("%+v", state)
 				}
@@ -186,7 +199,8 @@ func TestALongPollWakesUp(t *testing.T) {
 	began := time.Now()
 	leased := make(chan *api.LeaseTaskResponse, 1)
 	go func() {
-		answer, _ := p.as(agent).LeaseTaskWithResponse(t.Context(), matchUID, api.LeaseRequest{Pool: api.PoolWork, Holder: "test", WaitSeconds: 20})
+		answer, _ := p.as(agent).LeaseTaskWithResponse(t.Context(),
+			matchUID, api.LeaseRequest{Pool: api.PoolWork, Holder: "test", WaitSeconds: 20})
 		leased <- answer
 	}()
 	time.Sleep(100 * time.Millisecond)
@@ -202,10 +216,12 @@ func TestStoreAwayIsNoFailure(t *testing.T) {
 	p := start(t)
 	p.startMatch()
 	p.ingestMatch()
-	lease := must[*api.LeaseTaskResponse](t, 200)(p.as(agent).LeaseTaskWithResponse(t.Context(), matchUID, api.LeaseRequest{Pool: api.PoolWork, Holder: "test"})).JSON200.Lease
+	lease := must[*api.LeaseTaskResponse](t, 200)(p.as(agent).LeaseTaskWithResponse(t.Context(), matchUID,
+		api.LeaseRequest{Pool: api.PoolWork, Holder: "test"})).JSON200.Lease
 	must[*api.FailTaskResponse](t, 204)(p.as(agent).FailTaskWithResponse(t.Context(), matchUID, lease.TaskID,
 		api.TaskFailure{Token: lease.Token, Message: "the object store is away", StoreAway: new(true)}))
-	for _, task := range must[*api.ListTasksResponse](t, 200)(p.as(viewer).ListTasksWithResponse(t.Context(), matchUID, nil)).JSON200.Items {
+	for _, task := range must[*api.ListTasksResponse](t, 200)(p.as(viewer).ListTasksWithResponse(t.Context(),
+		matchUID, nil)).JSON200.Items {
 		if task.ID == lease.TaskID && (task.State != api.TaskStateReady || task.Attempts != 0 || task.DueAt == nil) {
 			t.Errorf("%+v", task)
 		}
@@ -218,7 +234,8 @@ func TestShutdownEndsLongPolls(t *testing.T) {
 	began := time.Now()
 	ended := make(chan *api.LeaseTaskResponse, 1)
 	go func() {
-		answer, _ := p.as(agent).LeaseTaskWithResponse(t.Context(), matchUID, api.LeaseRequest{Pool: api.PoolWork, Holder: "test", WaitSeconds: 20})
+		answer, _ := p.as(agent).LeaseTaskWithResponse(t.Context(),
+			matchUID, api.LeaseRequest{Pool: api.PoolWork, Holder: "test", WaitSeconds: 20})
 		ended <- answer
 	}()
 	time.Sleep(100 * time.Millisecond)

@@ -14,13 +14,15 @@ import (
 )
 
 // HeartbeatTask extends a lease.
-func (s *Server) HeartbeatTask(ctx context.Context, r api.HeartbeatTaskRequestObject) (api.HeartbeatTaskResponseObject, error) {
+func (s *Server) HeartbeatTask(ctx context.Context,
+	r api.HeartbeatTaskRequestObject) (api.HeartbeatTaskResponseObject, error) {
 	return api.HeartbeatTask204Response{}, s.store.Heartbeat(ctx, r.EventUID, r.TaskID, r.Body.Token)
 }
 
 // CompleteTask publishes what a task found. What was rendered must be in the bucket by then, so that no row
 // ever names an object that is not there.
-func (s *Server) CompleteTask(ctx context.Context, r api.CompleteTaskRequestObject) (api.CompleteTaskResponseObject, error) {
+func (s *Server) CompleteTask(ctx context.Context,
+	r api.CompleteTaskRequestObject) (api.CompleteTaskResponseObject, error) {
 	if err := s.mediaStored(ctx, r.EventUID, r.Body.Media); err != nil {
 		// The objects of a task that is gone, as with its Replay, are gone too: the lease is what is wrong, not the output.
 		if errors.Is(err, store.ErrInvalid) {
@@ -45,13 +47,15 @@ func (s *Server) CompleteTask(ctx context.Context, r api.CompleteTaskRequestObje
 // FailTask notes a failed attempt, or that there was none for want of the object store.
 func (s *Server) FailTask(ctx context.Context, r api.FailTaskRequestObject) (api.FailTaskResponseObject, error) {
 	if f := r.Body; f.StoreAway != nil && *f.StoreAway {
-		return api.FailTask204Response{}, s.store.Away(ctx, r.EventUID, r.TaskID, f.Token, f.Message, s.bucketProblem.Load() != nil)
+		return api.FailTask204Response{}, s.store.Away(ctx, r.EventUID, r.TaskID,
+			f.Token, f.Message, s.bucketProblem.Load() != nil)
 	}
 	return api.FailTask204Response{}, s.store.Fail(ctx, r.EventUID, r.TaskID, *r.Body)
 }
 
 // ReleaseTask takes a task back. Only its holder knows whether it had begun; one that does not say so had.
-func (s *Server) ReleaseTask(ctx context.Context, r api.ReleaseTaskRequestObject) (api.ReleaseTaskResponseObject, error) {
+func (s *Server) ReleaseTask(ctx context.Context,
+	r api.ReleaseTaskRequestObject) (api.ReleaseTaskResponseObject, error) {
 	release := s.store.GiveBack
 	if r.Body.Untried != nil && *r.Body.Untried {
 		release = s.store.Release

@@ -14,8 +14,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/certwatcher"
 )
 
-// certificateLook is how often a certificate that was replaced is looked for. Nodes run out of file watches, so the file
-// system's word is not waited for.
+// certificateLook is how often a certificate that was replaced is looked for. Nodes run out of file watches, so the
+// file system's word is not waited for.
 const certificateLook = 10 * time.Second
 
 // WithTLS serves the certificate of a folder with tls.crt and tls.key, and the next one once it is there.
@@ -32,5 +32,6 @@ func WithTLS(ctx context.Context, listener net.Listener, folder string) (net.Lis
 			}
 		}
 	}()
-	return tls.NewListener(listener, &tls.Config{GetCertificate: watcher.GetCertificate, MinVersion: tls.VersionTLS13}), nil
+	return tls.NewListener(listener,
+		&tls.Config{GetCertificate: watcher.GetCertificate, MinVersion: tls.VersionTLS13}), nil
 }

@@ -55,7 +55,9 @@ func TestTheNextCertificateIsServed(t *testing.T) {
 	}()
 	served := func() []byte {
 		t.Helper()
-		conn, err := (&tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}}).DialContext(t.Context(), "tcp", listener.Addr().String()) //nolint:gosec // which certificate it is, is compared
+		//nolint:gosec // which certificate it is, is compared
+		conn, err := (&tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}}).DialContext(t.Context(),
+			"tcp", listener.Addr().String())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -47,7 +47,8 @@ func TestAttributesOfEarlierSegments(t *testing.T) {
 		got = append(got, s.Attributes)
 	}
 	// The labeler names both.
-	want := []map[string]any{{"Kept": "yes", "Score": 2.0, "Star": true, "Named": true}, {"Open": true, "Note": "early", "Closed": true, "Named": true}}
+	want := []map[string]any{{"Kept": "yes", "Score": 2.0, "Star": true, "Named": true},
+		{"Open": true, "Note": "early", "Closed": true, "Named": true}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("attributes (-want +got):\n%s", diff)
 	}
@@ -92,7 +93,8 @@ func TestAttributesThatAreRefused(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		h.wantErr(tx.annotate([]api.SegmentAttributes{{SegmentID: e.ID, Attributes: map[string]any{"b": strings.Repeat("x", api.MaxAttributesBytes/2)}}}),
+		h.wantErr(tx.annotate([]api.SegmentAttributes{{SegmentID: e.ID,
+			Attributes: map[string]any{"b": strings.Repeat("x", api.MaxAttributesBytes/2)}}}),
 			ErrInvalid, "segmentAttributes[0].attributes take")
 		return errUnchanged
 	}))

@@ -32,6 +32,7 @@ func (s *Store) Away(ctx context.Context, uid string, taskID int64, token, messa
 		if err := e.noteTry(t, api.TryOutcomeFailed, message); err != nil {
 			return err
 		}
-		return e.finish(t, api.TaskStateFailed, fmt.Sprintf("given up after %s: %s", (time.Duration(waited)*time.Microsecond).Round(time.Second), message))
+		return e.finish(t, api.TaskStateFailed,
+			fmt.Sprintf("given up after %s: %s", (time.Duration(waited)*time.Microsecond).Round(time.Second), message))
 	})
 }

@@ -53,7 +53,8 @@ func TestStoreAwayIsNoAttempt(t *testing.T) {
 	if waited := h.clock.Now().Sub(began); waited < 15*time.Minute || waited > 16*time.Minute {
 		t.Errorf("given up after %s", waited)
 	}
-	if got := h.framer(); got.State != api.TaskStateFailed || got.Attempts != 0 || got.Losses != 0 || optionalName(got.Error) != "given up after 15m4s: fetch chunk 1: the object store is away" {
+	if got := h.framer(); got.State != api.TaskStateFailed || got.Attempts != 0 || got.Losses != 0 ||
+		optionalName(got.Error) != "given up after 15m4s: fetch chunk 1: the object store is away" {
 		t.Errorf("%+v: %s", got, optionalName(got.Error))
 	}
 	_, err := h.s.Retry(h.ctx, h.uid, api.RetryRequest{ID: "again"})

@@ -23,7 +23,8 @@ func attributesJSON(field string, attributes map[string]any) (string, error) {
 // keeps arithmetic on times from overflowing.
 func near(field string, us, from, to int64) error {
 	if us < from-api.MaxAstrayMicros || us > to+api.MaxAstrayMicros {
-		return invalid("%s is %d µs, more than %d minutes away from what the run looked at, %d µs to %d µs; times count in microseconds from the start of the Event",
+		return invalid("%s is %d µs, more than %d minutes away from what the run looked at, %d µs to %d µs; times count "+
+			"in microseconds from the start of the Event",
 			field, us, api.MaxAstrayMicros/microsPerSecond/60, from, to)
 	}
 	return nil

@@ -48,16 +48,20 @@ func TestNonsenseFromAFeaturer(t *testing.T) {
 			"the most":         {"results[0].startMicros", []api.NewResult{result(math.MaxInt64, math.MaxInt64)}},
 			"milliseconds off": {"results[0].endMicros", []api.NewResult{result(from, 1_780_000_000_000_000)}},
 			"before the media": {"results[0] ends at -1 µs", []api.NewResult{result(-5, -1)}},
-			"large":            {"results[0].attributes take", []api.NewResult{{StartMicros: from, EndMicros: to, Attributes: map[string]any{"x": strings.Repeat("x", api.MaxAttributesBytes)}}}},
-			"deep":             {"results[0].attributes nest", []api.NewResult{{StartMicros: from, EndMicros: to, Attributes: map[string]any{"x": nested(api.MaxAttributesDepth)}}}},
-			"very deep":        {"results[0].attributes nest", []api.NewResult{{StartMicros: from, EndMicros: to, Attributes: map[string]any{"x": nested(9000)}}}},
+			"large": {"results[0].attributes take", []api.NewResult{{StartMicros: from, EndMicros: to,
+				Attributes: map[string]any{"x": strings.Repeat("x", api.MaxAttributesBytes)}}}},
+			"deep": {"results[0].attributes nest", []api.NewResult{{StartMicros: from, EndMicros: to,
+				Attributes: map[string]any{"x": nested(api.MaxAttributesDepth)}}}},
+			"very deep": {"results[0].attributes nest",
+				[]api.NewResult{{StartMicros: from, EndMicros: to, Attributes: map[string]any{"x": nested(9000)}}}},
 		}
 		for name, c := range cases {
 			t.Log(name)
 			h.wantErr(h.completeTask(l.TaskID, api.TaskOutput{Token: l.Token, Results: c.results}), ErrInvalid, c.words)
 		}
 		fine := []api.NewResult{result(-second, second), result(from-ten, from), result(to+ten-1, to+ten),
-			{StartMicros: from, EndMicros: to, Attributes: map[string]any{"x": nested(api.MaxAttributesDepth - 1), "y": strings.Repeat("x", api.MaxAttributesBytes/2)}}}
+			{StartMicros: from, EndMicros: to, Attributes: map[string]any{"x": nested(api.MaxAttributesDepth - 1),
+				"y": strings.Repeat("x", api.MaxAttributesBytes/2)}}}
 		h.must(h.completeTask(l.TaskID, api.TaskOutput{Token: l.Token, Results: fine}))
 		break
 	}
@@ -93,15 +97,18 @@ func TestTimesGoneAstray(t *testing.T) {
 			for _, us := range extremes {
 				marks := out.Optimized[0]
 				marks.StartMicros = us
-				h.wantErr(h.completeTask(l.TaskID, api.TaskOutput{Token: l.Token, Optimized: []api.OptimizedMarks{marks}}), ErrInvalid, "the optimized start of segment")
+				h.wantErr(h.completeTask(l.TaskID, api.TaskOutput{Token: l.Token, Optimized: []api.OptimizedMarks{marks}}),
+					ErrInvalid, "the optimized start of segment")
 				marks = out.Optimized[0]
 				marks.EndMicros = us
-				h.wantErr(h.completeTask(l.TaskID, api.TaskOutput{Token: l.Token, Optimized: []api.OptimizedMarks{marks}}), ErrInvalid, "the optimized end of segment")
+				h.wantErr(h.completeTask(l.TaskID, api.TaskOutput{Token: l.Token, Optimized: []api.OptimizedMarks{marks}}),
+					ErrInvalid, "the optimized end of segment")
 			}
 		case api.TaskKindLabeler:
 			label := out.Labels[0]
 			label.Attributes = map[string]any{"x": nested(api.MaxAttributesDepth)}
-			h.wantErr(h.completeTask(l.TaskID, api.TaskOutput{Token: l.Token, Labels: []api.SegmentLabel{label}}), ErrInvalid, "labels[0].attributes nest")
+			h.wantErr(h.completeTask(l.TaskID, api.TaskOutput{Token: l.Token, Labels: []api.SegmentLabel{label}}),
+				ErrInvalid, "labels[0].attributes nest")
 		}
 		return false
 	})
@@ -119,18 +126,19 @@ func TestResultFilters(t *testing.T) {
 		filter ResultFilter
 		want   int
 	}{
-		"all":                {ResultFilter{}, 12},
-		"of a plugin":        {ResultFilter{Plugin: "moment"}, 4},
-		"of a track":         {ResultFilter{Track: new(int32(1))}, 4},
-		"of the video":       {ResultFilter{Track: new(int32(0))}, 8},
-		"of no track":        {ResultFilter{Track: new(int32(9))}, 0},
-		"from":               {ResultFilter{From: new(7 * second)}, 9},
-		"from behind":        {ResultFilter{From: new(7*second + 1)}, 6},
-		"to":                 {ResultFilter{To: new(7 * second)}, 6},
-		"between":            {ResultFilter{From: new(2 * second), To: new(8 * second)}, 6},
-		"never":              {ResultFilter{From: new(9 * second), To: new(8 * second)}, 0},
-		"up to a chunk":      {ResultFilter{LastChunk: new(int64(2))}, 9},
-		"everything at once": {ResultFilter{Plugin: "peaks", Track: new(int32(1)), From: new(2 * second), To: new(60 * second), LastChunk: new(int64(2))}, 2},
+		"all":           {ResultFilter{}, 12},
+		"of a plugin":   {ResultFilter{Plugin: "moment"}, 4},
+		"of a track":    {ResultFilter{Track: new(int32(1))}, 4},
+		"of the video":  {ResultFilter{Track: new(int32(0))}, 8},
+		"of no track":   {ResultFilter{Track: new(int32(9))}, 0},
+		"from":          {ResultFilter{From: new(7 * second)}, 9},
+		"from behind":   {ResultFilter{From: new(7*second + 1)}, 6},
+		"to":            {ResultFilter{To: new(7 * second)}, 6},
+		"between":       {ResultFilter{From: new(2 * second), To: new(8 * second)}, 6},
+		"never":         {ResultFilter{From: new(9 * second), To: new(8 * second)}, 0},
+		"up to a chunk": {ResultFilter{LastChunk: new(int64(2))}, 9},
+		"everything at once": {ResultFilter{Plugin: "peaks", Track: new(int32(1)), From: new(2 * second),
+			To: new(60 * second), LastChunk: new(int64(2))}, 2},
 	} {
 		found := 0
 		for cont := ""; ; {

@@ -39,7 +39,8 @@ func (e *eventTx) claim(t *taskRow) error {
 		}
 	}
 	if name := optionalName(e.plan.Labeler); name != "" {
-		l := &taskRow{kind: api.TaskKindLabeler, chunk: t.chunk, plugin: name, subject: segments[0].id, untilUs: max(end-1, x.StartMicros), state: api.TaskStateBlocked}
+		l := &taskRow{kind: api.TaskKindLabeler, chunk: t.chunk, plugin: name, subject: segments[0].id,
+			untilUs: max(end-1, x.StartMicros), state: api.TaskStateBlocked}
 		if err := e.claimFor(l, `labeler_task`, segments); err != nil {
 			return err
 		}
@@ -52,7 +53,8 @@ func (e *eventTx) claimFor(t *taskRow, column string, segments []*segmentRow) er
 		return err
 	}
 	for _, s := range segments {
-		if _, err := e.exec(`UPDATE segments SET `+column+` = $3 WHERE event_uid = $1 AND id = $2 AND `+column+` IS NULL`, e.ev.uid, s.id, t.id); err != nil {
+		if _, err := e.exec(`UPDATE segments SET `+column+` = $3 WHERE event_uid = $1 AND id = $2
+			AND `+column+` IS NULL`, e.ev.uid, s.id, t.id); err != nil {
 			return err
 		}
 	}
@@ -65,7 +67,8 @@ func claimed(e *eventTx, t *taskRow) ([]*segmentRow, error) {
 	if t.kind == api.TaskKindLabeler {
 		column = `labeler_task`
 	}
-	return selectSegments(e.ctx, e, `event_uid = $1 AND `+column+` IN (SELECT id FROM tasks WHERE event_uid = $1 AND kind = $2 AND chunk = $3 AND plugin = $4 AND subject = $5)
+	return selectSegments(e.ctx, e, `event_uid = $1 AND `+column+` IN (SELECT id FROM tasks
+		WHERE event_uid = $1 AND kind = $2 AND chunk = $3 AND plugin = $4 AND subject = $5)
 		ORDER BY in_us, id`, e.ev.uid, string(t.kind), t.chunk, t.plugin, t.subject)
 }
 
@@ -73,7 +76,8 @@ func claimed(e *eventTx, t *taskRow) ([]*segmentRow, error) {
 // is there.
 func (e *eventTx) wakeClaims() error {
 	blocked, err := collect(e.ctx, e, scanTasks, `SELECT `+taskColumns+` FROM tasks
-		WHERE event_uid = $1 AND kind IN ('optimizer', 'labeler') AND `+openStates+` AND state = 'blocked' ORDER BY id`, e.ev.uid)
+		WHERE event_uid = $1 AND kind IN ('optimizer', 'labeler')
+		AND `+openStates+` AND state = 'blocked' ORDER BY id`, e.ev.uid)
 	if err != nil || len(blocked) == 0 {
 		return err
 	}
@@ -149,7 +153,8 @@ func (e *eventTx) frontierOf(kind api.TaskKind) (int64, error) {
 func (e *eventTx) firstOpen(p pattern) (chunk int64, open bool, err error) {
 	p.track, p.last = anyTrack, math.MaxInt64
 	where, args := p.where(e.ev.uid)
-	err = e.QueryRowContext(e.ctx, `SELECT chunk FROM tasks WHERE `+where+` AND `+openStates+` ORDER BY chunk LIMIT 1`, args...).Scan(&chunk)
+	err = e.QueryRowContext(e.ctx, `SELECT chunk FROM tasks
+		WHERE `+where+` AND `+openStates+` ORDER BY chunk LIMIT 1`, args...).Scan(&chunk)
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, false, nil
 	}
@@ -166,7 +171,8 @@ func (e *eventTx) finalDone() (bool, error) {
 // because each sees where the one before it put its marks. Near the end they wait for the
 // final pass, which may add a last neighbour.
 func (e *eventTx) optimizerTurn(t *taskRow) (bool, error) {
-	first, err := one[int64](e.ctx, e, `SELECT id FROM tasks WHERE event_uid = $1 AND kind = 'optimizer' AND track = $2 AND `+openStates+`
+	first, err := one[int64](e.ctx, e, `SELECT id FROM tasks
+		WHERE event_uid = $1 AND kind = 'optimizer' AND track = $2 AND `+openStates+`
 		ORDER BY chunk, until_us, id LIMIT 1`, e.ev.uid, t.track)
 	if err != nil || first != t.id {
 		return false, err

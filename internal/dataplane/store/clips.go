@@ -13,12 +13,14 @@ import (
 // up to the mark-out are stored, and plans their clips. A mark-out past the
 // end of the source becomes the source's end.
 func (e *eventTx) settleMarks() error {
-	pending, err := one[int64](e.ctx, e, `SELECT (SELECT COUNT(*) FROM segments WHERE event_uid = $1 AND state = 'Complete' AND marks_final = 0)
+	pending, err := one[int64](e.ctx, e, `SELECT (SELECT COUNT(*) FROM segments
+		WHERE event_uid = $1 AND state = 'Complete' AND marks_final = 0)
 		+ (SELECT COUNT(*) FROM segment_marks WHERE event_uid = $1 AND applied = 1 AND marks_final = 0)`, e.ev.uid)
 	if err != nil || pending == 0 {
 		return err
 	}
-	segments, err := selectSegments(e.ctx, e, `event_uid = $1 AND state = 'Complete' AND marks_final = 0 ORDER BY in_us, id`, e.ev.uid)
+	segments, err := selectSegments(e.ctx, e, `event_uid = $1 AND state = 'Complete'
+		AND marks_final = 0 ORDER BY in_us, id`, e.ev.uid)
 	if err != nil {
 		return err
 	}
@@ -27,17 +29,20 @@ func (e *eventTx) settleMarks() error {
 		if !final {
 			continue
 		}
-		if _, err := e.exec(`UPDATE segments SET marks_final = 1, out_frame = $3, out_ticks = $4, out_us = $5 WHERE event_uid = $1 AND id = $2`,
+		if _, err := e.exec(`UPDATE segments SET marks_final = 1, out_frame = $3, out_ticks = $4, out_us = $5
+			WHERE event_uid = $1 AND id = $2`,
 			e.ev.uid, s.id, out.Frame, out.Ticks, out.Micros); err != nil {
 			return err
 		}
 		if e.plan.Clips.Original {
-			if err := e.planClips(s.id, s.closedChunk.Int64, api.ClipVariantOriginal, e.audioTracks(), 1, s.in, out); err != nil {
+			if err := e.planClips(s.id, s.closedChunk.Int64, api.ClipVariantOriginal,
+				e.audioTracks(), 1, s.in, out); err != nil {
 				return err
 			}
 		}
 	}
-	marks, err := selectOptimized(e.ctx, e, `event_uid = $1 AND applied = 1 AND marks_final = 0 ORDER BY segment_id, track`, e.ev.uid)
+	marks, err := selectOptimized(e.ctx, e, `event_uid = $1 AND applied = 1 AND marks_final = 0
+		ORDER BY segment_id, track`, e.ev.uid)
 	if err != nil {
 		return err
 	}
@@ -66,7 +71,8 @@ func (e *eventTx) settleMarks() error {
 		if m.Track == 0 {
 			tracks = e.audioTracks()
 		}
-		chunk, err := one[int64](e.ctx, e, `SELECT closed_chunk FROM segments WHERE event_uid = $1 AND id = $2`, e.ev.uid, m.segment)
+		chunk, err := one[int64](e.ctx, e, `SELECT closed_chunk FROM segments
+			WHERE event_uid = $1 AND id = $2`, e.ev.uid, m.segment)
 		if err != nil {
 			return err
 		}
@@ -101,15 +107,19 @@ func (e *eventTx) audioTracks() []int32 {
 
 // planClips plans a clip and its task for each track. The task has the chunk
 // that closed the segment, so that earlier clips are rendered first.
-func (e *eventTx) planClips(segment string, chunk int64, variant api.ClipVariant, tracks []int32, version int32, in, out api.Mark) error {
+func (e *eventTx) planClips(segment string, chunk int64, variant api.ClipVariant,
+	tracks []int32, version int32, in, out api.Mark) error {
 	for _, track := range tracks {
-		t := &taskRow{kind: api.TaskKindClip, chunk: chunk, track: track, subject: fmt.Sprintf("%s/%s/m%d", segment, variant, version), state: api.TaskStateReady}
+		t := &taskRow{kind: api.TaskKindClip, chunk: chunk, track: track,
+			subject: fmt.Sprintf("%s/%s/m%d", segment, variant, version), state: api.TaskStateReady}
 		if err := e.insertTask(t); err != nil {
 			return err
 		}
-		if _, err := e.exec(`INSERT INTO clips (event_uid, segment_id, variant, track, mark_version, state, task_id, in_frame, in_ticks, in_us,
-			out_frame, out_ticks, out_us) VALUES ($1, $2, $3, $4, $5, 'Pending', $6, $7, $8, $9, $10, $11, $12)`,
-			e.ev.uid, segment, string(variant), track, version, t.id, in.Frame, in.Ticks, in.Micros, out.Frame, out.Ticks, out.Micros); err != nil {
+		if _, err := e.exec(`INSERT INTO clips (event_uid, segment_id, variant, track, mark_version, state, task_id,
+			in_frame, in_ticks, in_us, out_frame, out_ticks, out_us)
+			VALUES ($1, $2, $3, $4, $5, 'Pending', $6, $7, $8, $9, $10, $11, $12)`,
+			e.ev.uid, segment, string(variant), track, version, t.id, in.Frame, in.Ticks, in.Micros,
+			out.Frame, out.Ticks, out.Micros); err != nil {
 			return err
 		}
 	}
@@ -125,7 +135,8 @@ type clipRow struct {
 
 func clipOf(e *eventTx, t *taskRow) (*clipRow, error) {
 	var c clipRow
-	err := e.QueryRowContext(e.ctx, `SELECT segment_id, variant, track, mark_version, in_frame, in_ticks, in_us, out_frame, out_ticks, out_us
+	err := e.QueryRowContext(e.ctx, `SELECT segment_id, variant, track, mark_version, in_frame,
+		in_ticks, in_us, out_frame, out_ticks, out_us
 		FROM clips WHERE task_id = $1`, t.id).Scan(&c.segment, &c.variant, &c.track, &c.version,
 		&c.in.Frame, &c.in.Ticks, &c.in.Micros, &c.out.Frame, &c.out.Ticks, &c.out.Micros)
 	if err != nil {
@@ -136,7 +147,8 @@ func clipOf(e *eventTx, t *taskRow) (*clipRow, error) {
 
 // clipKeys are the names under which the current attempt stores a clip.
 func (e *eventTx) clipKeys(t *taskRow, c *clipRow) (mp4, jpg string) {
-	return keys.Clip(e.ev.namespace, e.ev.uid, keys.ClipFile{Segment: c.segment, Variant: c.variant, Track: c.track, MarkVersion: c.version, Attempt: t.leases})
+	return keys.Clip(e.ev.namespace, e.ev.uid,
+		keys.ClipFile{Segment: c.segment, Variant: c.variant, Track: c.track, MarkVersion: c.version, Attempt: t.leases})
 }
 
 // publishClip stores where a clip is, when it has exactly its segment's frames.
@@ -159,7 +171,8 @@ func (e *eventTx) publishClip(t *taskRow, proof *api.MediaProof) error {
 	if err != nil {
 		return err
 	}
-	_, err = e.exec(`UPDATE clips SET state = 'Rendered', object_key = $2, thumbnail_key = $3, proof = $4, error = '', rendered_at = $5 WHERE task_id = $1`,
+	_, err = e.exec(`UPDATE clips SET state = 'Rendered', object_key = $2, thumbnail_key = $3, proof = $4,
+		error = '', rendered_at = $5 WHERE task_id = $1`,
 		t.id, mp4, jpg, body, e.now)
 	return err
 }

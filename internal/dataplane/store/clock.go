@@ -39,7 +39,8 @@ func unitClock(ctx context.Context, q querier, ev *eventRow, where string, at in
 		return tl, nil
 	}
 	var first, start, end, endUs int64
-	err := q.QueryRowContext(ctx, `SELECT first_frame, start_us, end_frame, end_us FROM units WHERE event_uid = $1 AND `+where+` LIMIT 1`,
+	err := q.QueryRowContext(ctx, `SELECT first_frame, start_us, end_frame, end_us FROM units
+		WHERE event_uid = $1 AND `+where+` LIMIT 1`,
 		ev.uid, at).Scan(&first, &start, &end, &endUs)
 	if errors.Is(err, sql.ErrNoRows) {
 		return tl, nil

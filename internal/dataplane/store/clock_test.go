@@ -71,7 +71,8 @@ func TestDriftingClock(t *testing.T) {
 func TestSourceParts(t *testing.T) {
 	h := newHarness(t)
 	part := func(frame int64) api.IngestPart {
-		return api.IngestPart{FirstFrame: frame, Ingest: api.IngestPartIngestMezzanine, Reason: fmt.Sprintf("reason %d", frame)}
+		return api.IngestPart{FirstFrame: frame, Ingest: api.IngestPartIngestMezzanine,
+			Reason: fmt.Sprintf("reason %d", frame)}
 	}
 	h.start()
 	for n := range int64(40) {

@@ -46,7 +46,8 @@ type outcome struct {
 }
 
 func newCommitter(s *Store, statements *statements) *committer {
-	c := &committer{store: s, statements: statements, queue: make(chan *verb), stopping: make(chan struct{}), stopped: make(chan struct{})}
+	c := &committer{store: s, statements: statements, queue: make(chan *verb),
+		stopping: make(chan struct{}), stopped: make(chan struct{})}
 	go c.run()
 	return c
 }

@@ -44,13 +44,15 @@ type Deletion struct {
 	FinishedAt int64
 }
 
-const tombstoneColumns = `uid, event_uid, namespace, name, kind, policy, phase, kept, created_at, COALESCE(finished_at, 0)`
+const tombstoneColumns = `uid, event_uid, namespace, name, kind,
+	policy, phase, kept, created_at, COALESCE(finished_at, 0)`
 
 func scanDeletion(row interface{ Scan(...any) error }) (Deletion, error) {
 	var d Deletion
 	var kept string
 	var created int64
-	if err := row.Scan(&d.UID, &d.EventUID, &d.Namespace, &d.Name, &d.Kind, &d.Policy, &d.Phase, &kept, &created, &d.FinishedAt); err != nil {
+	if err := row.Scan(&d.UID, &d.EventUID, &d.Namespace, &d.Name, &d.Kind, &d.Policy, &d.Phase,
+		&kept, &created, &d.FinishedAt); err != nil {
 		return d, err
 	}
 	d.CreatedAt = time.UnixMicro(created)
@@ -92,16 +94,20 @@ func (s *Store) Tombstone(ctx context.Context, uid string, policy api.DeletionPo
 			return err
 		}
 		var namespace, name string
-		err := t.QueryRowContext(ctx, `UPDATE events SET deleted = 1, drain_due_at = NULL, gap_due_at = NULL WHERE uid = $1 RETURNING namespace, name`, uid).Scan(&namespace, &name)
+		err := t.QueryRowContext(ctx, `UPDATE events SET deleted = 1, drain_due_at = NULL, gap_due_at = NULL WHERE uid = $1
+			RETURNING namespace, name`, uid).Scan(&namespace, &name)
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return err
 		}
-		if _, err := t.exec(`UPDATE tasks SET state = 'skipped', token = '', error = 'the Event was deleted', finished_at = $2, due_at = 0, lease_expires_at = 0
+		if _, err := t.exec(`UPDATE tasks SET state = 'skipped', token = '', error = 'the Event was deleted',
+			finished_at = $2, due_at = 0, lease_expires_at = 0
 			WHERE event_uid = $1 AND `+openStates, uid, t.now); err != nil {
 			return err
 		}
-		_, err = t.exec(`INSERT INTO tombstones (uid, kind, event_uid, namespace, name, policy, phase, created_at) VALUES ($1, 'Event', $1, $2, $3, $4, $5, $6)
-			ON CONFLICT (uid) DO UPDATE SET policy = CASE WHEN tombstones.phase = $5 THEN excluded.policy ELSE tombstones.policy END`,
+		_, err = t.exec(`INSERT INTO tombstones (uid, kind, event_uid, namespace, name, policy, phase, created_at)
+			VALUES ($1, 'Event', $1, $2, $3, $4, $5, $6)
+			ON CONFLICT (uid) DO UPDATE
+			SET policy = CASE WHEN tombstones.phase = $5 THEN excluded.policy ELSE tombstones.policy END`,
 			uid, namespace, name, string(policy), string(PhaseTombstoned), t.now)
 		return err
 	})
@@ -158,7 +164,8 @@ func (s *Store) FinishDeletion(ctx context.Context, uid string) error {
 
 func (s *Store) setPhase(ctx context.Context, uid string, from, to DeletionPhase) error {
 	return s.write(ctx, func(t *txn) error {
-		_, err := t.exec(`UPDATE tombstones SET phase = $3, finished_at = CASE WHEN $3 = 'Done' THEN $4 ELSE finished_at END WHERE uid = $1 AND phase = $2`,
+		_, err := t.exec(`UPDATE tombstones SET phase = $3, finished_at = CASE WHEN $3 = 'Done' THEN $4 ELSE finished_at END
+			WHERE uid = $1 AND phase = $2`,
 			uid, string(from), string(to), t.now)
 		return err
 	})
@@ -182,7 +189,8 @@ func (s *Store) settleKept(ctx context.Context, uid string) (Deletion, error) {
 			return err
 		}
 		d.Phase = PhaseRows
-		_, err = t.exec(`UPDATE tombstones SET kept = $2, phase = $3 WHERE uid = $1 AND phase = $4`, uid, kept, string(PhaseRows), string(PhaseTombstoned))
+		_, err = t.exec(`UPDATE tombstones SET kept = $2, phase = $3
+			WHERE uid = $1 AND phase = $4`, uid, kept, string(PhaseRows), string(PhaseTombstoned))
 		return err
 	})
 	return d, err
@@ -223,7 +231,8 @@ var purgeOrder = []purgeTable{
 }
 
 func (p purgeTable) statement() string {
-	return fmt.Sprintf(`DELETE FROM %s WHERE (%s) IN (SELECT %s FROM %s WHERE %s LIMIT $2)`, p.name, p.key, p.key, p.name, p.where)
+	return fmt.Sprintf(`DELETE FROM %s WHERE (%s) IN (SELECT %s FROM %s WHERE %s LIMIT $2)`,
+		p.name, p.key, p.key, p.name, p.where)
 }
 
 // DeleteReplay deletes a Replay's rows. Its objects follow: see Deletion for
@@ -250,7 +259,8 @@ func (s *Store) DeleteReplay(ctx context.Context, uid string, policy api.Deletio
 			}
 		}
 		if errors.Is(err, ErrNotFound) {
-			_, err := t.exec(`INSERT INTO tombstones (uid, kind, event_uid, namespace, name, policy, phase, created_at, finished_at)
+			_, err := t.exec(`INSERT INTO tombstones (uid, kind, event_uid, namespace,
+				name, policy, phase, created_at, finished_at)
 				VALUES ($1, 'Replay', '', '', '', $2, 'Done', $3, $3)`, uid, string(policy), t.now)
 			return err
 		}
@@ -283,14 +293,15 @@ func (t *txn) dropReplay(r *replayRow, policy api.DeletionPolicy) error {
 	}
 	for _, statement := range []string{
 		`DELETE FROM reels WHERE replay_uid = $1`, `DELETE FROM replay_plans WHERE replay_uid = $1`,
-		`DELETE FROM tasks WHERE replay_uid = $1`, `DELETE FROM changes WHERE kind = 'Replay' AND uid = $1`, `DELETE FROM changed WHERE kind = 'Replay' AND uid = $1`,
-		`DELETE FROM replays WHERE uid = $1`,
+		`DELETE FROM tasks WHERE replay_uid = $1`, `DELETE FROM changes WHERE kind = 'Replay' AND uid = $1`,
+		`DELETE FROM changed WHERE kind = 'Replay' AND uid = $1`, `DELETE FROM replays WHERE uid = $1`,
 	} {
 		if _, err := t.exec(statement, r.uid); err != nil {
 			return err
 		}
 	}
-	_, err = t.exec(`INSERT INTO tombstones (uid, kind, event_uid, namespace, name, policy, phase, kept, created_at) VALUES ($1, 'Replay', $2, $3, $4, $5, 'Objects', $6, $7)`,
+	_, err = t.exec(`INSERT INTO tombstones (uid, kind, event_uid, namespace, name, policy, phase, kept, created_at)
+		VALUES ($1, 'Replay', $2, $3, $4, $5, 'Objects', $6, $7)`,
 		r.uid, r.eventUID, r.namespace, r.name, string(policy), body, t.now)
 	return err
 }

@@ -47,7 +47,8 @@ func (e *eventTx) refuseDoomed(key string) error {
 		return err
 	}
 	if n > 0 {
-		return fmt.Errorf("%w: the object %s had no owner for so long that it is being removed; store it again", ErrUnavailable, key)
+		return fmt.Errorf("%w: the object %s had no owner for so long that it is being removed; store it again",
+			ErrUnavailable, key)
 	}
 	return nil
 }

@@ -40,7 +40,8 @@ func (e *eventTx) judge() error {
 	}
 	if !lost.any() {
 		if lost.never > 0 { // a hole of the source is no failure, and must not go unsaid
-			e.ev.message = fmt.Sprintf("All work is done. %d of %d chunks have no media, as none came", lost.never, lost.never+lost.ofChunks)
+			e.ev.message = fmt.Sprintf("All work is done. %d of %d chunks have no media, as none came",
+				lost.never, lost.never+lost.ofChunks)
 		}
 		return nil
 	}
@@ -49,7 +50,8 @@ func (e *eventTx) judge() error {
 		return err
 	}
 	lost.source = broken != ""
-	e.ev.reason, e.ev.message = reasonWithFailures, lost.inWords()+". "+cmp.Or(first, capital(broken), "What they were made from could not be decoded in time")
+	e.ev.reason, e.ev.message = reasonWithFailures, lost.inWords()+". "+cmp.Or(first, capital(broken),
+		"What they were made from could not be decoded in time")
 	e.ev.outputsLost = lost.segmented > 0 || lost.final > 0 || lost.clips > 0
 	return nil
 }
@@ -114,7 +116,8 @@ func plural(n int64, thing string) string {
 }
 
 // failedReel is the condition of a reel's task that failed and that a Replay still wants.
-const failedReel = `kind = 'reel' AND EXISTS (SELECT 1 FROM reels r JOIN replays p ON p.uid = r.replay_uid AND p.plan_hash = r.plan_hash WHERE r.task_id = tasks.id)`
+const failedReel = `kind = 'reel' AND EXISTS (SELECT 1 FROM reels r JOIN replays p ON p.uid = r.replay_uid
+	AND p.plan_hash = r.plan_hash WHERE r.task_id = tasks.id)`
 
 // countLosses counts rows. The segments of a chunk may be missing where its
 // segmenter failed or was skipped for a failure, and where it ran blind: that
@@ -125,22 +128,28 @@ func (e *eventTx) countLosses() (losses, error) {
 	if err != nil {
 		return l, err
 	}
-	l.chunks, l.ofChunks, l.never, l.clips, l.ofClips = p.ChunksFailed, p.ChunksIngested-p.ChunksMissing, p.ChunksMissing, p.ClipsFailed, p.ClipsWanted
+	l.chunks, l.ofChunks, l.never, l.clips, l.ofClips = p.ChunksFailed, p.ChunksIngested-p.ChunksMissing,
+		p.ChunksMissing, p.ClipsFailed, p.ClipsWanted
 	for _, c := range []struct {
 		into  *int64
 		where string
 	}{
-		{&l.final, `kind = 'final'`}, {&l.optimized, `kind = 'optimizer'`}, {&l.labelled, `kind = 'labeler'`}, {&l.exports, `kind = 'export'`}, {&l.reels, failedReel},
+		{&l.final, `kind = 'final'`}, {&l.optimized, `kind = 'optimizer'`}, {&l.labelled, `kind = 'labeler'`},
+		{&l.exports, `kind = 'export'`}, {&l.reels, failedReel},
 	} {
-		if *c.into, err = one[int64](e.ctx, e, `SELECT COUNT(*) FROM tasks WHERE event_uid = $1 AND state = 'failed' AND `+c.where, e.ev.uid); err != nil {
+		if *c.into, err = one[int64](e.ctx, e, `SELECT COUNT(*) FROM tasks
+			WHERE event_uid = $1 AND state = 'failed' AND `+c.where, e.ev.uid); err != nil {
 			return l, err
 		}
 	}
-	if l.ofSegmented, err = one[int64](e.ctx, e, `SELECT COUNT(*) FROM chunks WHERE event_uid = $1 AND state = 'closed' AND late = 0`, e.ev.uid); err != nil {
+	if l.ofSegmented, err = one[int64](e.ctx, e, `SELECT COUNT(*) FROM chunks
+		WHERE event_uid = $1 AND state = 'closed' AND late = 0`, e.ev.uid); err != nil {
 		return l, err
 	}
-	l.segmented, err = one[int64](e.ctx, e, `SELECT COUNT(*) FROM chunks c WHERE event_uid = $1 AND state = 'closed' AND late = 0 AND (blind = 1 OR EXISTS (
-		SELECT 1 FROM tasks t WHERE t.event_uid = $1 AND t.kind = 'segmenter' AND t.chunk = c.number AND t.state IN ('failed', 'skipped')))`, e.ev.uid)
+	l.segmented, err = one[int64](e.ctx, e, `SELECT COUNT(*) FROM chunks c
+		WHERE event_uid = $1 AND state = 'closed' AND late = 0 AND (blind = 1 OR EXISTS (
+		SELECT 1 FROM tasks t WHERE t.event_uid = $1 AND t.kind = 'segmenter' AND t.chunk = c.number
+		AND t.state IN ('failed', 'skipped')))`, e.ev.uid)
 	return l, err
 }
 
@@ -149,12 +158,14 @@ func (e *eventTx) countLosses() (losses, error) {
 // that up.
 func (e *eventTx) noteBlind(chunk int64) error {
 	skipped, err := collect(e.ctx, e, func(r *sql.Rows) (name string, err error) { return name, r.Scan(&name) },
-		`SELECT DISTINCT plugin FROM tasks WHERE event_uid = $1 AND kind = 'featurer' AND chunk = $2 AND state = 'skipped'`, e.ev.uid, chunk)
+		`SELECT DISTINCT plugin FROM tasks WHERE event_uid = $1 AND kind = 'featurer'
+			AND chunk = $2 AND state = 'skipped'`, e.ev.uid, chunk)
 	if err != nil {
 		return err
 	}
 	blind := slices.ContainsFunc(skipped, func(name string) bool { return e.plan.needs(e.plan.Segmenter, name) })
-	_, err = e.exec(`UPDATE chunks SET blind = $3 WHERE event_uid = $1 AND number = $2 AND blind <> $3`, e.ev.uid, chunk, flag(blind))
+	_, err = e.exec(`UPDATE chunks SET blind = $3 WHERE event_uid = $1 AND number = $2
+		AND blind <> $3`, e.ev.uid, chunk, flag(blind))
 	return err
 }
 
@@ -162,8 +173,10 @@ func (e *eventTx) noteBlind(chunk int64) error {
 func (e *eventTx) firstFailure() (string, error) {
 	var t taskRow
 	var why string
-	err := e.QueryRowContext(e.ctx, `SELECT kind, plugin, chunk, track, subject, error FROM tasks WHERE event_uid = $1 AND state = 'failed'
-		AND (kind <> 'reel' OR `+failedReel+`) ORDER BY finished_at, id LIMIT 1`, e.ev.uid).Scan(&t.kind, &t.plugin, &t.chunk, &t.track, &t.subject, &why)
+	err := e.QueryRowContext(e.ctx, `SELECT kind, plugin, chunk, track, subject, error
+		FROM tasks WHERE event_uid = $1 AND state = 'failed'
+		AND (kind <> 'reel' OR `+failedReel+`) ORDER BY finished_at, id LIMIT 1`,
+		e.ev.uid).Scan(&t.kind, &t.plugin, &t.chunk, &t.track, &t.subject, &why)
 	if errors.Is(err, sql.ErrNoRows) {
 		return "", nil
 	}

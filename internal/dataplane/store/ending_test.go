@@ -38,15 +38,19 @@ func TestCompletedWithFailures(t *testing.T) {
 		chunks []int64
 		want   string
 	}{
-		"nothing":            {"", nil, all},
-		"a featurer":         {"scene", []int64{2}, with("results on 1 of 3 chunks", "featurer scene of chunk 2")},
-		"what segments need": {"peaks", []int64{1, 2}, with("results on 2 of 3 chunks", "featurer peaks of track 1 of chunk 1")},
-		"a framer":           {"framer", []int64{2}, "outputs lost: " + with("the segments of 1 of 3 chunks, results on 1 of 3 chunks", "framer of chunk 2")},
-		"a segmenter":        {"segment", []int64{2}, "outputs lost: " + with("the segments of 1 of 3 chunks, results on 1 of 3 chunks", "segmenter segment of chunk 2")},
-		"every segmenter":    {"segment", []int64{1, 2, 3}, "outputs lost: " + with("the segments of every chunk, the segments of the final pass, results on 3 of 3 chunks", "segmenter segment of chunk 1")},
-		"an optimizer":       {"snap", []int64{2}, with("1 run of the optimizer", "optimizer snap of chunk 2")},
-		"a labeler":          {"name", []int64{2}, with("1 run of the labeler", "labeler name of chunk 2")},
-		"a clip":             {"clip", []int64{2}, "outputs lost: " + with("2 of 6 clips", "clip 000001-0/original/m1")},
+		"nothing":    {"", nil, all},
+		"a featurer": {"scene", []int64{2}, with("results on 1 of 3 chunks", "featurer scene of chunk 2")},
+		"what segments need": {"peaks", []int64{1, 2},
+			with("results on 2 of 3 chunks", "featurer peaks of track 1 of chunk 1")},
+		"a framer": {"framer", []int64{2},
+			"outputs lost: " + with("the segments of 1 of 3 chunks, results on 1 of 3 chunks", "framer of chunk 2")},
+		"a segmenter": {"segment", []int64{2},
+			"outputs lost: " + with("the segments of 1 of 3 chunks, results on 1 of 3 chunks", "segmenter segment of chunk 2")},
+		"every segmenter": {"segment", []int64{1, 2, 3}, "outputs lost: " + with("the segments of every chunk, the segments "+
+			"of the final pass, results on 3 of 3 chunks", "segmenter segment of chunk 1")},
+		"an optimizer": {"snap", []int64{2}, with("1 run of the optimizer", "optimizer snap of chunk 2")},
+		"a labeler":    {"name", []int64{2}, with("1 run of the labeler", "labeler name of chunk 2")},
+		"a clip":       {"clip", []int64{2}, "outputs lost: " + with("2 of 6 clips", "clip 000001-0/original/m1")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHarness(t)
@@ -62,7 +66,8 @@ func TestCompletedWithFailures(t *testing.T) {
 				return false
 			})
 			got := h.ended()
-			if strings.HasPrefix(tc.want, "outputs lost: ") != strings.HasPrefix(got, "outputs lost: ") || !sameLoss(tc.want, got) {
+			if strings.HasPrefix(tc.want, "outputs lost: ") != strings.HasPrefix(got, "outputs lost: ") ||
+				!sameLoss(tc.want, got) {
 				t.Errorf("it ended\n%s\nwant\n%s", got, tc.want)
 			}
 		})
@@ -104,7 +109,8 @@ func TestRetryMendsTheReason(t *testing.T) {
 	}
 	h.drainBut(m, fail)
 	missing := h.ended()
-	if !strings.HasPrefix(missing, "outputs lost: CompletedWithFailures: Missing: 6 of 6 clips. First failed clip ") || !strings.HasSuffix(missing, ": no space") {
+	if !strings.HasPrefix(missing, "outputs lost: CompletedWithFailures: Missing: 6 of 6 clips. First failed clip ") ||
+		!strings.HasSuffix(missing, ": no space") {
 		t.Fatal(missing)
 	}
 	retry := func(word string, want int64) {
@@ -137,14 +143,16 @@ func TestRetryDoesNotMendSegments(t *testing.T) {
 	_, err := h.s.Retry(h.ctx, h.uid, api.RetryRequest{ID: "x"})
 	h.must(err)
 	h.drain(m)
-	if got, want := h.ended(), "outputs lost: CompletedWithFailures: Missing: the segments of 1 of 3 chunks. What they were made from could not be decoded in time"; got != want {
+	if got, want := h.ended(), "outputs lost: CompletedWithFailures: Missing: the segments of 1 of 3 chunks. What they "+
+		"were made from could not be decoded in time"; got != want {
 		t.Errorf("%s\nwant %s", got, want)
 	}
 }
 
 // A segmenter that has not run waits for what it reads to be tried again, and one that was skipped runs.
 func TestRetryBeforeTheSegmenter(t *testing.T) {
-	for name, policy := range map[string]api.PlanPluginOnFailure{"framer": api.PlanPluginOnFailureSkip, "peaks": api.PlanPluginOnFailureFailChunk} {
+	for name, policy := range map[string]api.PlanPluginOnFailure{"framer": api.PlanPluginOnFailureSkip,
+		"peaks": api.PlanPluginOnFailureFailChunk} {
 		t.Run(name, func(t *testing.T) {
 			h := newHarness(t)
 			h.start(func(p *api.Plan) { p.Plugins[1].OnFailure = policy })
@@ -182,10 +190,12 @@ func TestLostReel(t *testing.T) {
 		h.must(h.fail(l, "no room"))
 		return true
 	})
-	if got, want := h.ended(), "CompletedWithFailures: Missing: 1 output of Replays. First failed reel of track 1 608x1080: no room"; got != want {
+	if got, want := h.ended(),
+		"CompletedWithFailures: Missing: 1 output of Replays. First failed reel of track 1 608x1080: no room"; got != want {
 		t.Errorf("%s\nwant %s", got, want)
 	}
-	if r := h.replay(); r.State != api.ReplayStateStateFailed || !strings.Contains(optionalName(r.Message), "608x1080 could not be rendered: no room") {
+	if r := h.replay(); r.State != api.ReplayStateStateFailed ||
+		!strings.Contains(optionalName(r.Message), "608x1080 could not be rendered: no room") {
 		t.Errorf("the Replay: %s %s", r.State, optionalName(r.Message))
 	}
 	h.must(h.s.DeleteReplay(h.ctx, testReplay, api.DeletionPolicyDelete))
@@ -204,7 +214,8 @@ func TestReplayOfBrokenOffEvent(t *testing.T) {
 	for i := range int64(9) {
 		h.register(i)
 	}
-	h.must(h.s.FailSource(h.ctx, h.uid, api.Failure{Reason: api.FailureReasonSourceUnreachable, Message: "the line is dead"}))
+	h.must(h.s.FailSource(h.ctx, h.uid,
+		api.Failure{Reason: api.FailureReasonSourceUnreachable, Message: "the line is dead"}))
 	h.drain(m)
 	if e := h.event(); e.State != api.EventStateStateFailed || optionalName(e.Message) != "the line is dead" {
 		t.Fatalf("%s %s", e.State, optionalName(e.Message))
@@ -212,8 +223,10 @@ func TestReplayOfBrokenOffEvent(t *testing.T) {
 	rendered := func(generation int64) {
 		t.Helper()
 		r := h.replay()
-		if r.State != api.ReplayStateStateRendered || r.Generation != generation || r.Selected == 0 || optionalName(r.BrokenOff) != "the line is dead" {
-			t.Errorf("generation %d: %s, %d segments, broken off: %q", r.Generation, r.State, r.Selected, optionalName(r.BrokenOff))
+		if r.State != api.ReplayStateStateRendered || r.Generation != generation || r.Selected == 0 ||
+			optionalName(r.BrokenOff) != "the line is dead" {
+			t.Errorf("generation %d: %s, %d segments, broken off: %q", r.Generation,
+				r.State, r.Selected, optionalName(r.BrokenOff))
 		}
 	}
 	rendered(1)
@@ -251,7 +264,8 @@ func TestGiveBacksHaveAnEnd(t *testing.T) {
 	}
 	d, err := h.s.ExplainChunk(h.ctx, h.uid, 1)
 	h.must(err)
-	if got := optionalName(d.Tasks[0].Task.Error); !strings.Contains(got, "lost 20 times") || !strings.Contains(got, "told to stop") {
+	if got := optionalName(d.Tasks[0].Task.Error); !strings.Contains(got, "lost 20 times") ||
+		!strings.Contains(got, "told to stop") {
 		t.Errorf("it says %q", got)
 	}
 }
@@ -300,7 +314,8 @@ func TestNotes(t *testing.T) {
 		switch {
 		case h.pluginOf(l) == "scene" && l.Chunk == 1:
 			out.Notes = []string{"a second result starts at 1 s"}
-			out.Results = []api.NewResult{{StartMicros: 5 * second, EndMicros: 8 * second}, {StartMicros: 9 * second, EndMicros: 9 * second}, {StartMicros: 0, EndMicros: 6 * second}}
+			out.Results = []api.NewResult{{StartMicros: 5 * second, EndMicros: 8 * second},
+				{StartMicros: 9 * second, EndMicros: 9 * second}, {StartMicros: 0, EndMicros: 6 * second}}
 		case h.pluginOf(l) == "peaks" && l.Chunk == 1:
 			for i := range 150 {
 				out.Notes = append(out.Notes, fmt.Sprint("note ", i))
@@ -326,7 +341,8 @@ func TestNotes(t *testing.T) {
 	}
 	delete(notes, "peaks")
 	want := map[string][]string{
-		"scene": {"a second result starts at 1 s", "results[0] from 5 s to 8 s reaches over the end of the chunk and is cut there, at 6 s",
+		"scene": {"a second result starts at 1 s",
+			"results[0] from 5 s to 8 s reaches over the end of the chunk and is cut there, at 6 s",
 			"results[1] starts at 9 s, after the chunk has ended; it is moved to the chunk's last frame"},
 		"segment": {"the segment at 2 s was to end at 11 s; it ends at 7 s, as a segment lasts at most 5 s"},
 	}
@@ -343,7 +359,8 @@ func TestFeedbackIsExported(t *testing.T) {
 	h.drain(match{moments: []int64{1, 14}})
 	say := func(reviewer string) {
 		t.Helper()
-		h.must(h.s.PutFeedback(h.ctx, h.uid, api.Feedback{SegmentID: h.segments()[0].ID, Track: 1, Reviewer: reviewer, Original: opinion(api.OpinionFeedbackLike, "")}))
+		h.must(h.s.PutFeedback(h.ctx, h.uid, api.Feedback{SegmentID: h.segments()[0].ID, Track: 1, Reviewer: reviewer,
+			Original: opinion(api.OpinionFeedbackLike, "")}))
 	}
 	version := h.event().Version
 	say("ann")
@@ -378,7 +395,8 @@ func TestIncompleteSource(t *testing.T) {
 	for n := range int64(3) {
 		h.register(n)
 	}
-	h.must(h.s.EndSource(h.ctx, h.uid, api.SourceEnd{Frames: 3 * unitFrames, Incomplete: new("the source is cut off after 6.0 s")}))
+	h.must(h.s.EndSource(h.ctx, h.uid, api.SourceEnd{Frames: 3 * unitFrames,
+		Incomplete: new("the source is cut off after 6.0 s")}))
 	h.drain(match{})
 	want := "CompletedWithFailures: Missing: the rest of the source. The source is cut off after 6.0 s"
 	if got := h.ended(); got != want {

@@ -45,14 +45,15 @@ type exports struct {
 }
 
 const eventColumns = `uid, namespace, name, plan_hash, state, reason, message, version, timeline, frames,
-	source_ended, source_frames, first_chunk, watermark, drain_due_at, gap_due_at, suspended_at, workers, renderers, pools, ailing, revised,
-	exports, deleted, finished_at, outputs_lost, processed, ingest_problem`
+	source_ended, source_frames, first_chunk, watermark, drain_due_at, gap_due_at, suspended_at, workers, renderers,
+	pools, ailing, revised, exports, deleted, finished_at, outputs_lost, processed, ingest_problem`
 
 func scanEvent(row interface{ Scan(...any) error }) (*eventRow, error) {
 	var e eventRow
 	var tl, pools, ex string
-	err := row.Scan(&e.uid, &e.namespace, &e.name, &e.planHash, &e.state, &e.reason, &e.message, &e.version, &tl, &e.frames,
-		&e.sourceEnded, &e.sourceFrames, &e.firstChunk, &e.watermark, &e.drainDue, &e.gapDue, &e.suspendedAt, &e.workers, &e.renderers, &pools, &e.ailing, &e.revised, &ex, &e.deleted, &e.finishedAt,
+	err := row.Scan(&e.uid, &e.namespace, &e.name, &e.planHash, &e.state, &e.reason, &e.message, &e.version, &tl,
+		&e.frames, &e.sourceEnded, &e.sourceFrames, &e.firstChunk, &e.watermark, &e.drainDue, &e.gapDue, &e.suspendedAt,
+		&e.workers, &e.renderers, &pools, &e.ailing, &e.revised, &ex, &e.deleted, &e.finishedAt,
 		&e.outputsLost, &e.processed, &e.ingestProblem)
 	if err != nil {
 		return nil, err
@@ -227,7 +228,8 @@ func (e *eventTx) settled() bool {
 }
 
 func (t *txn) lockEvent(uid string) (*eventTx, error) {
-	row, err := scanEvent(t.QueryRowContext(t.ctx, `UPDATE events SET version = version + 1 WHERE uid = $1 RETURNING `+eventColumns, uid))
+	row, err := scanEvent(t.QueryRowContext(t.ctx, `UPDATE events SET version = version + 1
+		WHERE uid = $1 RETURNING `+eventColumns, uid))
 	if row, err = liveEvent(t.ctx, t, uid, row, err); err != nil {
 		return nil, err
 	}
@@ -248,10 +250,11 @@ func (e *eventTx) save() error {
 		return err
 	}
 	if !slices.Equal(now, e.stored) {
-		if _, err := e.exec(`UPDATE events SET state = $2, reason = $3, message = $4, timeline = $5, frames = $6, source_ended = $7,
-			source_frames = $8, watermark = $9, drain_due_at = $10, exports = $11, finished_at = $12, gap_due_at = $13, suspended_at = $14,
-			workers = $15, renderers = $16, revised = $17, pools = $18, ailing = $19,
-			outputs_lost = $20, processed = $21, ingest_problem = $22 WHERE uid = $1`, append([]any{e.ev.uid}, now...)...); err != nil {
+		if _, err := e.exec(`UPDATE events SET state = $2, reason = $3, message = $4, timeline = $5, frames = $6,
+			source_ended = $7, source_frames = $8, watermark = $9, drain_due_at = $10, exports = $11, finished_at = $12,
+			gap_due_at = $13, suspended_at = $14, workers = $15, renderers = $16, revised = $17, pools = $18, ailing = $19,
+			outputs_lost = $20, processed = $21, ingest_problem = $22 WHERE uid = $1`,
+			append([]any{e.ev.uid}, now...)...); err != nil {
 			return err
 		}
 		e.stored = now
@@ -274,7 +277,7 @@ func (e *eventRow) columns() ([]any, error) {
 		}
 	}
 	ex, err := toJSON(e.exports)
-	return []any{string(e.state), e.reason, e.message, tl, e.frames, flag(e.sourceEnded), e.sourceFrames, e.watermark, e.drainDue, ex, e.finishedAt,
-		e.gapDue, e.suspendedAt, e.workers, e.renderers, flag(e.revised), pools, flag(e.ailing),
+	return []any{string(e.state), e.reason, e.message, tl, e.frames, flag(e.sourceEnded), e.sourceFrames, e.watermark,
+		e.drainDue, ex, e.finishedAt, e.gapDue, e.suspendedAt, e.workers, e.renderers, flag(e.revised), pools, flag(e.ailing),
 		flag(e.outputsLost), flag(e.processed), e.ingestProblem}, err
 }

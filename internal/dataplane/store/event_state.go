@@ -19,8 +19,9 @@ func (s *Store) Event(ctx context.Context, uid string) (api.EventState, error) {
 			return err
 		}
 		state = api.EventState{
-			UID: uid, Namespace: ev.namespace, Name: ev.name, State: ev.state, Reason: text(ev.reason), Message: text(ev.message),
-			PlanHash: ev.planHash, Suspended: ev.suspended(), Version: ev.version, Timeline: ev.wireTimeline(), SourceEnded: &ev.sourceEnded,
+			UID: uid, Namespace: ev.namespace, Name: ev.name, State: ev.state, Reason: text(ev.reason),
+			Message: text(ev.message), PlanHash: ev.planHash, Suspended: ev.suspended(), Version: ev.version,
+			Timeline: ev.wireTimeline(), SourceEnded: &ev.sourceEnded,
 			ExportLocation: s.locate(ev.exports.JSON), IngestProblem: text(ev.ingestProblem),
 		}
 		if ev.outputsLost {
@@ -38,7 +39,8 @@ func (s *Store) Event(ctx context.Context, uid string) (api.EventState, error) {
 		if state.Plugins, err = ailingPlugins(ctx, q, ev); err != nil {
 			return err
 		}
-		state.DeadLetters, err = one[int64](ctx, q, `SELECT COUNT(*) FROM tasks WHERE event_uid = $1 AND state = 'failed'`, uid)
+		state.DeadLetters, err = one[int64](ctx, q, `SELECT COUNT(*) FROM tasks
+			WHERE event_uid = $1 AND state = 'failed'`, uid)
 		return err
 	})
 	return state, err
@@ -58,16 +60,22 @@ func progress(ctx context.Context, q querier, ev *eventRow) (api.Progress, error
 		query string
 		into  []any
 	}{
-		{`SELECT COUNT(*), COALESCE(SUM(CASE WHEN open_tasks = 0 THEN 1 ELSE 0 END), 0), COALESCE(SUM(CASE WHEN failed_tasks > 0 THEN 1 ELSE 0 END), 0),
-			COALESCE(SUM(CASE WHEN state = 'missing' THEN 1 ELSE 0 END), 0), COALESCE(SUM(late), 0) FROM chunks WHERE event_uid = $1 AND closed_at IS NOT NULL`,
+		{`SELECT COUNT(*), COALESCE(SUM(CASE WHEN open_tasks = 0 THEN 1 ELSE 0 END), 0),
+			COALESCE(SUM(CASE WHEN failed_tasks > 0 THEN 1 ELSE 0 END), 0),
+			COALESCE(SUM(CASE WHEN state = 'missing' THEN 1 ELSE 0 END), 0), COALESCE(SUM(late), 0) FROM chunks
+			WHERE event_uid = $1 AND closed_at IS NOT NULL`,
 			[]any{&p.ChunksIngested, &p.ChunksProcessed, &p.ChunksFailed, &p.ChunksMissing, &p.ChunksLate}},
-		{`SELECT COALESCE(SUM(CASE WHEN state = 'Open' THEN 1 ELSE 0 END), 0), COALESCE(SUM(CASE WHEN state = 'Complete' THEN 1 ELSE 0 END), 0)
+		{`SELECT COALESCE(SUM(CASE WHEN state = 'Open' THEN 1 ELSE 0 END), 0),
+			COALESCE(SUM(CASE WHEN state = 'Complete' THEN 1 ELSE 0 END), 0)
 			FROM segments WHERE event_uid = $1`, []any{&p.SegmentsOpen, &p.SegmentsComplete}},
-		{`SELECT COUNT(DISTINCT segment_id) FROM segment_marks WHERE event_uid = $1 AND source = 'optimizer' AND applied = 1`, []any{&p.SegmentsOptimized}},
-		{`SELECT COUNT(*), COALESCE(SUM(CASE WHEN state = 'Rendered' THEN 1 ELSE 0 END), 0), COALESCE(SUM(CASE WHEN state = 'Failed' THEN 1 ELSE 0 END), 0)
+		{`SELECT COUNT(DISTINCT segment_id) FROM segment_marks WHERE event_uid = $1 AND source = 'optimizer'
+			AND applied = 1`, []any{&p.SegmentsOptimized}},
+		{`SELECT COUNT(*), COALESCE(SUM(CASE WHEN state = 'Rendered' THEN 1 ELSE 0 END), 0),
+			COALESCE(SUM(CASE WHEN state = 'Failed' THEN 1 ELSE 0 END), 0)
 			FROM clips WHERE event_uid = $1`, []any{&p.ClipsWanted, &p.ClipsRendered, &p.ClipsFailed}},
 		{`SELECT COUNT(*), COALESCE(SUM(CASE WHEN r.state = 'Rendered' THEN 1 ELSE 0 END), 0) FROM replays p
-			JOIN reels r ON r.replay_uid = p.uid AND r.plan_hash = p.plan_hash WHERE p.event_uid = $1`, []any{&p.ReelsWanted, &p.ReelsRendered}},
+			JOIN reels r ON r.replay_uid = p.uid AND r.plan_hash = p.plan_hash
+			WHERE p.event_uid = $1`, []any{&p.ReelsWanted, &p.ReelsRendered}},
 	}
 	for _, c := range counts {
 		if err := q.QueryRowContext(ctx, c.query, ev.uid).Scan(c.into...); err != nil {

@@ -31,7 +31,8 @@ func (s *Store) PutPlan(ctx context.Context, uid string, p api.Plan) (api.EventS
 		} else if gone {
 			return refuse(ErrGone, "the Event %s/%s has been deleted", p.Event.Namespace, p.Event.Name)
 		}
-		n, err := t.exec(`INSERT INTO events (uid, namespace, name, plan_hash, state, created_at) VALUES ($1, $2, $3, $4, 'Pending', $5)
+		n, err := t.exec(`INSERT INTO events (uid, namespace, name, plan_hash, state, created_at)
+			VALUES ($1, $2, $3, $4, 'Pending', $5)
 			ON CONFLICT (uid) DO NOTHING`, uid, p.Event.Namespace, p.Event.Name, p.Hash, t.now)
 		if err != nil {
 			return err
@@ -42,7 +43,8 @@ func (s *Store) PutPlan(ctx context.Context, uid string, p api.Plan) (api.EventS
 				return err
 			}
 			if hash != p.Hash {
-				return conflict("the Event %s/%s runs with plan %s; its plan cannot be replaced by %s", p.Event.Namespace, p.Event.Name, hash, p.Hash)
+				return conflict("the Event %s/%s runs with plan %s; its plan cannot be replaced by %s",
+					p.Event.Namespace, p.Event.Name, hash, p.Hash)
 			}
 			return errUnchanged
 		}
@@ -157,7 +159,8 @@ func (s *Store) PutTimeline(ctx context.Context, uid string, tl api.Timeline) er
 	if !(timeline.Rational{Num: tl.Rate.Num, Den: tl.Rate.Den}).Valid() {
 		return invalid("rate is %d/%d; both must be positive", tl.Rate.Num, tl.Rate.Den)
 	}
-	if tl.Rate.Num > maxRateTerm || tl.Rate.Den > maxRateTerm || tl.Rate.Num > maxRate*tl.Rate.Den || tl.Rate.Num*maxFrameSeconds < tl.Rate.Den {
+	if tl.Rate.Num > maxRateTerm || tl.Rate.Den > maxRateTerm || tl.Rate.Num > maxRate*tl.Rate.Den ||
+		tl.Rate.Num*maxFrameSeconds < tl.Rate.Den {
 		return invalid("rate is %d/%d; it must lie between one frame in %d s and %d frames a second, with terms up to %d",
 			tl.Rate.Num, tl.Rate.Den, maxFrameSeconds, maxRate, maxRateTerm)
 	}
@@ -179,8 +182,10 @@ func (s *Store) PutTimeline(ctx context.Context, uid string, tl api.Timeline) er
 			return nil
 		}
 		if known.OriginTicks != tl.OriginTicks || known.Rate != tl.Rate || len(known.AudioTracks) != len(tl.AudioTracks) {
-			return conflict("the timeline is frozen at origin %d, rate %d/%d, %d audio tracks; it cannot become origin %d, rate %d/%d, %d audio tracks",
-				known.OriginTicks, known.Rate.Num, known.Rate.Den, len(known.AudioTracks), tl.OriginTicks, tl.Rate.Num, tl.Rate.Den, len(tl.AudioTracks))
+			return conflict("the timeline is frozen at origin %d, rate %d/%d, %d audio tracks; it cannot become origin "+
+				"%d, rate %d/%d, %d audio tracks",
+				known.OriginTicks, known.Rate.Num, known.Rate.Den, len(known.AudioTracks), tl.OriginTicks,
+				tl.Rate.Num, tl.Rate.Den, len(tl.AudioTracks))
 		}
 		return errUnchanged
 	})

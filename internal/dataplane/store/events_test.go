@@ -95,8 +95,14 @@ func TestPages(t *testing.T) {
 		l, n, err := h.s.Chunks(h.ctx, h.uid, 2, c)
 		return len(l), n, err
 	})
-	count("units", func(c string) (int, string, error) { l, n, err := h.s.Units(h.ctx, h.uid, 2, c); return len(l), n, err })
-	count("tasks", func(c string) (int, string, error) { l, n, err := h.s.Tasks(h.ctx, h.uid, 2, c); return len(l), n, err })
+	count("units", func(c string) (int, string, error) {
+		l, n, err := h.s.Units(h.ctx, h.uid, 2, c)
+		return len(l), n, err
+	})
+	count("tasks", func(c string) (int, string, error) {
+		l, n, err := h.s.Tasks(h.ctx, h.uid, 2, c)
+		return len(l), n, err
+	})
 	count("results", func(c string) (int, string, error) {
 		l, n, err := h.s.Results(h.ctx, h.uid, ResultFilter{}, 2, c)
 		return len(l), n, err
@@ -109,9 +115,13 @@ func TestPages(t *testing.T) {
 		l, n, err := h.s.Segments(h.ctx, h.uid, 2, c)
 		return len(l), n, err
 	})
-	count("clips", func(c string) (int, string, error) { l, n, err := h.s.Clips(h.ctx, h.uid, 2, c); return len(l), n, err })
+	count("clips", func(c string) (int, string, error) {
+		l, n, err := h.s.Clips(h.ctx, h.uid, 2, c)
+		return len(l), n, err
+	})
 	// 5 chunks with 5 tasks, final, 3 optimizers and labelers, 6 clips, export.
-	want := map[string]int{"chunks": 5, "units": 15, "tasks": 25 + 1 + 6 + 6 + 1, "results": 12, "moment": 4, "segments": 3, "clips": 6}
+	want := map[string]int{"chunks": 5, "units": 15, "tasks": 25 + 1 + 6 + 6 + 1,
+		"results": 12, "moment": 4, "segments": 3, "clips": 6}
 	if d := cmp.Diff(want, counts); d != "" {
 		t.Error(d)
 	}

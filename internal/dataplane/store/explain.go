@@ -27,7 +27,8 @@ func (s *Store) ExplainChunk(ctx context.Context, uid string, number int64) (api
 		if err != nil {
 			return err
 		}
-		chunks, err := collect(ctx, q, scanChunk, `SELECT `+chunkColumns+` FROM chunks WHERE event_uid = $1 AND number = $2`, uid, number)
+		chunks, err := collect(ctx, q, scanChunk, `SELECT `+chunkColumns+` FROM chunks
+			WHERE event_uid = $1 AND number = $2`, uid, number)
 		if err != nil {
 			return err
 		}
@@ -35,7 +36,8 @@ func (s *Store) ExplainChunk(ctx context.Context, uid string, number int64) (api
 			return notFound("the Event has no chunk %d yet; chunks up to %d are there", number, ev.watermark)
 		}
 		detail.Chunk = chunks[0]
-		units, err := collect(ctx, q, scanUnit, `SELECT `+unitColumns+` FROM units WHERE event_uid = $1 AND chunk = $2 ORDER BY first_frame, epoch`, uid, number)
+		units, err := collect(ctx, q, scanUnit, `SELECT `+unitColumns+` FROM units
+			WHERE event_uid = $1 AND chunk = $2 ORDER BY first_frame, epoch`, uid, number)
 		if err != nil {
 			return err
 		}
@@ -79,7 +81,8 @@ func triesOf(ctx context.Context, q querier, uid string, id int64) ([]api.Try, e
 			t.EndedAt = *at
 		}
 		return t, err
-	}, `SELECT attempt, holder, outcome, error, leased_at, ended_at FROM tries WHERE event_uid = $1 AND task_id = $2 ORDER BY attempt`, uid, id)
+	}, `SELECT attempt, holder, outcome, error, leased_at, ended_at FROM tries
+		WHERE event_uid = $1 AND task_id = $2 ORDER BY attempt`, uid, id)
 	if list == nil {
 		list = []api.Try{}
 	}
@@ -94,7 +97,8 @@ func heldBackBy(ctx context.Context, q querier, ev *eventRow, p *plan, t api.Tas
 		if err != nil {
 			return nil, err
 		}
-		return append(out, fmt.Sprintf("everything it reads up to %.3f s of the timeline", float64(until)/microsPerSecond)), nil
+		return append(out, fmt.Sprintf("everything it reads up to %.3f s of the timeline",
+			float64(until)/microsPerSecond)), nil
 	}
 	for _, w := range predecessors(p, &taskRow{kind: t.Kind, chunk: t.Chunk, plugin: t.Plugin, track: t.Track}) {
 		where, args := w.where(ev.uid)
@@ -111,7 +115,8 @@ func heldBackBy(ctx context.Context, q querier, ev *eventRow, p *plan, t api.Tas
 				name += fmt.Sprintf(" of track %d", track)
 			}
 			return fmt.Sprintf("%s of chunk %d (%s)", name, chunk, state), err
-		}, `SELECT kind, plugin, chunk, track, state FROM tasks WHERE `+where+` AND `+openStates+fmt.Sprintf(` ORDER BY chunk, id LIMIT %d`, maxWaits), args...)
+		}, `SELECT kind, plugin, chunk, track, state FROM tasks
+			WHERE `+where+` AND `+openStates+fmt.Sprintf(` ORDER BY chunk, id LIMIT %d`, maxWaits), args...)
 		if err != nil {
 			return nil, err
 		}

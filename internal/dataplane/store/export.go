@@ -34,9 +34,11 @@ const exportsAtOnce = 16
 // is none. Report a failure with Fail. An Event whose rows are damaged does not
 // keep the others from their exports.
 func (s *Store) LeaseExport(ctx context.Context) (*ExportTask, error) {
-	ready, err := collect(ctx, s.reader, func(r *sql.Rows) (t ExportTask, err error) { return t, r.Scan(&t.EventUID, &t.TaskID) },
-		`SELECT t.event_uid, t.id FROM tasks t JOIN events e ON e.uid = t.event_uid
-		WHERE t.state = 'ready' AND t.kind = 'export' AND t.due_at <= $1 AND e.deleted = 0 ORDER BY t.ready_at, t.id LIMIT $2`, s.now(), exportsAtOnce)
+	ready, err := collect(ctx, s.reader, func(r *sql.Rows) (t ExportTask, err error) {
+		return t, r.Scan(&t.EventUID, &t.TaskID)
+	}, `SELECT t.event_uid, t.id FROM tasks t JOIN events e ON e.uid = t.event_uid
+		WHERE t.state = 'ready' AND t.kind = 'export' AND t.due_at <= $1 AND e.deleted = 0
+		ORDER BY t.ready_at, t.id LIMIT $2`, s.now(), exportsAtOnce)
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +70,8 @@ func (s *Store) leaseExport(ctx context.Context, uid string, id int64) (*ExportT
 		if err := e.take(t, exportHolder); err != nil {
 			return err
 		}
-		task = &ExportTask{EventUID: uid, Namespace: e.ev.namespace, TaskID: id, Token: t.token, Attempt: t.leases, Lease: s.lease}
+		task = &ExportTask{EventUID: uid, Namespace: e.ev.namespace, TaskID: id,
+			Token: t.token, Attempt: t.leases, Lease: s.lease}
 		return nil
 	})
 	if err != nil {
@@ -115,13 +118,15 @@ func (s *Store) ExportData(ctx context.Context, uid string) (export.Event, error
 		if out.Segments, err = wireSegments(ctx, q, uid, rows); err != nil {
 			return err
 		}
-		if out.Clips, err = collect(ctx, q, s.scanClip, `SELECT `+clipColumns+` FROM clips WHERE event_uid = $1 ORDER BY segment_id, variant, track, mark_version`, uid); err != nil {
+		if out.Clips, err = collect(ctx, q, s.scanClip, `SELECT `+clipColumns+` FROM clips WHERE event_uid = $1
+			ORDER BY segment_id, variant, track, mark_version`, uid); err != nil {
 			return err
 		}
 		if out.Feedback, err = feedbackOf(ctx, q, uid); err != nil {
 			return err
 		}
-		out.Results, err = collect(ctx, q, scanStoredResult, `SELECT `+storedResultColumns+` FROM results WHERE event_uid = $1 AND state = 'published'
+		out.Results, err = collect(ctx, q, scanStoredResult, `SELECT `+storedResultColumns+` FROM results
+			WHERE event_uid = $1 AND state = 'published'
 			ORDER BY start_us, plugin, track, chunk, ordinal`, uid)
 		return err
 	})

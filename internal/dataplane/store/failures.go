@@ -43,10 +43,12 @@ func (e *eventTx) failedChunk(t *taskRow) (string, error) {
 		return "", nil
 	}
 	for _, q := range e.plan.featurers() {
-		if q.OnFailure != api.PlanPluginOnFailureFailChunk || (t.kind == api.TaskKindFeaturer && !e.plan.needs(t.plugin, q.Name)) {
+		if q.OnFailure != api.PlanPluginOnFailureFailChunk ||
+			(t.kind == api.TaskKindFeaturer && !e.plan.needs(t.plugin, q.Name)) {
 			continue
 		}
-		failed, err := one[int64](e.ctx, e, `SELECT COUNT(*) FROM tasks WHERE event_uid = $1 AND kind = 'featurer' AND chunk = $2 AND plugin = $3 AND state = 'failed'`,
+		failed, err := one[int64](e.ctx, e, `SELECT COUNT(*) FROM tasks WHERE event_uid = $1 AND kind = 'featurer'
+			AND chunk = $2 AND plugin = $3 AND state = 'failed'`,
 			e.ev.uid, t.chunk, q.Name)
 		if err != nil {
 			return "", err
@@ -61,12 +63,14 @@ func (e *eventTx) failedChunk(t *taskRow) (string, error) {
 // failsEvent says whether a task's failure is the Event's. What fails in an
 // Event that is Complete, when a dead letter is tried again, changes nothing.
 func (e *eventTx) failsEvent(t *taskRow) bool {
-	return t.state == api.TaskStateFailed && t.plugin != "" && !e.ev.terminal() && e.plan.onFailure(t.plugin) == api.PlanPluginOnFailureFailEvent
+	return t.state == api.TaskStateFailed && t.plugin != "" && !e.ev.terminal() &&
+		e.plan.onFailure(t.plugin) == api.PlanPluginOnFailureFailEvent
 }
 
 // noteTry keeps what became of an attempt that did not finish its task.
 func (e *eventTx) noteTry(t *taskRow, outcome api.TryOutcome, reason string) error {
-	_, err := e.exec(`INSERT INTO tries (event_uid, task_id, attempt, holder, outcome, error, leased_at, ended_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+	_, err := e.exec(`INSERT INTO tries (event_uid, task_id, attempt, holder, outcome, error, leased_at, ended_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
 		e.ev.uid, t.id, t.leases, t.holder, string(outcome), reason, t.leasedAt.Int64, e.now)
 	return err
 }
@@ -79,7 +83,8 @@ func backoff(attempts int32) int64 {
 // expireLeases takes back the tasks whose holders fell silent. That is no
 // failure of the plugin and does not count as an attempt.
 func (e *eventTx) expireLeases() (int, error) {
-	silent, err := collect(e.ctx, e, scanTasks, `SELECT `+taskColumns+` FROM tasks WHERE event_uid = $1 AND state = 'leased' AND lease_expires_at <= $2 ORDER BY lease_expires_at, id`, e.ev.uid, e.now)
+	silent, err := collect(e.ctx, e, scanTasks, `SELECT `+taskColumns+` FROM tasks
+		WHERE event_uid = $1 AND state = 'leased' AND lease_expires_at <= $2 ORDER BY lease_expires_at, id`, e.ev.uid, e.now)
 	if err != nil {
 		return 0, err
 	}
@@ -102,5 +107,6 @@ func (e *eventTx) lose(t *taskRow, outcome api.TryOutcome, reason string) error 
 	if err := e.noteTry(t, outcome, reason); err != nil {
 		return err
 	}
-	return e.finish(t, api.TaskStateFailed, fmt.Sprintf("lost %d times: whoever took it ended before it was done; at last %s", t.losses, reason))
+	return e.finish(t, api.TaskStateFailed,
+		fmt.Sprintf("lost %d times: whoever took it ended before it was done; at last %s", t.losses, reason))
 }

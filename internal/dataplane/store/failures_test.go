@@ -66,11 +66,15 @@ func TestOnFailure(t *testing.T) {
 		state  api.EventStateState
 		tasks  string
 	}{
-		"skip":         {"peaks", api.PlanPluginOnFailureSkip, api.EventStateStateComplete, "framer done, moment done, peaks failed, scene done, segment done"},
-		"fail chunk":   {"peaks", api.PlanPluginOnFailureFailChunk, api.EventStateStateComplete, "framer done, moment skipped, peaks failed, scene done, segment skipped"},
-		"beside":       {"scene", api.PlanPluginOnFailureFailChunk, api.EventStateStateComplete, "framer done, moment done, peaks done, scene failed, segment skipped"},
-		"fail event":   {"moment", api.PlanPluginOnFailureFailEvent, api.EventStateStateFailed, ""},
-		"segmenter":    {"segment", api.PlanPluginOnFailureSkip, api.EventStateStateComplete, "framer done, moment done, peaks done, scene done, segment failed"},
+		"skip": {"peaks", api.PlanPluginOnFailureSkip, api.EventStateStateComplete,
+			"framer done, moment done, peaks failed, scene done, segment done"},
+		"fail chunk": {"peaks", api.PlanPluginOnFailureFailChunk, api.EventStateStateComplete,
+			"framer done, moment skipped, peaks failed, scene done, segment skipped"},
+		"beside": {"scene", api.PlanPluginOnFailureFailChunk, api.EventStateStateComplete,
+			"framer done, moment done, peaks done, scene failed, segment skipped"},
+		"fail event": {"moment", api.PlanPluginOnFailureFailEvent, api.EventStateStateFailed, ""},
+		"segmenter": {"segment", api.PlanPluginOnFailureSkip, api.EventStateStateComplete,
+			"framer done, moment done, peaks done, scene done, segment failed"},
 		"no segmenter": {"segment", api.PlanPluginOnFailureFailEvent, api.EventStateStateFailed, ""},
 	}
 	for name, tt := range tests {
@@ -94,7 +98,8 @@ func TestOnFailure(t *testing.T) {
 			}
 			if tt.state == api.EventStateStateFailed {
 				want := fmt.Sprintf("Plugin %s failed on chunk 2", tt.plugin)
-				if optionalName(e.Reason) != "PluginFailed" || !strings.Contains(optionalName(e.Message), want) || !strings.Contains(optionalName(e.Message), "out of luck") {
+				if optionalName(e.Reason) != "PluginFailed" || !strings.Contains(optionalName(e.Message), want) ||
+					!strings.Contains(optionalName(e.Message), "out of luck") {
 					t.Errorf("%s: %s", optionalName(e.Reason), optionalName(e.Message))
 				}
 				return
@@ -174,7 +179,8 @@ func TestRetry(t *testing.T) {
 	if got := h.tasksOf(2); got != "framer done, moment done, peaks done, scene done, segment done" {
 		t.Error(got)
 	}
-	if e.State != api.EventStateStateComplete || e.DeadLetters != 0 || e.Progress.ChunksFailed != 0 || exported != 1 || e.Version <= version {
+	if e.State != api.EventStateStateComplete || e.DeadLetters != 0 || e.Progress.ChunksFailed != 0 ||
+		exported != 1 || e.Version <= version {
 		t.Errorf("%s, %d dead letters, %+v, exported %d times", e.State, e.DeadLetters, e.Progress, exported)
 	}
 	found, _, err := h.s.Results(h.ctx, h.uid, ResultFilter{Plugin: "moment"}, 100, "")
@@ -206,9 +212,11 @@ func TestRetryOfExports(t *testing.T) {
 	want := func(reason string, dead int64, exported bool) {
 		t.Helper()
 		e := h.event()
-		if e.State != api.EventStateStateComplete || optionalName(e.Reason) != reason || (e.Message != nil) != (reason != "") ||
+		if e.State != api.EventStateStateComplete || optionalName(e.Reason) != reason ||
+			(e.Message != nil) != (reason != "") ||
 			e.DeadLetters != dead || (e.ExportLocation != nil) != exported {
-			t.Errorf("%s %q %q, %d dead letters, exports %v; want %q", e.State, optionalName(e.Reason), optionalName(e.Message), e.DeadLetters, e.ExportLocation, reason)
+			t.Errorf("%s %q %q, %d dead letters, exports %v; want %q", e.State, optionalName(e.Reason),
+				optionalName(e.Message), e.DeadLetters, e.ExportLocation, reason)
 		}
 	}
 	retry := func(word string) {
@@ -256,7 +264,8 @@ func TestRetryKeepsTheOrder(t *testing.T) {
 	})
 	r, err := h.s.Retry(h.ctx, h.uid, api.RetryRequest{ID: "x"})
 	h.must(err)
-	if r.Retried != 1 || len(r.Left) != 1 || !strings.Contains(r.Left[0], "segmenter of chunk 2: later chunks have been segmented") {
+	if r.Retried != 1 || len(r.Left) != 1 || !strings.Contains(r.Left[0],
+		"segmenter of chunk 2: later chunks have been segmented") {
 		t.Fatalf("%+v", r)
 	}
 	h.drain(m)
@@ -281,7 +290,8 @@ func TestRetryKeepsTheOrder(t *testing.T) {
 		}
 		end = s.Optimized[0].Out.Frame
 	}
-	if e := h.event(); e.Progress.ClipsRendered != e.Progress.ClipsWanted || e.Progress.ClipsWanted != int64(2*len(h.segments())) {
+	if e := h.event(); e.Progress.ClipsRendered != e.Progress.ClipsWanted ||
+		e.Progress.ClipsWanted != int64(2*len(h.segments())) {
 		t.Errorf("%+v", e.Progress)
 	}
 }
@@ -312,7 +322,8 @@ func TestExplainChunk(t *testing.T) {
 	h.must(err)
 	tries := ""
 	for _, try := range d.Tasks[0].Tries {
-		tries += fmt.Sprintf("%d %s %s %s %d\n", try.Attempt, try.Outcome, try.Holder, optionalName(try.Error), try.EndedAt.Sub(try.LeasedAt)/1e9)
+		tries += fmt.Sprintf("%d %s %s %s %d\n", try.Attempt, try.Outcome, try.Holder,
+			optionalName(try.Error), try.EndedAt.Sub(try.LeasedAt)/1e9)
 	}
 	if want := "1 Failed pod-1 once 0\n2 Lost pod-1 pod-1 fell silent while it held the task 31\n3 Released pod-1  0\n" +
 		"4 Released pod-1 pod-1 was told to stop while it worked on the task 0\n"; tries != want {
@@ -322,7 +333,8 @@ func TestExplainChunk(t *testing.T) {
 	for _, task := range d.Tasks {
 		waits[task.Task.Plugin] = strings.Join(task.WaitsFor, "; ")
 	}
-	if waits["moment"] != "framer of chunk 1 (ready); featurer peaks of track 1 of chunk 1 (blocked)" || waits["segment"] != "featurer moment of chunk 1 (blocked)" || len(d.Units) != 3 {
+	if waits["moment"] != "framer of chunk 1 (ready); featurer peaks of track 1 of chunk 1 (blocked)" ||
+		waits["segment"] != "featurer moment of chunk 1 (blocked)" || len(d.Units) != 3 {
 		t.Errorf("waits: %v, %d units", waits, len(d.Units))
 	}
 	_, err = h.s.ExplainChunk(h.ctx, h.uid, 7)
@@ -340,7 +352,8 @@ func TestOptimizerOfEachTrack(t *testing.T) {
 		_, err := h.s.PutPlan(h.ctx, h.uid, p)
 		h.must(err)
 		tl := testTimeline()
-		tl.AudioTracks = append(tl.AudioTracks, api.AudioTrack{Track: 2, StreamIndex: 2, Codec: "aac", SampleRate: 48000, Channels: 2})
+		tl.AudioTracks = append(tl.AudioTracks,
+			api.AudioTrack{Track: 2, StreamIndex: 2, Codec: "aac", SampleRate: 48000, Channels: 2})
 		h.must(h.s.PutTimeline(h.ctx, h.uid, tl))
 		h.ingest(12)
 		var held []*api.Lease
@@ -368,7 +381,8 @@ func TestOptimizerOfEachTrack(t *testing.T) {
 			t.Fatalf("%s %+v", e.State, e.Backlog)
 		}
 		for _, s := range h.segments() {
-			if len(s.Optimized) != 2 || s.Optimized[0].Track != 1 || s.Optimized[1].Track != 2 || s.Optimized[0].Out == s.Optimized[1].Out {
+			if len(s.Optimized) != 2 || s.Optimized[0].Track != 1 || s.Optimized[1].Track != 2 ||
+				s.Optimized[0].Out == s.Optimized[1].Out {
 				t.Errorf("segment %s: %+v", s.ID, s.Optimized)
 			}
 		}

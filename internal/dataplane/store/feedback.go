@@ -26,7 +26,8 @@ func (s *Store) PutFeedback(ctx context.Context, uid string, f api.Feedback) err
 		if e.ev.state == api.EventStateStateComplete {
 			e.ev.revised = true
 		}
-		row := t.QueryRowContext(ctx, `SELECT `+feedbackColumns+` FROM feedback WHERE event_uid = $1 AND segment_id = $2 AND track = $3 AND reviewer = $4`,
+		row := t.QueryRowContext(ctx, `SELECT `+feedbackColumns+` FROM feedback
+			WHERE event_uid = $1 AND segment_id = $2 AND track = $3 AND reviewer = $4`,
 			uid, f.SegmentID, f.Track, f.Reviewer)
 		known, err := scanFeedback(row)
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
@@ -41,18 +42,22 @@ func (s *Store) PutFeedback(ctx context.Context, uid string, f api.Feedback) err
 			return err
 		}
 		if original == "" && optimized == "" {
-			_, err := t.exec(`DELETE FROM feedback WHERE event_uid = $1 AND segment_id = $2 AND track = $3 AND reviewer = $4`, uid, f.SegmentID, f.Track, f.Reviewer)
+			_, err := t.exec(`DELETE FROM feedback WHERE event_uid = $1 AND segment_id = $2 AND track = $3
+				AND reviewer = $4`, uid, f.SegmentID, f.Track, f.Reviewer)
 			return err
 		}
-		_, err = t.exec(`INSERT INTO feedback (event_uid, segment_id, track, reviewer, original, optimized) VALUES ($1, $2, $3, $4, $5, $6)
-			ON CONFLICT (event_uid, segment_id, track, reviewer) DO UPDATE SET original = excluded.original, optimized = excluded.optimized`,
+		_, err = t.exec(`INSERT INTO feedback (event_uid, segment_id, track, reviewer, original, optimized)
+			VALUES ($1, $2, $3, $4, $5, $6)
+			ON CONFLICT (event_uid, segment_id, track, reviewer)
+			DO UPDATE SET original = excluded.original, optimized = excluded.optimized`,
 			uid, f.SegmentID, f.Track, f.Reviewer, original, optimized)
 		if err != nil {
 			return err
 		}
 		n, err := one[int64](ctx, t, `SELECT COUNT(*) FROM feedback WHERE event_uid = $1`, uid)
 		if err == nil && n > maxFeedback {
-			return conflict("the Event has feedback in %d rows, of segments, tracks and reviewers; more is not taken", maxFeedback)
+			return conflict("the Event has feedback in %d rows, of segments, tracks and reviewers; more is not taken",
+				maxFeedback)
 		}
 		return err
 	})

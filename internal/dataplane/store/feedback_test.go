@@ -22,7 +22,8 @@ func TestFeedback(t *testing.T) {
 	first, second := h.segments()[0].ID, h.segments()[1].ID
 	put := func(segment string, track int32, reviewer string, original, optimized *api.Opinion) {
 		t.Helper()
-		h.must(h.s.PutFeedback(h.ctx, h.uid, api.Feedback{SegmentID: segment, Track: track, Reviewer: reviewer, Original: original, Optimized: optimized}))
+		h.must(h.s.PutFeedback(h.ctx, h.uid,
+			api.Feedback{SegmentID: segment, Track: track, Reviewer: reviewer, Original: original, Optimized: optimized}))
 	}
 	want := func(want ...api.Feedback) {
 		t.Helper()
@@ -37,8 +38,10 @@ func TestFeedback(t *testing.T) {
 	put(first, 1, "bob", like, dislike)
 	put(first, 1, "ann", dislike, nil)
 	put(first, 0, "bob", nil, like)
-	want(api.Feedback{SegmentID: first, Track: 0, Reviewer: "bob", Optimized: like}, api.Feedback{SegmentID: first, Track: 1, Reviewer: "ann", Original: dislike},
-		api.Feedback{SegmentID: first, Track: 1, Reviewer: "bob", Original: like, Optimized: dislike}, api.Feedback{SegmentID: second, Track: 1, Reviewer: "bob", Original: like})
+	want(api.Feedback{SegmentID: first, Track: 0, Reviewer: "bob", Optimized: like},
+		api.Feedback{SegmentID: first, Track: 1, Reviewer: "ann", Original: dislike},
+		api.Feedback{SegmentID: first, Track: 1, Reviewer: "bob", Original: like, Optimized: dislike},
+		api.Feedback{SegmentID: second, Track: 1, Reviewer: "bob", Original: like})
 
 	// Who says nothing of one of the two keeps what was said.
 	put(first, 1, "bob", nil, like)
@@ -46,7 +49,8 @@ func TestFeedback(t *testing.T) {
 	put(first, 0, "bob", opinion("-", ""), nil)
 	put(second, 1, "bob", opinion("-", ""), opinion("-", ""))
 	h.reopen()
-	want(api.Feedback{SegmentID: first, Track: 0, Reviewer: "bob", Optimized: like}, api.Feedback{SegmentID: first, Track: 1, Reviewer: "bob", Original: like, Optimized: like})
+	want(api.Feedback{SegmentID: first, Track: 0, Reviewer: "bob", Optimized: like},
+		api.Feedback{SegmentID: first, Track: 1, Reviewer: "bob", Original: like, Optimized: like})
 
 	err := h.s.PutFeedback(h.ctx, h.uid, api.Feedback{SegmentID: "000009-9", Track: 1, Reviewer: "bob", Original: like})
 	h.wantErr(err, ErrNotFound, `"000009-9"`)

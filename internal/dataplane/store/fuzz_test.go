@@ -15,7 +15,8 @@ import (
 )
 
 // fuzzKinds are the kinds of tasks whose output comes from plugins.
-var fuzzKinds = []api.TaskKind{api.TaskKindFeaturer, api.TaskKindSegmenter, api.TaskKindOptimizer, api.TaskKindLabeler, api.TaskKindFinal}
+var fuzzKinds = []api.TaskKind{api.TaskKindFeaturer, api.TaskKindSegmenter,
+	api.TaskKindOptimizer, api.TaskKindLabeler, api.TaskKindFinal}
 
 // FuzzResults completes a task with whatever a plugin may send. It is refused,
 // with a message, or published; and what is published can be lived with.
@@ -23,22 +24,29 @@ func FuzzResults(f *testing.F) {
 	for kind, bodies := range map[api.TaskKind][]string{
 		api.TaskKindFeaturer: {
 			`{"results":[{"startMicros":1000000,"endMicros":2000000,"attributes":{"Label":"x","deep":{"a":[1,null,true]}}}]}`,
-			`{"results":[{"startMicros":-1,"endMicros":0,"attributes":null},{"startMicros":9223372036854775807,"endMicros":-9223372036854775808}]}`,
-			`{"variables":{"a":"b","n":1e3,"t":true,"":null},"segmentAttributes":[{"segmentID":"000001-0","attributes":{"x":1}}]}`,
+			`{"results":[{"startMicros":-1,"endMicros":0,"attributes":null},{"startMicros":9223372036854775807,` +
+				`"endMicros":-9223372036854775808}]}`,
+			`{"variables":{"a":"b","n":1e3,"t":true,"":null},"segmentAttributes":[{"segmentID":"000001-0",` +
+				`"attributes":{"x":1}}]}`,
 		},
 		api.TaskKindSegmenter: {
 			`{"segments":[{"startMicros":1000000,"endMicros":2000000,"attributes":{}},{"startMicros":3000000,"attributes":{}}]}`,
-			`{"segments":[{"id":"000001-0","startMicros":3000000,"endMicros":7000000,"closeReason":"Detected","attributes":{}}]}`,
-			`{"segments":[{"startMicros":0,"endMicros":600000000},{"startMicros":2,"endMicros":1}],"segmentAttributes":[{"segmentID":"000001-1","attributes":{}}]}`,
+			`{"segments":[{"id":"000001-0","startMicros":3000000,"endMicros":7000000,"closeReason":"Detected",` +
+				`"attributes":{}}]}`,
+			`{"segments":[{"startMicros":0,"endMicros":600000000},{"startMicros":2,"endMicros":1}],` +
+				`"segmentAttributes":[{"segmentID":"000001-1","attributes":{}}]}`,
 		},
-		api.TaskKindFinal: {`{"segments":[{"id":"000002-0","startMicros":9000000,"endMicros":17000000,"attributes":{}}]}`, `{}`},
+		api.TaskKindFinal: {`{"segments":[{"id":"000002-0","startMicros":9000000,` +
+			`"endMicros":17000000,"attributes":{}}]}`, `{}`},
 		api.TaskKindOptimizer: {
 			`{"optimized":[{"segmentID":"000001-0","startMicros":500000,"endMicros":3500000,"startCode":"ok","endCode":"ok"}]}`,
 			`{"optimized":[{"segmentID":"000001-0","startMicros":2000000,"endMicros":2000000},{"segmentID":"000001-0"}]}`,
 		},
-		api.TaskKindLabeler: {`{"labels":[{"segmentID":"000001-0","code":"OK","label":"a\u0000\ud800","attributes":{"Named":true}}]}`},
+		api.TaskKindLabeler: {`{"labels":[{"segmentID":"000001-0","code":"OK","label":"a\u0000\ud800",` +
+			`"attributes":{"Named":true}}]}`},
 	} {
-		bodies = append(bodies, "\x01\x03\x14\x01\x03\x1e\x01", "\x00\x02\x03\x14\x01\x00\x01\x03\x28\x01\x03\x40\x01\x00\x01\x03\x50\x01")
+		bodies = append(bodies, "\x01\x03\x14\x01\x03\x1e\x01",
+			"\x00\x02\x03\x14\x01\x00\x01\x03\x28\x01\x03\x40\x01\x00\x01\x03\x50\x01")
 		for _, body := range bodies {
 			for i, k := range fuzzKinds {
 				if k == kind {
@@ -129,7 +137,8 @@ func (d *dice) n(most int) int {
 func (d *dice) micros() int64 {
 	switch d.n(8) {
 	case 0:
-		return []int64{math.MinInt64, math.MaxInt64, -1, 0, 1, -api.MaxAstrayMicros, fuzzUnits * 2 * second, api.MaxAstrayMicros}[d.n(8)]
+		return []int64{math.MinInt64, math.MaxInt64, -1, 0, 1, -api.MaxAstrayMicros,
+			fuzzUnits * 2 * second, api.MaxAstrayMicros}[d.n(8)]
 	case 1:
 		return -int64(d.n(256)) * 10_000_000
 	case 2:
@@ -139,7 +148,8 @@ func (d *dice) micros() int64 {
 }
 
 func (d *dice) text() string {
-	return []string{"", "a", "Hit", "\x00", "\xff", strings.Repeat("x", 300), "000001-0", "000002-0", "000001-1", "-", "é"}[d.n(11)]
+	return []string{"", "a", "Hit", "\x00", "\xff", strings.Repeat("x", 300),
+		"000001-0", "000002-0", "000001-1", "-", "é"}[d.n(11)]
 }
 
 func (d *dice) value() any {
@@ -168,7 +178,8 @@ func (d *dice) attributes() map[string]any {
 
 func (d *dice) output() (out api.TaskOutput) {
 	for range d.n(5) {
-		out.Results = append(out.Results, api.NewResult{StartMicros: d.micros(), EndMicros: d.micros(), Attributes: d.attributes()})
+		out.Results = append(out.Results, api.NewResult{StartMicros: d.micros(),
+			EndMicros: d.micros(), Attributes: d.attributes()})
 	}
 	for range d.n(5) {
 		u := api.SegmentUpdate{StartMicros: d.micros(), Attributes: d.attributes()}
@@ -181,13 +192,16 @@ func (d *dice) output() (out api.TaskOutput) {
 		out.Segments = append(out.Segments, u)
 	}
 	for range d.n(3) {
-		out.Optimized = append(out.Optimized, api.OptimizedMarks{SegmentID: d.text(), StartMicros: d.micros(), EndMicros: d.micros(), StartCode: d.text(), EndCode: d.text()})
+		out.Optimized = append(out.Optimized, api.OptimizedMarks{SegmentID: d.text(), StartMicros: d.micros(),
+			EndMicros: d.micros(), StartCode: d.text(), EndCode: d.text()})
 	}
 	for range d.n(3) {
-		out.Labels = append(out.Labels, api.SegmentLabel{SegmentID: d.text(), Label: d.text(), Code: d.text(), Attributes: d.attributes()})
+		out.Labels = append(out.Labels, api.SegmentLabel{SegmentID: d.text(), Label: d.text(),
+			Code: d.text(), Attributes: d.attributes()})
 	}
 	for range d.n(3) {
-		out.SegmentAttributes = append(out.SegmentAttributes, api.SegmentAttributes{SegmentID: d.text(), Attributes: d.attributes()})
+		out.SegmentAttributes = append(out.SegmentAttributes,
+			api.SegmentAttributes{SegmentID: d.text(), Attributes: d.attributes()})
 	}
 	if d.n(3) == 0 {
 		out.Variables = d.attributes()

@@ -19,7 +19,8 @@ import (
 func (e *eventTx) watchGap(moved bool) error {
 	hole := e.ev.sourceEnded && e.ev.frames < e.ev.sourceFrames
 	if !hole {
-		later, err := one[int64](e.ctx, e, `SELECT COUNT(*) FROM (SELECT 1 FROM units WHERE event_uid = $1 AND first_frame > $2 LIMIT 1) AS later`, e.ev.uid, e.ev.frames)
+		later, err := one[int64](e.ctx, e, `SELECT COUNT(*)
+			FROM (SELECT 1 FROM units WHERE event_uid = $1 AND first_frame > $2 LIMIT 1) AS later`, e.ev.uid, e.ev.frames)
 		if err != nil {
 			return err
 		}
@@ -36,7 +37,8 @@ func (e *eventTx) watchGap(moved bool) error {
 
 // giveUpHole makes the first hole a gap: the Event goes on behind it.
 func (e *eventTx) giveUpHole() error {
-	end, err := one[sql.NullInt64](e.ctx, e, `SELECT MIN(first_frame) FROM units WHERE event_uid = $1 AND first_frame > $2`, e.ev.uid, e.ev.frames)
+	end, err := one[sql.NullInt64](e.ctx, e, `SELECT MIN(first_frame) FROM units
+		WHERE event_uid = $1 AND first_frame > $2`, e.ev.uid, e.ev.frames)
 	if err != nil {
 		return err
 	}
@@ -57,14 +59,16 @@ func (e *eventTx) insertGap(g gap) error {
 	if g.first >= g.end {
 		return nil
 	}
-	_, err := e.exec(`INSERT INTO gaps (event_uid, first_frame, end_frame, declared_at) VALUES ($1, $2, $3, $4)`, e.ev.uid, g.first, g.end, e.now)
+	_, err := e.exec(`INSERT INTO gaps (event_uid, first_frame, end_frame, declared_at)
+		VALUES ($1, $2, $3, $4)`, e.ev.uid, g.first, g.end, e.now)
 	return err
 }
 
 // gapsIn are the gaps that touch a range of frames, in order.
 func (e *eventTx) gapsIn(first, end int64) ([]gap, error) {
 	return collect(e.ctx, e, func(r *sql.Rows) (g gap, err error) { return g, r.Scan(&g.first, &g.end) },
-		`SELECT first_frame, end_frame FROM gaps WHERE event_uid = $1 AND first_frame < $3 AND end_frame > $2 ORDER BY first_frame`, e.ev.uid, first, end)
+		`SELECT first_frame, end_frame FROM gaps WHERE event_uid = $1 AND first_frame < $3 AND end_frame > $2
+			ORDER BY first_frame`, e.ev.uid, first, end)
 }
 
 // fillGap takes note of a unit that came after its frames had been given up.
@@ -90,7 +94,8 @@ func (e *eventTx) fillGap(chunk, first, end int64) error {
 
 // closeLate closes a missing chunk that has come whole after all.
 func (e *eventTx) closeLate(number int64) error {
-	missing, err := one[int64](e.ctx, e, `SELECT COUNT(*) FROM chunks WHERE event_uid = $1 AND number = $2 AND state = 'missing'`, e.ev.uid, number)
+	missing, err := one[int64](e.ctx, e, `SELECT COUNT(*) FROM chunks
+		WHERE event_uid = $1 AND number = $2 AND state = 'missing'`, e.ev.uid, number)
 	if err != nil || missing == 0 {
 		return err
 	}
@@ -103,7 +108,8 @@ func (e *eventTx) closeLate(number int64) error {
 		return err
 	}
 	if _, err := e.exec(`UPDATE chunks SET state = 'closed', late = 1, closed_at = $3,
-		units = (SELECT COUNT(*) FROM units u WHERE u.event_uid = $1 AND u.chunk = $2) WHERE event_uid = $1 AND number = $2`, e.ev.uid, number, e.now); err != nil {
+		units = (SELECT COUNT(*) FROM units u WHERE u.event_uid = $1 AND u.chunk = $2) WHERE event_uid = $1 AND number = $2`,
+		e.ev.uid, number, e.now); err != nil {
 		return err
 	}
 	return e.planFeatures(number)

@@ -86,7 +86,8 @@ func TestEndThatNeverComes(t *testing.T) {
 	h.must(h.s.EndSource(h.ctx, h.uid, api.SourceEnd{Frames: 9 * unitFrames}))
 	h.wait(61 * time.Second)
 	h.drain(match{moments: []int64{1}})
-	if got, e := h.chunkStates(), h.event(); got != "ccm" || e.State != api.EventStateStateComplete || e.Progress.ChunksMissing != 1 {
+	if got, e := h.chunkStates(), h.event(); got != "ccm" || e.State != api.EventStateStateComplete ||
+		e.Progress.ChunksMissing != 1 {
 		t.Errorf("chunks %s, the Event is %s, %+v", got, e.State, e.Progress)
 	}
 }

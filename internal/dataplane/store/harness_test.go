@@ -53,7 +53,9 @@ func (h *harness) open() {
 }
 
 func (h *harness) options() Options {
-	return Options{Clock: h.clock, LeaseDuration: 30 * time.Second, synchronous: "OFF", Location: func(k string) string { return "s3://bucket/" + k }}
+	return Options{Clock: h.clock, LeaseDuration: 30 * time.Second, synchronous: "OFF", Location: func(k string) string {
+		return "s3://bucket/" + k
+	}}
 }
 
 // reopen is a restart of the data plane.
@@ -81,8 +83,8 @@ func (h *harness) wantErr(err, kind error, words string) {
 // and every other class.
 func testPlan(uid string) api.Plan {
 	plugin := func(name string, class api.PlanPluginClass, media api.PlanPluginMediaType, deps ...string) api.PlanPlugin {
-		return api.PlanPlugin{Name: name, Class: class, MediaType: media, Builtin: name, Configuration: map[string]any{}, DependsOn: deps,
-			Outputs: []string{}, TimeoutSeconds: 60, MaxAttempts: 3, OnFailure: api.PlanPluginOnFailureSkip}
+		return api.PlanPlugin{Name: name, Class: class, MediaType: media, Builtin: name, Configuration: map[string]any{},
+			DependsOn: deps, Outputs: []string{}, TimeoutSeconds: 60, MaxAttempts: 3, OnFailure: api.PlanPluginOnFailureSkip}
 	}
 	p := api.Plan{
 		Hash:         "plan-1",
@@ -105,7 +107,8 @@ func testPlan(uid string) api.Plan {
 }
 
 func testTimeline() api.Timeline {
-	return api.Timeline{OriginTicks: origin, Rate: api.Rational{Num: 25, Den: 1}, Width: 1920, Height: 1080, Ingest: api.TimelineIngestCopy,
+	return api.Timeline{OriginTicks: origin, Rate: api.Rational{Num: 25, Den: 1}, Width: 1920, Height: 1080,
+		Ingest:      api.TimelineIngestCopy,
 		AudioTracks: []api.AudioTrack{{Track: 1, StreamIndex: 1, Codec: "aac", SampleRate: 48000, Channels: 2}}}
 }
 
@@ -125,8 +128,9 @@ func (h *harness) start(change ...func(*api.Plan)) {
 func (h *harness) unit(first, frames int64) api.Unit {
 	tl := timeline.Timeline{OriginTicks: origin, Rate: timeline.Rational{Num: 25, Den: 1}, Frames: timeline.Open}
 	ticks := tl.FrameStartTicks(first)
-	return api.Unit{FirstTicks: ticks, Key: keys.Unit("sports", h.uid, 0, ticks), StartMicros: tl.FrameStartMicros(first), EndMicros: tl.FrameStartMicros(first + frames),
-		FirstFrame: first, Frames: frames, IdrFrames: []int64{0}, PayloadSHA256: fmt.Sprintf("%064d", first), Bytes: 1000}
+	return api.Unit{FirstTicks: ticks, Key: keys.Unit("sports", h.uid, 0, ticks), StartMicros: tl.FrameStartMicros(first),
+		EndMicros: tl.FrameStartMicros(first + frames), FirstFrame: first, Frames: frames, IdrFrames: []int64{0},
+		PayloadSHA256: fmt.Sprintf("%064d", first), Bytes: 1000}
 }
 
 // nthUnit is the n-th unit of 2 s, from 0.
@@ -184,23 +188,28 @@ func (m match) work(l *api.Lease) api.TaskOutput {
 	case api.TaskKindFeaturer:
 		for _, at := range m.moments {
 			if us := at * second; us >= in.Featurer.Chunk.StartMicros && us < in.Featurer.Chunk.EndMicros {
-				out.Results = append(out.Results, api.NewResult{StartMicros: us, EndMicros: us, Attributes: map[string]any{"Hit": true, "At": at}})
+				out.Results = append(out.Results,
+					api.NewResult{StartMicros: us, EndMicros: us, Attributes: map[string]any{"Hit": true, "At": at}})
 			}
 		}
 	case api.TaskKindSegmenter, api.TaskKindFinal:
 		out.Segments = m.segment(in.Segmenter)
 	case api.TaskKindOptimizer:
 		for _, s := range in.Optimizer.Segments {
-			out.Optimized = append(out.Optimized, api.OptimizedMarks{SegmentID: s.ID, StartMicros: s.In.Micros - second/2, EndMicros: s.Out.Micros + second/2, StartCode: "moved", EndCode: "moved"})
+			out.Optimized = append(out.Optimized, api.OptimizedMarks{SegmentID: s.ID, StartMicros: s.In.Micros - second/2,
+				EndMicros: s.Out.Micros + second/2, StartCode: "moved", EndCode: "moved"})
 		}
 	case api.TaskKindLabeler:
 		for _, s := range in.Labeler.Segments {
-			out.Labels = append(out.Labels, api.SegmentLabel{SegmentID: s.ID, Code: "OK", Label: "moment in " + s.ID, Attributes: map[string]any{"Named": true}})
+			out.Labels = append(out.Labels, api.SegmentLabel{SegmentID: s.ID, Code: "OK",
+				Label: "moment in " + s.ID, Attributes: map[string]any{"Named": true}})
 		}
 	case api.TaskKindClip:
-		out.Media = &api.MediaProof{Key: in.Clip.Mp4.Key, ThumbnailKey: &in.Clip.Jpg.Key, Frames: in.Clip.Out.Frame - in.Clip.In.Frame, Method: api.MediaProofMethodReencode}
+		out.Media = &api.MediaProof{Key: in.Clip.Mp4.Key, ThumbnailKey: &in.Clip.Jpg.Key,
+			Frames: in.Clip.Out.Frame - in.Clip.In.Frame, Method: api.MediaProofMethodReencode}
 	case api.TaskKindReel:
-		out.Media = &api.MediaProof{Key: in.Reel.Mp4.Key, ThumbnailKey: &in.Reel.Jpg.Key, Method: api.MediaProofMethodReencode}
+		out.Media = &api.MediaProof{Key: in.Reel.Mp4.Key, ThumbnailKey: &in.Reel.Jpg.Key,
+			Method: api.MediaProofMethodReencode}
 		for _, p := range in.Reel.Parts {
 			out.Media.Frames += p.Out.Frame - p.In.Frame
 		}
@@ -317,7 +326,8 @@ func (h *harness) exports() bool {
 	}
 	_, err = h.s.ExportData(h.ctx, x.EventUID)
 	h.must(err)
-	h.must(h.s.CompleteExport(h.ctx, *x, keys.EventExport(x.Namespace, x.EventUID), []string{keys.EDLExport(x.Namespace, x.EventUID, 1)}))
+	h.must(h.s.CompleteExport(h.ctx, *x, keys.EventExport(x.Namespace, x.EventUID),
+		[]string{keys.EDLExport(x.Namespace, x.EventUID, 1)}))
 	return true
 }
 
@@ -358,7 +368,8 @@ func (h *harness) story() []string {
 		out = append(out, line)
 	}
 	for _, c := range h.clips() {
-		out = append(out, fmt.Sprintf("%s %s t%d m%d %s %d-%d", c.SegmentID, c.Variant, c.Track, c.MarkVersion, c.State, c.In.Frame, c.Out.Frame))
+		out = append(out, fmt.Sprintf("%s %s t%d m%d %s %d-%d", c.SegmentID, c.Variant, c.Track,
+			c.MarkVersion, c.State, c.In.Frame, c.Out.Frame))
 	}
 	return out
 }

@@ -50,13 +50,15 @@ func (s *Store) PutPluginHealth(ctx context.Context, uid, plugin string, report 
 	}
 	return s.onEvent(ctx, uid, func(e *eventTx) error {
 		if works {
-			n, err := e.exec(`DELETE FROM plugin_health WHERE event_uid = $1 AND plugin = $2 AND holder = $3`, uid, plugin, report.Holder)
+			n, err := e.exec(`DELETE FROM plugin_health WHERE event_uid = $1 AND plugin = $2
+				AND holder = $3`, uid, plugin, report.Holder)
 			if err == nil && n == 0 {
 				return errUnchanged
 			}
 			return e.countAiling(err)
 		}
-		_, err := e.exec(`INSERT INTO plugin_health (event_uid, plugin, holder, state, message, since_at, heard_at) VALUES ($1, $2, $3, $4, $5, $6, $6)
+		_, err := e.exec(`INSERT INTO plugin_health (event_uid, plugin, holder, state, message, since_at, heard_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $6)
 			ON CONFLICT (event_uid, plugin, holder) DO UPDATE SET
 			since_at = CASE WHEN plugin_health.state = excluded.state THEN plugin_health.since_at ELSE excluded.since_at END,
 			state = excluded.state, message = excluded.message, heard_at = excluded.heard_at`,
@@ -66,9 +68,11 @@ func (s *Store) PutPluginHealth(ctx context.Context, uid, plugin string, report 
 }
 
 // repeatHealth says whether a report is what is known already.
-func (s *Store) repeatHealth(ctx context.Context, uid, plugin string, report api.PluginHealthReport, message string) (known bool, err error) {
+func (s *Store) repeatHealth(ctx context.Context, uid, plugin string,
+	report api.PluginHealthReport, message string) (known bool, err error) {
 	err = s.writeQuietly(ctx, func(t *txn) error {
-		n, err := t.exec(`UPDATE plugin_health SET heard_at = $6 WHERE event_uid = $1 AND plugin = $2 AND holder = $3 AND state = $4 AND message = $5`,
+		n, err := t.exec(`UPDATE plugin_health SET heard_at = $6 WHERE event_uid = $1 AND plugin = $2
+			AND holder = $3 AND state = $4 AND message = $5`,
 			uid, plugin, report.Holder, string(report.State), message, t.now)
 		known = n > 0
 		if err == nil && !known {
@@ -95,7 +99,8 @@ func (e *eventTx) heard(holder string) error {
 	if !e.ev.ailing {
 		return nil
 	}
-	_, err := e.exec(`UPDATE plugin_health SET heard_at = $3 WHERE event_uid = $1 AND holder = $2 AND heard_at < $4`, e.ev.uid, holder, e.now, e.now-hearEvery)
+	_, err := e.exec(`UPDATE plugin_health SET heard_at = $3 WHERE event_uid = $1 AND holder = $2
+		AND heard_at < $4`, e.ev.uid, holder, e.now, e.now-hearEvery)
 	return err
 }
 
@@ -104,7 +109,8 @@ func isUnheard(ctx context.Context, q querier, ev *eventRow, holder string, now 
 	if !ev.ailing {
 		return false, nil
 	}
-	n, err := one[int64](ctx, q, `SELECT COUNT(*) FROM plugin_health WHERE event_uid = $1 AND holder = $2 AND heard_at < $3`, ev.uid, holder, now-hearEvery)
+	n, err := one[int64](ctx, q, `SELECT COUNT(*) FROM plugin_health WHERE event_uid = $1 AND holder = $2
+		AND heard_at < $3`, ev.uid, holder, now-hearEvery)
 	return n > 0, err
 }
 
@@ -123,7 +129,8 @@ func (e *eventTx) expireHealth() error {
 		return nil
 	}
 	if _, err := e.exec(`UPDATE plugin_health SET heard_at = $3 WHERE event_uid = $1 AND heard_at <= $2
-		AND holder IN (SELECT holder FROM tasks WHERE event_uid = $1 AND state = 'leased')`, e.ev.uid, e.now-silence, e.now); err != nil {
+		AND holder IN (SELECT holder FROM tasks WHERE event_uid = $1 AND state = 'leased')`,
+		e.ev.uid, e.now-silence, e.now); err != nil {
 		return err
 	}
 	_, err := e.exec(`DELETE FROM plugin_health WHERE event_uid = $1 AND heard_at <= $2`, e.ev.uid, e.now-silence)
@@ -132,7 +139,8 @@ func (e *eventTx) expireHealth() error {
 
 // severity orders what is wrong with a plugin: one that does not start does
 // nothing at all.
-var severity = []api.PluginHealthState{api.PluginHealthStateTimedOut, api.PluginHealthStateCrashed, api.PluginHealthStateStartFailed}
+var severity = []api.PluginHealthState{api.PluginHealthStateTimedOut,
+	api.PluginHealthStateCrashed, api.PluginHealthStateStartFailed}
 
 // ailingPlugins is the worst, and then the newest, that is known of each plugin.
 func ailingPlugins(ctx context.Context, q querier, ev *eventRow) ([]api.PluginHealth, error) {
@@ -144,7 +152,8 @@ func ailingPlugins(ctx context.Context, q querier, ev *eventRow) ([]api.PluginHe
 		err = r.Scan(&h.Name, &h.State, &h.Message, &since)
 		h.Since = time.UnixMicro(since).UTC()
 		return h, err
-	}, `SELECT plugin, state, message, since_at FROM plugin_health WHERE event_uid = $1 ORDER BY plugin, since_at, holder`, ev.uid)
+	}, `SELECT plugin, state, message, since_at FROM plugin_health
+		WHERE event_uid = $1 ORDER BY plugin, since_at, holder`, ev.uid)
 	if err != nil {
 		return nil, err
 	}

@@ -16,7 +16,8 @@ import (
 
 func (h *harness) reportHealth(plugin, holder string, state api.PluginHealthReportState, message string) {
 	h.t.Helper()
-	h.must(h.s.PutPluginHealth(h.ctx, h.uid, plugin, api.PluginHealthReport{Holder: holder, State: state, Message: message}))
+	h.must(h.s.PutPluginHealth(h.ctx, h.uid, plugin,
+		api.PluginHealthReport{Holder: holder, State: state, Message: message}))
 }
 
 // ill is what people see of plugins.
@@ -104,7 +105,8 @@ func TestHealthThatIsRefused(t *testing.T) {
 	}
 	h.reportHealth("scene", "pod-1", "Crashed", "\xff\x00"+strings.Repeat("é", 5000))
 	got := h.event().Plugins[0].Message
-	if len(got) > maxHealthMessage || len(got) < maxHealthMessage-2 || !utf8.ValidString(got) || !strings.HasPrefix(got, "\uFFFD\uFFFDé") {
+	if len(got) > maxHealthMessage || len(got) < maxHealthMessage-2 ||
+		!utf8.ValidString(got) || !strings.HasPrefix(got, "\uFFFD\uFFFDé") {
 		t.Errorf("%d bytes: %.20q", len(got), got)
 	}
 	// The same words again are a repeat, also when they were cut.

@@ -27,9 +27,12 @@ func (s *Store) Housekeep(ctx context.Context) (time.Time, error) {
 	due, err := collect(ctx, s.reader, func(r *sql.Rows) (uid string, err error) { return uid, r.Scan(&uid) },
 		`SELECT DISTINCT t.event_uid FROM tasks t JOIN events e ON e.uid = t.event_uid
 			WHERE t.state = 'leased' AND t.lease_expires_at <= $1 AND e.deleted = 0
-		UNION SELECT uid FROM events WHERE drain_due_at IS NOT NULL AND drain_due_at <= $1 AND deleted = 0 AND suspended_at IS NULL
-		UNION SELECT uid FROM events WHERE gap_due_at IS NOT NULL AND gap_due_at <= $1 AND deleted = 0 AND suspended_at IS NULL
-		UNION SELECT h.event_uid FROM plugin_health h JOIN events e ON e.uid = h.event_uid WHERE h.heard_at <= $2 AND e.deleted = 0`, now, now-silence)
+		UNION SELECT uid FROM events WHERE drain_due_at IS NOT NULL
+		AND drain_due_at <= $1 AND deleted = 0 AND suspended_at IS NULL
+		UNION SELECT uid FROM events WHERE gap_due_at IS NOT NULL
+		AND gap_due_at <= $1 AND deleted = 0 AND suspended_at IS NULL
+		UNION SELECT h.event_uid FROM plugin_health h JOIN events e ON e.uid = h.event_uid
+		WHERE h.heard_at <= $2 AND e.deleted = 0`, now, now-silence)
 	if err != nil {
 		return time.Time{}, s.missed(err)
 	}
@@ -44,7 +47,8 @@ func (s *Store) Housekeep(ctx context.Context) (time.Time, error) {
 		}
 		failed = append(failed, fmt.Errorf("housekeep Event %s: %w", uid, s.missed(err)))
 	}
-	rested, err := one[int64](ctx, s.reader, `SELECT COUNT(*) FROM tasks WHERE state = 'ready' AND due_at > 0 AND due_at <= $1`, now)
+	rested, err := one[int64](ctx, s.reader, `SELECT COUNT(*) FROM tasks
+		WHERE state = 'ready' AND due_at > 0 AND due_at <= $1`, now)
 	if err != nil {
 		return time.Time{}, errors.Join(append(failed, s.missed(err))...)
 	}
@@ -94,7 +98,8 @@ func (s *Store) nextDue(ctx context.Context, now int64) (time.Time, error) {
 		UNION ALL SELECT MIN(due_at) FROM tasks WHERE state = 'ready' AND due_at > 0 AND due_at > $1
 		UNION ALL SELECT MIN(drain_due_at) FROM events WHERE drain_due_at IS NOT NULL AND suspended_at IS NULL
 		UNION ALL SELECT MIN(gap_due_at) FROM events WHERE gap_due_at IS NOT NULL AND suspended_at IS NULL
-		UNION ALL SELECT MIN(h.heard_at) + $2 FROM plugin_health h JOIN events e ON e.uid = h.event_uid WHERE e.deleted = 0) AS dues`, now, silence)
+		UNION ALL SELECT MIN(h.heard_at) + $2 FROM plugin_health h JOIN events e ON e.uid = h.event_uid
+		WHERE e.deleted = 0) AS dues`, now, silence)
 	if err != nil || !next.Valid {
 		return time.Time{}, err
 	}

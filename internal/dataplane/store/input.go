@@ -83,12 +83,14 @@ func (e *eventTx) featurerInput(t *taskRow) (*api.FeaturerInput, error) {
 		return nil, err
 	}
 	q := e.plan.byName[t.plugin]
-	in := &api.FeaturerInput{Plugin: *q, Track: t.track, Chunk: chunk, Timeline: e.timelineOf(chunk), Dependencies: []api.PluginResults{}}
+	in := &api.FeaturerInput{Plugin: *q, Track: t.track, Chunk: chunk,
+		Timeline: e.timelineOf(chunk), Dependencies: []api.PluginResults{}}
 	if in.Signals, err = e.signalsOf(t, q); err != nil {
 		return nil, err
 	}
 	for _, d := range q.DependsOn {
-		list, err := e.resultsOf(d, dependencyTrack(e.plan, t, d), span{first: t.chunk, last: t.chunk, from: 0, to: math.MaxInt64})
+		list, err := e.resultsOf(d, dependencyTrack(e.plan, t, d),
+			span{first: t.chunk, last: t.chunk, from: 0, to: math.MaxInt64})
 		if err != nil {
 			return nil, err
 		}
@@ -110,7 +112,8 @@ func (e *eventTx) signalsOf(t *taskRow, q *api.PlanPlugin) ([]api.ChunkSignals, 
 		return s, err
 	}, `SELECT c.number, c.start_us, c.end_us, c.first_frame, c.frames, s.signals FROM signals s
 		JOIN chunks c ON c.event_uid = s.event_uid AND c.number = s.chunk
-		WHERE s.event_uid = $1 AND s.chunk >= $2 AND s.chunk <= $3 ORDER BY s.chunk`, e.ev.uid, t.chunk-int64(q.LookbackChunks), t.chunk)
+		WHERE s.event_uid = $1 AND s.chunk >= $2 AND s.chunk <= $3 ORDER BY s.chunk`,
+		e.ev.uid, t.chunk-int64(q.LookbackChunks), t.chunk)
 }
 
 func (e *eventTx) segmenterInput(t *taskRow) (*api.SegmenterInput, error) {
@@ -119,8 +122,8 @@ func (e *eventTx) segmenterInput(t *taskRow) (*api.SegmenterInput, error) {
 		return nil, err
 	}
 	in := &api.SegmenterInput{
-		Plugin: *e.plan.byName[t.plugin], Chunk: chunk, Timeline: e.timelineOf(chunk), MaxSegmentMicros: e.plan.maxSegmentMicros(),
-		Final: t.kind == api.TaskKindFinal, Dependencies: []api.PluginResults{},
+		Plugin: *e.plan.byName[t.plugin], Chunk: chunk, Timeline: e.timelineOf(chunk),
+		MaxSegmentMicros: e.plan.maxSegmentMicros(), Final: t.kind == api.TaskKindFinal, Dependencies: []api.PluginResults{},
 	}
 	previous, err := lastComplete(e.ctx, e, e.ev.uid)
 	if err != nil {
@@ -153,7 +156,8 @@ func (e *eventTx) segmenterInput(t *taskRow) (*api.SegmenterInput, error) {
 		}
 	}
 	for _, d := range e.plan.dependencies(t.plugin) {
-		list, err := e.resultsOf(d, anyTrack, span{last: t.chunk, from: since - segmenterLookback, to: math.MaxInt64, byStart: true})
+		list, err := e.resultsOf(d, anyTrack,
+			span{last: t.chunk, from: since - segmenterLookback, to: math.MaxInt64, byStart: true})
 		if err != nil {
 			return nil, err
 		}
@@ -307,8 +311,10 @@ func (e *eventTx) resultsOf(plugin string, track int32, s span) ([]api.PluginRes
 	}
 	var out []api.PluginResults
 	for _, k := range tracks {
-		list, err := collect(e.ctx, e, scanResult, `SELECT `+resultColumns+` FROM results WHERE event_uid = $1 AND plugin = $2 AND track = $3
-			AND chunk >= $4 AND `+bound+` AND start_us <= $6 AND chunk <= $7 AND state = 'published' ORDER BY start_us, chunk, ordinal`,
+		list, err := collect(e.ctx, e, scanResult, `SELECT `+resultColumns+` FROM results
+			WHERE event_uid = $1 AND plugin = $2 AND track = $3
+			AND chunk >= $4 AND `+bound+` AND start_us <= $6 AND chunk <= $7 AND state = 'published'
+			ORDER BY start_us, chunk, ordinal`,
 			e.ev.uid, plugin, k, s.first, s.from, s.to, s.last)
 		if err != nil {
 			return nil, err
@@ -326,7 +332,8 @@ const resultColumns = `start_frame, start_ticks, start_us, end_frame, end_ticks,
 func scanResult(rows *sql.Rows) (api.Result, error) {
 	r := api.Result{Attributes: map[string]any{}}
 	var attributes string
-	if err := rows.Scan(&r.Start.Frame, &r.Start.Ticks, &r.Start.Micros, &r.End.Frame, &r.End.Ticks, &r.End.Micros, &attributes); err != nil {
+	if err := rows.Scan(&r.Start.Frame, &r.Start.Ticks, &r.Start.Micros, &r.End.Frame,
+		&r.End.Ticks, &r.End.Micros, &attributes); err != nil {
 		return r, err
 	}
 	return r, fromJSON(attributes, &r.Attributes)
@@ -339,8 +346,9 @@ func (e *eventTx) clipInput(t *taskRow) (*api.ClipInput, error) {
 	}
 	mp4, jpg := e.clipKeys(t, c)
 	in := &api.ClipInput{
-		SegmentID: c.segment, Variant: api.ClipVariant(c.variant), Track: c.track, MarkVersion: c.version, In: c.in, Out: c.out,
-		Timeline: *e.ev.wireTimeline(), AudioChannels: e.plan.AudioChannels, Thumbnail: e.plan.Clips.Thumbnails, Mp4: upload(mp4),
+		SegmentID: c.segment, Variant: api.ClipVariant(c.variant), Track: c.track, MarkVersion: c.version, In: c.in,
+		Out: c.out, Timeline: *e.ev.wireTimeline(), AudioChannels: e.plan.AudioChannels,
+		Thumbnail: e.plan.Clips.Thumbnails, Mp4: upload(mp4),
 	}
 	if in.Thumbnail {
 		u := upload(jpg)

@@ -96,7 +96,8 @@ func (e *eventTx) leaseNext(req api.LeaseRequest) (api.LeaseResponse, error) {
 
 // leaseOutcome says what a caller gets: a task (Task), nothing now (Idle), nothing any more (Done), or the word
 // to leave though others stay (Retire).
-func leaseOutcome(ctx context.Context, q querier, ev *eventRow, p *plan, req api.LeaseRequest, now int64) (api.LeaseResponseOutcome, error) {
+func leaseOutcome(ctx context.Context, q querier, ev *eventRow, p *plan, req api.LeaseRequest,
+	now int64) (api.LeaseResponseOutcome, error) {
 	if retires(ev, req) {
 		return api.LeaseResponseOutcomeRetire, nil
 	}
@@ -115,10 +116,12 @@ func retires(ev *eventRow, req api.LeaseRequest) bool {
 
 // chunksOutcome is leaseOutcome for a caller that takes tasks of its own chunks only. It retires when the last of
 // them in its pool is terminal.
-func chunksOutcome(ctx context.Context, q querier, uid string, req api.LeaseRequest, now int64) (api.LeaseResponseOutcome, error) {
+func chunksOutcome(ctx context.Context, q querier, uid string, req api.LeaseRequest,
+	now int64) (api.LeaseResponseOutcome, error) {
 	outcome := api.LeaseResponseOutcomeRetire
 	for _, chunk := range req.OnlyChunks {
-		ready, err := one[int64](ctx, q, `SELECT COUNT(*) FROM tasks WHERE event_uid = $1 AND pool = $2 AND chunk = $3 AND state = 'ready' AND due_at <= $4`,
+		ready, err := one[int64](ctx, q, `SELECT COUNT(*) FROM tasks WHERE event_uid = $1 AND pool = $2
+			AND chunk = $3 AND state = 'ready' AND due_at <= $4`,
 			uid, req.Pool, chunk, now)
 		if err != nil || ready > 0 {
 			return api.LeaseResponseOutcomeTask, err
@@ -138,7 +141,8 @@ func chunksOutcome(ctx context.Context, q querier, uid string, req api.LeaseRequ
 
 // poolOutcome says whether a task of a pool may be taken now (Task), may come
 // later (Idle), or will never come (Done).
-func poolOutcome(ctx context.Context, q querier, ev *eventRow, p *plan, pool api.Pool, now int64) (api.LeaseResponseOutcome, error) {
+func poolOutcome(ctx context.Context, q querier, ev *eventRow, p *plan, pool api.Pool,
+	now int64) (api.LeaseResponseOutcome, error) {
 	exists := func(condition string, args ...any) (bool, error) {
 		var id int64
 		err := q.QueryRowContext(ctx, `SELECT id FROM tasks WHERE event_uid = $1 AND pool = $2 AND `+condition+` LIMIT 1`,
@@ -192,13 +196,15 @@ func claimsComing(ctx context.Context, q querier, uid string) (bool, error) {
 // nextReady chooses a ready task: of the chunk whose media the caller holds, or
 // by stage, then the lowest chunk.
 func (e *eventTx) nextReady(req api.LeaseRequest) (*taskRow, error) {
-	const ready = `SELECT ` + taskColumns + ` FROM tasks WHERE event_uid = $1 AND pool = $2 AND state = 'ready' AND due_at <= $3 `
+	const ready = `SELECT ` + taskColumns + ` FROM tasks WHERE event_uid = $1
+		AND pool = $2 AND state = 'ready' AND due_at <= $3 `
 	first := req.OnlyChunks
 	if req.Chunk != nil && req.OnlyChunks == nil {
 		first = []int64{*req.Chunk}
 	}
 	for _, chunk := range first {
-		t, err := scanTask(e.QueryRowContext(e.ctx, ready+`AND chunk = $4 ORDER BY stage, id LIMIT 1`, e.ev.uid, req.Pool, e.now, chunk))
+		t, err := scanTask(e.QueryRowContext(e.ctx, ready+`AND chunk = $4
+			ORDER BY stage, id LIMIT 1`, e.ev.uid, req.Pool, e.now, chunk))
 		if !errors.Is(err, sql.ErrNoRows) {
 			return t, err
 		}
@@ -222,7 +228,8 @@ func (e *eventTx) take(t *taskRow, holder string) error {
 	t.state, t.token, t.holder = api.TaskStateLeased, hex.EncodeToString(token), holder
 	t.leases++
 	e.settledAt++ // it makes nothing possible
-	_, err := e.exec(`UPDATE tasks SET state = 'leased', token = $2, holder = $3, leases = $4, leased_at = $5, lease_expires_at = $6, due_at = 0 WHERE id = $1`,
+	_, err := e.exec(`UPDATE tasks SET state = 'leased', token = $2, holder = $3, leases = $4, leased_at = $5,
+		lease_expires_at = $6, due_at = 0 WHERE id = $1`,
 		t.id, t.token, holder, t.leases, e.now, e.now+e.store.lease.Microseconds())
 	return err
 }
@@ -250,7 +257,8 @@ func (s *Store) Heartbeat(ctx context.Context, uid string, taskID int64, token s
 	}
 	held := false
 	err := s.writeQuietly(ctx, func(t *txn) error {
-		n, err := t.exec(`UPDATE tasks SET lease_expires_at = $4 WHERE id = $1 AND event_uid = $2 AND state = 'leased' AND token = $3`,
+		n, err := t.exec(`UPDATE tasks SET lease_expires_at = $4
+			WHERE id = $1 AND event_uid = $2 AND state = 'leased' AND token = $3`,
 			taskID, uid, token, t.now+s.lease.Microseconds())
 		held = n > 0
 		return err
@@ -278,7 +286,8 @@ func (e *eventTx) leased(taskID int64, token string) (*taskRow, error) {
 }
 
 // onLeased runs a verb of a task's holder, which has been heard of thereby.
-func (s *Store) onLeased(ctx context.Context, uid string, taskID int64, token string, do func(e *eventTx, t *taskRow) error) error {
+func (s *Store) onLeased(ctx context.Context, uid string, taskID int64, token string,
+	do func(e *eventTx, t *taskRow) error) error {
 	return s.onEvent(ctx, uid, func(e *eventTx) error {
 		t, err := e.leased(taskID, token)
 		if err != nil {
@@ -320,7 +329,8 @@ func (e *eventTx) giveBack(t *taskRow, due int64, outcome api.TryOutcome, reason
 	if err := e.noteTry(t, outcome, reason); err != nil {
 		return err
 	}
-	_, err := e.exec(`UPDATE tasks SET state = 'ready', token = '', attempts = $2, losses = $3, due_at = $4, lease_expires_at = 0, ready_at = $5,
-		error = CASE WHEN $6 = '' THEN error ELSE $6 END, away_since = $7 WHERE id = $1`, t.id, t.attempts, t.losses, due, e.now, reason, t.awaySince)
+	_, err := e.exec(`UPDATE tasks SET state = 'ready', token = '', attempts = $2, losses = $3, due_at = $4,
+		lease_expires_at = 0, ready_at = $5, error = CASE WHEN $6 = '' THEN error ELSE $6 END, away_since = $7 WHERE id = $1`,
+		t.id, t.attempts, t.losses, due, e.now, reason, t.awaySince)
 	return err
 }

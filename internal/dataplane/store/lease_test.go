@@ -112,7 +112,8 @@ func TestFailuresBackOffAndEnd(t *testing.T) {
 		if l == nil {
 			t.Fatal("nothing to lease")
 		}
-		h.must(h.s.Fail(h.ctx, h.uid, l.TaskID, api.TaskFailure{Token: l.Token, Message: "exit status 1", Retryable: retryable}))
+		h.must(h.s.Fail(h.ctx, h.uid, l.TaskID,
+			api.TaskFailure{Token: l.Token, Message: "exit status 1", Retryable: retryable}))
 	}
 	fail(true)
 	if l := h.lease(api.PoolWork); l != nil {
@@ -159,7 +160,8 @@ func TestLeasePrefersTheChunkInHand(t *testing.T) {
 	h.ingest(9)
 	r, err := h.s.Lease(h.ctx, h.uid, api.LeaseRequest{Pool: api.PoolWork, Holder: "pod-1", Chunk: new(int64(2))})
 	h.must(err)
-	if f := r.Lease.Input.Framer; f == nil || f.Chunk.Number != 2 || len(f.Units) != 3 || f.PreviousUnit == nil || f.PreviousUnit.FirstFrame != 100 {
+	if f := r.Lease.Input.Framer; f == nil || f.Chunk.Number != 2 || len(f.Units) != 3 ||
+		f.PreviousUnit == nil || f.PreviousUnit.FirstFrame != 100 {
 		t.Fatalf("%+v", r.Lease.Input.Framer)
 	}
 	h.must(h.complete(r.Lease, match{}))

@@ -18,7 +18,8 @@ func (e *eventTx) mediaOf(t *taskRow) (*api.ChunkMedia, error) {
 		return nil, nil
 	}
 	number := t.chunk
-	err := e.QueryRowContext(e.ctx, `SELECT number FROM chunks WHERE event_uid = $1 AND number <= $2 AND state = 'closed' ORDER BY number DESC LIMIT 1`,
+	err := e.QueryRowContext(e.ctx, `SELECT number FROM chunks WHERE event_uid = $1 AND number <= $2
+		AND state = 'closed' ORDER BY number DESC LIMIT 1`,
 		e.ev.uid, t.chunk).Scan(&number)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return nil, fmt.Errorf("look for the last chunk with media: %w", err)

@@ -18,7 +18,8 @@ func TestMediaOfAContainer(t *testing.T) {
 	h.ingest(7) // chunks of three units, the last one of one
 	seen := map[api.TaskKind]int{}
 	h.drainBut(match{moments: []int64{1, 9}}, func(l *api.Lease, _ *api.TaskOutput) bool {
-		builtin := l.Kind == api.TaskKindFramer || (l.Input.Featurer != nil && l.Input.Featurer.Plugin.Builtin != "") || l.Kind == api.TaskKindClip
+		builtin := l.Kind == api.TaskKindFramer || (l.Input.Featurer != nil && l.Input.Featurer.Plugin.Builtin != "") ||
+			l.Kind == api.TaskKindClip
 		if builtin != (l.Media == nil) {
 			t.Errorf("%s of chunk %d has media: %t", l.Kind, l.Chunk, l.Media != nil)
 		}
@@ -35,12 +36,14 @@ func TestMediaOfAContainer(t *testing.T) {
 		if diff := cmp.Diff(want, l.Media.Units); diff != "" {
 			t.Errorf("%s of chunk %d (-want +got):\n%s", l.Kind, l.Chunk, diff)
 		}
-		if x := l.Media.Chunk; x.Number != l.Chunk || x.FirstFrame != first*unitFrames || *l.Media.Timeline.Frames != x.FirstFrame+x.Frames {
+		if x := l.Media.Chunk; x.Number != l.Chunk || x.FirstFrame != first*unitFrames ||
+			*l.Media.Timeline.Frames != x.FirstFrame+x.Frames {
 			t.Errorf("%s of chunk %d: %+v on %d frames", l.Kind, l.Chunk, x, *l.Media.Timeline.Frames)
 		}
 		return false
 	})
-	for _, kind := range []api.TaskKind{api.TaskKindFeaturer, api.TaskKindSegmenter, api.TaskKindFinal, api.TaskKindOptimizer, api.TaskKindLabeler} {
+	for _, kind := range []api.TaskKind{api.TaskKindFeaturer, api.TaskKindSegmenter, api.TaskKindFinal,
+		api.TaskKindOptimizer, api.TaskKindLabeler} {
 		if seen[kind] == 0 {
 			t.Errorf("no %s had media", kind)
 		}
@@ -64,7 +67,8 @@ func TestMediaOfTheFinalPassAfterAHole(t *testing.T) {
 			h.must(h.complete(final, match{}))
 		}
 	}
-	if final == nil || final.Chunk != 3 || final.Media == nil || final.Media.Chunk.Number != 1 || len(final.Media.Units) != 3 {
+	if final == nil || final.Chunk != 3 || final.Media == nil ||
+		final.Media.Chunk.Number != 1 || len(final.Media.Units) != 3 {
 		t.Fatalf("leased %+v", final)
 	}
 }
@@ -88,7 +92,8 @@ func TestSegmenterSeesThePreviousSegment(t *testing.T) {
 			out.Segments = []api.SegmentUpdate{seg("", 1*second+odd, 3*second)}
 		default:
 			seen = true
-			if p := in.Previous; p == nil || p.ID != "000001-0" || p.ReportedStartMicros != 1*second+odd || p.Out.Micros != in.PreviousEndMicros || p.Label != "" {
+			if p := in.Previous; p == nil || p.ID != "000001-0" || p.ReportedStartMicros != 1*second+odd ||
+				p.Out.Micros != in.PreviousEndMicros || p.Label != "" {
 				t.Errorf("previous: %+v", p)
 			}
 		}

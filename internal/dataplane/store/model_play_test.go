@@ -35,7 +35,8 @@ func TestStoreEqualsModel(t *testing.T) {
 	for n := range uint64(repetitions(*modelHistories)) {
 		seed := *firstHistory + n
 		r := rand.New(rand.NewPCG(seed, 77))
-		p := &play{harness: h, t: t, seed: seed, r: r, script: match{moments: []int64{1, int64(3 + r.IntN(4)), 9, int64(12 + r.IntN(7))}}}
+		p := &play{harness: h, t: t, seed: seed, r: r,
+			script: match{moments: []int64{1, int64(3 + r.IntN(4)), 9, int64(12 + r.IntN(7))}}}
 		h.uid = fmt.Sprintf("model-%d", seed)
 		p.begin()
 		for step := 0; !p.m.complete; step++ {
@@ -303,13 +304,16 @@ func (p *play) claims(l modelLease) {
 		chunk   int64
 	}
 	for _, kind := range []api.TaskKind{api.TaskKindOptimizer, api.TaskKindLabeler} {
-		all, err := collect(p.ctx, p.s.reader, func(r *sql.Rows) (c claim, err error) { return c, r.Scan(&c.id, &c.chunk, &c.end) },
-			`SELECT t.id, t.chunk, MAX(s.out_us) FROM tasks t JOIN segments s ON s.event_uid = t.event_uid AND t.id IN (s.optimizer_task, s.labeler_task)
+		all, err := collect(p.ctx, p.s.reader, func(r *sql.Rows) (c claim, err error) {
+			return c, r.Scan(&c.id, &c.chunk, &c.end)
+		}, `SELECT t.id, t.chunk, MAX(s.out_us) FROM tasks t JOIN segments s ON s.event_uid = t.event_uid
+			AND t.id IN (s.optimizer_task, s.labeler_task)
 			WHERE t.event_uid = $1 AND t.kind = $2 GROUP BY t.id, t.chunk ORDER BY t.id`, p.uid, string(kind))
 		p.must(err)
 		for _, c := range all[taken[kind]:] {
 			start := p.m.chunks[c.chunk-1].first * frameMicros
-			task := &modelTask{kind: kind, chunk: c.chunk, plugin: *p.m.plan.Labeler, until: max(c.end-1, start), state: api.TaskStateBlocked}
+			task := &modelTask{kind: kind, chunk: c.chunk, plugin: *p.m.plan.Labeler,
+				until: max(c.end-1, start), state: api.TaskStateBlocked}
 			if kind == api.TaskKindOptimizer {
 				task.plugin, task.until = *p.m.plan.Optimizer, max(c.end+2*second, start)
 			}
@@ -321,7 +325,8 @@ func (p *play) claims(l modelLease) {
 func (p *play) compare(when string) {
 	p.t.Helper()
 	var got []string
-	row := p.s.reader.QueryRowContext(p.ctx, `SELECT frames, watermark, COALESCE(gap_due_at, 0) FROM events WHERE uid = $1`, p.uid)
+	row := p.s.reader.QueryRowContext(p.ctx, `SELECT frames, watermark, COALESCE(gap_due_at, 0)
+		FROM events WHERE uid = $1`, p.uid)
 	var frames, watermark, due int64
 	p.must(row.Scan(&frames, &watermark, &due))
 	got = append(got, fmt.Sprintf("frames %d watermark %d due %d", frames, watermark, due))
@@ -329,7 +334,8 @@ func (p *play) compare(when string) {
 	p.must(err)
 	for _, c := range chunks {
 		if c.State != api.ChunkStateOpen {
-			got = append(got, fmt.Sprintf("chunk %d %s %d-%d %t", c.Extent.Number, c.State, c.Extent.FirstFrame, c.Extent.FirstFrame+c.Extent.Frames, c.Late))
+			got = append(got, fmt.Sprintf("chunk %d %s %d-%d %t", c.Extent.Number, c.State, c.Extent.FirstFrame,
+				c.Extent.FirstFrame+c.Extent.Frames, c.Late))
 		}
 	}
 	tasks, _, err := p.s.Tasks(p.ctx, p.uid, 1000, "")
@@ -337,7 +343,8 @@ func (p *play) compare(when string) {
 	var states []string
 	for _, t := range tasks {
 		if t.Kind != api.TaskKindExport {
-			states = append(states, (&modelTask{kind: t.Kind, chunk: t.Chunk, plugin: t.Plugin, track: t.Track, state: t.State}).String())
+			states = append(states, (&modelTask{kind: t.Kind, chunk: t.Chunk,
+				plugin: t.Plugin, track: t.Track, state: t.State}).String())
 		}
 	}
 	slices.Sort(states)

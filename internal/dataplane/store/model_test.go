@@ -98,7 +98,8 @@ func (m *model) step() {
 	}
 	m.closeChunks()
 	if m.allStored() && m.find(api.TaskKindFinal) == nil {
-		m.tasks = append(m.tasks, &modelTask{kind: api.TaskKindFinal, chunk: int64(len(m.chunks)), plugin: m.plan.Segmenter, state: api.TaskStateBlocked})
+		m.tasks = append(m.tasks, &modelTask{kind: api.TaskKindFinal, chunk: int64(len(m.chunks)),
+			plugin: m.plan.Segmenter, state: api.TaskStateBlocked})
 	}
 	for again := true; again; {
 		again = false
@@ -149,17 +150,21 @@ func (m *model) closeChunks() {
 		if c.state == "closed" {
 			m.planFeatures(n)
 		}
-		m.tasks = append(m.tasks, &modelTask{kind: api.TaskKindSegmenter, chunk: n, plugin: m.plan.Segmenter, state: api.TaskStateBlocked})
+		m.tasks = append(m.tasks, &modelTask{kind: api.TaskKindSegmenter, chunk: n,
+			plugin: m.plan.Segmenter, state: api.TaskStateBlocked})
 	}
 }
 
 func (m *model) planFeatures(n int64) {
-	if slices.ContainsFunc(m.plan.Plugins, func(q api.PlanPlugin) bool { return q.Class == api.PlanPluginClassFeaturer && q.Container == nil }) {
+	if slices.ContainsFunc(m.plan.Plugins, func(q api.PlanPlugin) bool {
+		return q.Class == api.PlanPluginClassFeaturer && q.Container == nil
+	}) {
 		m.tasks = append(m.tasks, &modelTask{kind: api.TaskKindFramer, chunk: n, state: api.TaskStateBlocked})
 	}
 	for _, q := range m.plan.Plugins {
 		if q.Class == api.PlanPluginClassFeaturer {
-			m.tasks = append(m.tasks, &modelTask{kind: api.TaskKindFeaturer, chunk: n, plugin: q.Name, track: int32(flag(isAudio(&q))), state: api.TaskStateBlocked})
+			m.tasks = append(m.tasks, &modelTask{kind: api.TaskKindFeaturer, chunk: n, plugin: q.Name,
+				track: int32(flag(isAudio(&q))), state: api.TaskStateBlocked})
 		}
 	}
 }
@@ -185,13 +190,15 @@ func (m *model) judge(t *modelTask) api.TaskState {
 		return api.TaskStateReady
 	case api.TaskKindFeaturer:
 		waits = func(o *modelTask) bool {
-			return (o.kind == api.TaskKindFramer && q.Container == nil && o.chunk <= t.chunk && o.chunk >= t.chunk-int64(q.LookbackChunks)) ||
+			return (o.kind == api.TaskKindFramer && q.Container == nil && o.chunk <= t.chunk &&
+				o.chunk >= t.chunk-int64(q.LookbackChunks)) ||
 				(o.kind == api.TaskKindFeaturer && o.chunk == t.chunk && slices.Contains(q.DependsOn, o.plugin))
 		}
 	case api.TaskKindSegmenter:
 		waits = func(o *modelTask) bool {
 			return (o.kind == api.TaskKindSegmenter && o.chunk < t.chunk) ||
-				(o.kind == api.TaskKindFeaturer && o.chunk == t.chunk && (slices.Contains(q.DependsOn, o.plugin) || m.plan.byName[o.plugin].BeforeSegmenter))
+				(o.kind == api.TaskKindFeaturer && o.chunk == t.chunk &&
+					(slices.Contains(q.DependsOn, o.plugin) || m.plan.byName[o.plugin].BeforeSegmenter))
 		}
 	case api.TaskKindFinal:
 		waits = func(o *modelTask) bool { return o.kind == api.TaskKindSegmenter }
@@ -201,12 +208,14 @@ func (m *model) judge(t *modelTask) api.TaskState {
 	if m.any(func(o *modelTask) bool { return o.open() && waits(o) }) {
 		return api.TaskStateBlocked
 	}
-	if t.kind == api.TaskKindSegmenter && (m.chunks[t.chunk-1].state == "empty" || (m.chunks[t.chunk-1].state == "missing")) {
+	if t.kind == api.TaskKindSegmenter &&
+		(m.chunks[t.chunk-1].state == "empty" || (m.chunks[t.chunk-1].state == "missing")) {
 		return api.TaskStateSkipped
 	}
 	spoiled := func(o *modelTask) bool {
 		return o.kind == api.TaskKindFeaturer && o.chunk == t.chunk && o.state == api.TaskStateFailed &&
-			m.plan.byName[o.plugin].OnFailure == api.PlanPluginOnFailureFailChunk && (t.kind == api.TaskKindSegmenter || m.plan.needs(t.plugin, o.plugin))
+			m.plan.byName[o.plugin].OnFailure == api.PlanPluginOnFailureFailChunk &&
+			(t.kind == api.TaskKindSegmenter || m.plan.needs(t.plugin, o.plugin))
 	}
 	if (t.kind == api.TaskKindSegmenter || t.kind == api.TaskKindFeaturer) && m.any(spoiled) {
 		return api.TaskStateSkipped
@@ -235,7 +244,8 @@ func (m *model) judgeClaim(t *modelTask, q *api.PlanPlugin) api.TaskState {
 	}
 	for n, c := range m.chunks {
 		if c.first*frameMicros <= t.until && m.any(func(o *modelTask) bool {
-			reads := (o.kind == api.TaskKindFeaturer && slices.Contains(q.DependsOn, o.plugin)) || (optimizer && o.kind == api.TaskKindSegmenter)
+			reads := (o.kind == api.TaskKindFeaturer && slices.Contains(q.DependsOn, o.plugin)) ||
+				(optimizer && o.kind == api.TaskKindSegmenter)
 			return o.open() && o.chunk == int64(n+1) && reads
 		}) {
 			return api.TaskStateBlocked
@@ -245,7 +255,8 @@ func (m *model) judgeClaim(t *modelTask, q *api.PlanPlugin) api.TaskState {
 		return api.TaskStateReady
 	}
 	if m.any(func(o *modelTask) bool {
-		return o.kind == api.TaskKindOptimizer && o.open() && o.track == t.track && cmp.Or(cmp.Compare(o.chunk, t.chunk), cmp.Compare(o.until, t.until)) < 0
+		return o.kind == api.TaskKindOptimizer && o.open() && o.track == t.track &&
+			cmp.Or(cmp.Compare(o.chunk, t.chunk), cmp.Compare(o.until, t.until)) < 0
 	}) {
 		return api.TaskStateBlocked
 	}

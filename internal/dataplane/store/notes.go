@@ -33,7 +33,8 @@ func (e *eventTx) keepNotes(t *taskRow, said []string) error {
 		all = append(all[:maxNotes-1:maxNotes-1], fmt.Sprintf("%d more of this kind", len(all)-maxNotes+1))
 	}
 	for i, n := range all {
-		if _, err := e.exec(`INSERT INTO notes (event_uid, task_id, ordinal, note) VALUES ($1, $2, $3, $4)`, e.ev.uid, t.id, i, clip(n, api.MaxNote)); err != nil {
+		if _, err := e.exec(`INSERT INTO notes (event_uid, task_id, ordinal, note)
+			VALUES ($1, $2, $3, $4)`, e.ev.uid, t.id, i, clip(n, api.MaxNote)); err != nil {
 			return err
 		}
 	}

@@ -45,7 +45,8 @@ func (e *eventTx) publishOptimized(t *taskRow, marks []api.OptimizedMarks) error
 			return invalid("optimized marks of segment %s leave no frame: from %d µs to %d µs", s.id, m.StartMicros, m.EndMicros)
 		}
 		if apart := !e.plan.overlaps(); apart && (in.Frame >= s.outFrame.Int64 || out.Frame <= s.in.Frame) {
-			return invalid("optimized marks of segment %s, from %d µs to %d µs, have nothing in common with it: it is from %d µs to %d µs",
+			return invalid("optimized marks of segment %s, from %d µs to %d µs, have nothing in common with "+
+				"it: it is from %d µs to %d µs",
 				s.id, m.StartMicros, m.EndMicros, s.in.Micros, s.outUs.Int64)
 		}
 		if err := e.applyMarks(t, s, in, out, m.StartCode, m.EndCode); err != nil {
@@ -61,7 +62,8 @@ func (e *eventTx) publishOptimized(t *taskRow, marks []api.OptimizedMarks) error
 // checkMarks refuses times that have nothing to do with a segment.
 func (e *eventTx) checkMarks(s *segmentRow, m api.OptimizedMarks) error {
 	window := e.plan.optimizerWindow()
-	if err := near("the optimized start of segment "+s.id, m.StartMicros, s.in.Micros-window, s.outUs.Int64+window); err != nil {
+	if err := near("the optimized start of segment "+s.id, m.StartMicros,
+		s.in.Micros-window, s.outUs.Int64+window); err != nil {
 		return err
 	}
 	return near("the optimized end of segment "+s.id, m.EndMicros, s.in.Micros-window, s.outUs.Int64+window)
@@ -93,7 +95,8 @@ func (e *eventTx) applyMarks(t *taskRow, s *segmentRow, in, out api.Mark, startC
 			}
 		}
 		if in.Frame < end.Frame {
-			e.note("the optimized start of segment %s at %s lies in the segment before it; it is moved to that one's end at %s", s.id, seconds(in.Micros), seconds(end.Micros))
+			e.note("the optimized start of segment %s at %s lies in the segment before it; it is moved to that one's end at %s",
+				s.id, seconds(in.Micros), seconds(end.Micros))
 			in, startCode = end, codeTruncated
 		}
 	}
@@ -104,7 +107,8 @@ func (e *eventTx) applyMarks(t *taskRow, s *segmentRow, in, out api.Mark, startC
 	if len(after) > 0 {
 		// Only a task that is tried again has a successor that was optimized before it.
 		start, marks := after[0].in, []*optimizedMarks(nil)
-		if marks, err = selectOptimized(e.ctx, e, `event_uid = $1 AND segment_id = $2 AND applied = 1`, e.ev.uid, after[0].id); err != nil {
+		if marks, err = selectOptimized(e.ctx, e, `event_uid = $1 AND segment_id = $2
+			AND applied = 1`, e.ev.uid, after[0].id); err != nil {
 			return err
 		}
 		for _, m := range marks {
@@ -113,7 +117,8 @@ func (e *eventTx) applyMarks(t *taskRow, s *segmentRow, in, out api.Mark, startC
 			}
 		}
 		if out.Frame > start.Frame {
-			e.note("the optimized end of segment %s at %s lies in the segment after it; it is moved to that one's start at %s", s.id, seconds(out.Micros), seconds(start.Micros))
+			e.note("the optimized end of segment %s at %s lies in the segment after it; it is moved to that one's start at %s",
+				s.id, seconds(out.Micros), seconds(start.Micros))
 			out, endCode = start, codeTruncated
 		}
 	}
@@ -127,25 +132,31 @@ func (e *eventTx) applyMarks(t *taskRow, s *segmentRow, in, out api.Mark, startC
 // insertMarks stores a new version of a segment's marks on a track. Marks that
 // are not applied only say why there are none; they make room for any that come
 // later.
-func (e *eventTx) insertMarks(t *taskRow, s *segmentRow, applied bool, in, out api.Mark, startCode, endCode string) error {
-	if _, err := e.exec(`DELETE FROM segment_marks WHERE event_uid = $1 AND segment_id = $2 AND source = 'optimizer' AND track = $3 AND applied = 0`,
+func (e *eventTx) insertMarks(t *taskRow, s *segmentRow, applied bool,
+	in, out api.Mark, startCode, endCode string) error {
+	if _, err := e.exec(`DELETE FROM segment_marks WHERE event_uid = $1 AND segment_id = $2
+		AND source = 'optimizer' AND track = $3 AND applied = 0`,
 		e.ev.uid, s.id, t.track); err != nil {
 		return err
 	}
-	version, err := one[int32](e.ctx, e, `SELECT COALESCE(MAX(version), 1) FROM segment_marks WHERE event_uid = $1 AND segment_id = $2 AND source = 'optimizer' AND track = $3`,
+	version, err := one[int32](e.ctx, e, `SELECT COALESCE(MAX(version), 1) FROM segment_marks
+		WHERE event_uid = $1 AND segment_id = $2 AND source = 'optimizer' AND track = $3`,
 		e.ev.uid, s.id, t.track)
 	if err != nil {
 		return err
 	}
 	if applied {
 		version++
-		if _, err := e.exec(`UPDATE segments SET mark_version = CASE WHEN mark_version < $3 THEN $3 ELSE mark_version END WHERE event_uid = $1 AND id = $2`, e.ev.uid, s.id, version); err != nil {
+		if _, err := e.exec(`UPDATE segments SET mark_version = CASE WHEN mark_version < $3 THEN $3 ELSE mark_version END
+			WHERE event_uid = $1 AND id = $2`, e.ev.uid, s.id, version); err != nil {
 			return err
 		}
 	}
-	_, err = e.exec(`INSERT INTO segment_marks (event_uid, segment_id, source, track, version, applied, in_frame, in_ticks, in_us,
-		out_frame, out_ticks, out_us, start_code, end_code, created_at) VALUES ($1, $2, 'optimizer', $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
-		e.ev.uid, s.id, t.track, version, flag(applied), in.Frame, in.Ticks, in.Micros, out.Frame, out.Ticks, out.Micros, startCode, endCode, e.now)
+	_, err = e.exec(`INSERT INTO segment_marks (event_uid, segment_id, source, track, version, applied, in_frame,
+		in_ticks, in_us, out_frame, out_ticks, out_us, start_code, end_code, created_at)
+		VALUES ($1, $2, 'optimizer', $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
+		e.ev.uid, s.id, t.track, version, flag(applied), in.Frame, in.Ticks, in.Micros, out.Frame,
+		out.Ticks, out.Micros, startCode, endCode, e.now)
 	return err
 }
 
@@ -187,7 +198,8 @@ func (e *eventTx) publishLabels(t *taskRow, labels []api.SegmentLabel) error {
 		if err != nil {
 			return err
 		}
-		if _, err := e.exec(`UPDATE segments SET label = $3, label_code = $4, label_attributes = $5 WHERE event_uid = $1 AND id = $2`,
+		if _, err := e.exec(`UPDATE segments SET label = $3, label_code = $4, label_attributes = $5
+			WHERE event_uid = $1 AND id = $2`,
 			e.ev.uid, l.SegmentID, l.Label, l.Code, attributes); err != nil {
 			return err
 		}

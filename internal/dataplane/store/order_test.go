@@ -24,7 +24,8 @@ func TestManySegmentsInAChunkDoNotOverlap(t *testing.T) {
 			for i := range int64(12) {
 				from := i * 480_000
 				to := from + 400_000
-				out.Segments = append(out.Segments, api.SegmentUpdate{StartMicros: from, EndMicros: &to, Attributes: map[string]any{}})
+				out.Segments = append(out.Segments,
+					api.SegmentUpdate{StartMicros: from, EndMicros: &to, Attributes: map[string]any{}})
 			}
 		}
 		return false
@@ -131,7 +132,8 @@ func TestLabelerWaitsForTheChunkThatCloses(t *testing.T) {
 	for l != nil && l.Kind == api.TaskKindOptimizer {
 		l = h.lease(api.PoolWork)
 	}
-	if l == nil || l.Kind != api.TaskKindLabeler || l.Input.Labeler.Timeline.Frames == nil || *l.Input.Labeler.Timeline.Frames != 300 {
+	if l == nil || l.Kind != api.TaskKindLabeler || l.Input.Labeler.Timeline.Frames == nil ||
+		*l.Input.Labeler.Timeline.Frames != 300 {
 		t.Errorf("leased %+v", l)
 	}
 }
@@ -245,7 +247,8 @@ func TestReplayDeletedWithItsEvent(t *testing.T) {
 	d, err := h.s.Deletion(h.ctx, testReplay)
 	h.must(err)
 	if d.Phase != PhaseDone || d.Prefix != "" || len(event.Kept) == 0 {
-		t.Errorf("the Replay's deletion is at %s with prefix %q; the Event keeps %d objects", d.Phase, d.Prefix, len(event.Kept))
+		t.Errorf("the Replay's deletion is at %s with prefix %q; the Event keeps %d objects",
+			d.Phase, d.Prefix, len(event.Kept))
 	}
 }
 
@@ -290,7 +293,8 @@ func TestOddRatesAndUnitsAreRefused(t *testing.T) {
 	h := newHarness(t)
 	_, err := h.s.PutPlan(h.ctx, h.uid, testPlan(h.uid))
 	h.must(err)
-	for _, rate := range []api.Rational{{Num: 1, Den: 1 << 40}, {Num: 1 << 40, Den: 1}, {Num: 1001, Den: 1}, {Num: 1, Den: 11}} {
+	for _, rate := range []api.Rational{{Num: 1, Den: 1 << 40},
+		{Num: 1 << 40, Den: 1}, {Num: 1001, Den: 1}, {Num: 1, Den: 11}} {
 		tl := testTimeline()
 		tl.Rate = rate
 		h.wantErr(h.s.PutTimeline(h.ctx, h.uid, tl), ErrInvalid, "rate is")

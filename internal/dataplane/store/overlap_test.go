@@ -18,10 +18,12 @@ func TestOverlapsAreKept(t *testing.T) {
 	h := newHarness(t)
 	h.start(optimizerOnly, overlapping, func(p *api.Plan) { p.MaxSegmentSeconds = 14 })
 	h.ingest(9) // three chunks of 6 s
-	h.must(h.report(h.nextSegmenter(), seg("", 1*second), seg("", 2*second, 5*second), seg("", 4*second), seg("", 5*second)))
+	h.must(h.report(h.nextSegmenter(), seg("", 1*second),
+		seg("", 2*second, 5*second), seg("", 4*second), seg("", 5*second)))
 	l := h.nextSegmenter()
 	in := l.Input.Segmenter
-	if len(in.AlsoOpen) != 2 || in.AlsoOpen[0].ID != "000001-0" || in.AlsoOpen[1].ID != "000001-2" || in.Open.ID != "000001-3" || in.Previous.ID != "000001-1" {
+	if len(in.AlsoOpen) != 2 || in.AlsoOpen[0].ID != "000001-0" || in.AlsoOpen[1].ID != "000001-2" ||
+		in.Open.ID != "000001-3" || in.Previous.ID != "000001-1" {
 		t.Fatalf("%+v", in)
 	}
 	h.wantErr(h.report(l, seg("000001-1", 2*second, 7*second)), ErrInvalid, "not open")
@@ -50,7 +52,8 @@ func TestOverlapsAreKept(t *testing.T) {
 	}, h.story()[:5]); d != "" {
 		t.Error(d)
 	}
-	if e := h.event(); e.State != api.EventStateStateComplete || e.DeadLetters != 0 || e.Progress.ClipsRendered != 10 || e.Progress.SegmentsOptimized != 5 {
+	if e := h.event(); e.State != api.EventStateStateComplete || e.DeadLetters != 0 || e.Progress.ClipsRendered != 10 ||
+		e.Progress.SegmentsOptimized != 5 {
 		t.Errorf("%+v", e)
 	}
 }
@@ -60,7 +63,8 @@ func TestReelsShowNoFrameTwice(t *testing.T) {
 	h := newHarness(t)
 	h.start(bare, overlapping)
 	rules := replayRules(1, 60)
-	rules.Features, rules.Resolutions = []api.FeatureRule{{Plugin: "segment", Attribute: "Goal", Weight: 1}}, rules.Resolutions[:1]
+	rules.Features, rules.Resolutions = []api.FeatureRule{{Plugin: "segment", Attribute: "Goal", Weight: 1}},
+		rules.Resolutions[:1]
 	_, err := h.s.PutReplay(h.ctx, testReplay, rules)
 	h.must(err)
 	h.ingest(9)
@@ -68,8 +72,8 @@ func TestReelsShowNoFrameTwice(t *testing.T) {
 		u.Attributes["Goal"] = true
 		return u
 	}
-	h.must(h.report(h.nextSegmenter(), seg("", 0, 3*second), goal(seg("", 1*second, 8*second)), goal(seg("", 2*second, 4*second)),
-		goal(seg("", 5*second, 10*second)), goal(seg("", 5*second+second/2, 17*second))))
+	h.must(h.report(h.nextSegmenter(), seg("", 0, 3*second), goal(seg("", 1*second, 8*second)),
+		goal(seg("", 2*second, 4*second)), goal(seg("", 5*second, 10*second)), goal(seg("", 5*second+second/2, 17*second))))
 	h.drain(match{})
 	r := h.replay()
 	if r.State != api.ReplayStateStateRendered || r.DurationMicros != 16*second {

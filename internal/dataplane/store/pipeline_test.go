@@ -30,7 +30,8 @@ func TestHappyPath(t *testing.T) {
 	m := match{moments: []int64{4, 13, 29}}
 	h.drain(m)
 	e := h.event()
-	want := api.Progress{ChunksIngested: 5, ChunksProcessed: 5, SegmentsComplete: 3, SegmentsOptimized: 3, ClipsWanted: 6, ClipsRendered: 6, TimelineMicros: 30 * second}
+	want := api.Progress{ChunksIngested: 5, ChunksProcessed: 5, SegmentsComplete: 3, SegmentsOptimized: 3, ClipsWanted: 6,
+		ClipsRendered: 6, TimelineMicros: 30 * second}
 	if d := cmp.Diff(want, e.Progress); d != "" || e.State != api.EventStateStateComplete {
 		t.Fatalf("%s %v: %s", e.State, e.Message, d)
 	}
@@ -49,7 +50,8 @@ func TestHappyPath(t *testing.T) {
 			t.Errorf("segment %s lacks its labeler's attributes: %v", g.ID, g.Attributes)
 		}
 	}
-	if e.ExportLocation == nil || *e.ExportLocation != "s3://bucket/sports/"+testEvent+"/exports/event.json" || len(e.EdlLocations) != 1 {
+	if e.ExportLocation == nil || *e.ExportLocation != "s3://bucket/sports/"+testEvent+"/exports/event.json" ||
+		len(e.EdlLocations) != 1 {
 		t.Errorf("exports: %v %v", e.ExportLocation, e.EdlLocations)
 	}
 	for _, pool := range []api.Pool{api.PoolWork, api.PoolRender} {

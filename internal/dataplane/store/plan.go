@@ -79,7 +79,8 @@ func checkPlan(uid string, p api.Plan) error {
 	seen := map[string]bool{}
 	for _, q := range p.Plugins {
 		if q.Container != nil && q.Container.Pool != "" && !poolName.MatchString(q.Container.Pool) {
-			return invalid("plugin %q names the pool %q; a pool's name is a lower-case DNS label of at most 32 characters", q.Name, q.Container.Pool)
+			return invalid("plugin %q names the pool %q; a pool's name is a lower-case DNS label of at most 32 characters",
+				q.Name, q.Container.Pool)
 		}
 		for _, d := range q.DependsOn {
 			dep := c.byName[d]

@@ -84,7 +84,8 @@ func (e *eventTx) wake(t *taskRow) error {
 	}
 	switch t.kind {
 	case api.TaskKindSegmenter:
-		state, err := one[string](e.ctx, e, `SELECT state FROM chunks WHERE event_uid = $1 AND number = $2`, e.ev.uid, t.chunk)
+		state, err := one[string](e.ctx, e, `SELECT state FROM chunks
+			WHERE event_uid = $1 AND number = $2`, e.ev.uid, t.chunk)
 		if err != nil {
 			return err
 		}
@@ -98,7 +99,8 @@ func (e *eventTx) wake(t *taskRow) error {
 		if !readsSignals(e.plan.byName[t.plugin]) {
 			break
 		}
-		framed, err := one[int64](e.ctx, e, `SELECT count(*) FROM signals WHERE event_uid = $1 AND chunk = $2`, e.ev.uid, t.chunk)
+		framed, err := one[int64](e.ctx, e, `SELECT count(*) FROM signals
+			WHERE event_uid = $1 AND chunk = $2`, e.ev.uid, t.chunk)
 		if err != nil {
 			return err
 		}
@@ -114,7 +116,8 @@ func (e *eventTx) wake(t *taskRow) error {
 func (e *eventTx) wakeSuccessors(t *taskRow) error {
 	for _, p := range successors(e.plan, t) {
 		where, args := p.where(e.ev.uid)
-		blocked, err := collect(e.ctx, e, scanTasks, `SELECT `+taskColumns+` FROM tasks WHERE `+where+` AND `+openStates+` AND state = 'blocked' ORDER BY chunk, id`, args...)
+		blocked, err := collect(e.ctx, e, scanTasks, `SELECT `+taskColumns+` FROM tasks
+			WHERE `+where+` AND `+openStates+` AND state = 'blocked' ORDER BY chunk, id`, args...)
 		if err != nil {
 			return err
 		}

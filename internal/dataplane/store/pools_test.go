@@ -19,7 +19,8 @@ func contained(pool string, names ...string) func(*api.Plan) {
 			for _, name := range names {
 				if p.Plugins[i].Name == name {
 					p.Plugins[i].Builtin = ""
-					p.Plugins[i].Container = &api.PlanContainer{Pool: pool, Protocol: api.PlanContainerProtocolLambdaRuntime, StartTimeoutSeconds: 60}
+					p.Plugins[i].Container = &api.PlanContainer{Pool: pool,
+						Protocol: api.PlanContainerProtocolLambdaRuntime, StartTimeoutSeconds: 60}
 				}
 			}
 		}
@@ -50,10 +51,12 @@ func TestPluginsOfAPoolRunThere(t *testing.T) {
 	h := newHarness(t)
 	h.start(contained("gpu", "scene", "snap"), contained("", "moment"))
 	h.ingest(6)
-	if diff := cmp.Diff(map[string]api.PoolBacklog{"gpu": {Ready: 2, Coming: new(true)}}, h.event().Backlog.Pools); diff != "" {
+	if diff := cmp.Diff(map[string]api.PoolBacklog{"gpu": {Ready: 2, Coming: new(true)}},
+		h.event().Backlog.Pools); diff != "" {
 		t.Errorf("backlog (-want +got):\n%s", diff)
 	}
-	if work := h.event().Backlog.Work; work.Ready != 2 || work.Blocked != 7 { // framers; peaks, moment and segment of two chunks, and the final pass
+	// framers; peaks, moment and segment of two chunks, and the final pass
+	if work := h.event().Backlog.Work; work.Ready != 2 || work.Blocked != 7 {
 		t.Errorf("work: %+v", work)
 	}
 	if r := h.ask(api.LeaseRequest{Pool: api.WorkerPool("other")}); r.Outcome != api.LeaseResponseOutcomeDone {
@@ -79,7 +82,8 @@ func TestPluginsOfAPoolRunThere(t *testing.T) {
 func TestPoolsDoNotChangeTheStory(t *testing.T) {
 	m := match{moments: []int64{1, 9, 14}}
 	var stories [][]string
-	for _, change := range []func(*api.Plan){func(*api.Plan) {}, contained("gpu", "scene", "peaks", "moment", "segment", "snap", "name")} {
+	for _, change := range []func(*api.Plan){func(*api.Plan) {},
+		contained("gpu", "scene", "peaks", "moment", "segment", "snap", "name")} {
 		h := newHarness(t)
 		h.start(change)
 		h.ingest(9)
@@ -148,8 +152,8 @@ func TestSlotsOfANamedPool(t *testing.T) {
 		ordinal int32
 		want    api.LeaseResponseOutcome
 	}{
-		{gpu, 1, api.LeaseResponseOutcomeTask}, {gpu, 2, api.LeaseResponseOutcomeRetire}, {api.PoolWork, 1, api.LeaseResponseOutcomeRetire},
-		{api.WorkerPool("unsaid"), 7, api.LeaseResponseOutcomeIdle},
+		{gpu, 1, api.LeaseResponseOutcomeTask}, {gpu, 2, api.LeaseResponseOutcomeRetire},
+		{api.PoolWork, 1, api.LeaseResponseOutcomeRetire}, {api.WorkerPool("unsaid"), 7, api.LeaseResponseOutcomeIdle},
 	} {
 		r := h.ask(api.LeaseRequest{Pool: c.pool, Ordinal: &c.ordinal})
 		if r.Outcome != c.want {
@@ -214,7 +218,8 @@ func TestContainersDoWithoutTheFramer(t *testing.T) {
 	h.start(contained("", "scene", "moment"))
 	h.register(0, 1, 2, 3)
 	l := h.lease(api.PoolWork)
-	if l.Input.Featurer == nil || l.Input.Featurer.Plugin.Name != "scene" || len(l.Input.Featurer.Signals) != 0 || l.Input.Featurer.Signals == nil {
+	if l.Input.Featurer == nil || l.Input.Featurer.Plugin.Name != "scene" || len(l.Input.Featurer.Signals) != 0 ||
+		l.Input.Featurer.Signals == nil {
 		t.Fatalf("leased %+v", l)
 	}
 	h.must(h.complete(l, match{}))

@@ -57,7 +57,8 @@ func (s *Store) openPostgres(ctx context.Context, address string, opts Options) 
 	config, err := pgx.ParseConfig(address)
 	if err != nil {
 		// The driver's message repeats the address, and so the password.
-		return errors.New("the address is not valid; write postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=verify-full, with special characters of the password as %XX")
+		return errors.New("the address is not valid; write " +
+			"postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=verify-full, with special characters of the password as %XX")
 	}
 	defaults := map[string]string{
 		"application_name": "mre-dataplane",
@@ -216,7 +217,8 @@ func (s *Store) tend(ctx context.Context) {
 // when there were, and an Event starts with thousands.
 func (s *Store) analyze(ctx context.Context) error {
 	tables, err := collect(ctx, s.reader, func(r *sql.Rows) (name string, err error) { return name, r.Scan(&name) },
-		`SELECT relname FROM pg_stat_user_tables WHERE schemaname = current_schema() AND n_mod_since_analyze > 500 + n_live_tup / 4`)
+		`SELECT relname FROM pg_stat_user_tables WHERE schemaname = current_schema()
+			AND n_mod_since_analyze > 500 + n_live_tup / 4`)
 	if err != nil {
 		return err
 	}

@@ -15,7 +15,8 @@ import (
 // with the same token does nothing. When the caller asks for its next task, the
 // same transaction leases it; a repeat gets the same one, as long as it holds
 // it. The answer is nil when there is nothing to say.
-func (s *Store) Complete(ctx context.Context, uid string, taskID int64, out api.TaskOutput) (*api.LeaseResponse, error) {
+func (s *Store) Complete(ctx context.Context, uid string, taskID int64,
+	out api.TaskOutput) (*api.LeaseResponse, error) {
 	var next *api.LeaseResponse
 	err := s.onEvent(ctx, uid, func(e *eventTx) error {
 		next = nil
@@ -52,8 +53,10 @@ func (e *eventTx) repeatNext(done *taskRow, out api.TaskOutput, next **api.Lease
 	if out.Next == nil {
 		return errUnchanged
 	}
-	t, err := scanTask(e.QueryRowContext(e.ctx, `SELECT `+taskColumns+` FROM tasks WHERE event_uid = $1 AND state = 'leased' AND holder = $2
-		AND leased_at = (SELECT finished_at FROM tasks WHERE event_uid = $1 AND id = $3)`, e.ev.uid, out.Next.Holder, done.id))
+	t, err := scanTask(e.QueryRowContext(e.ctx, `SELECT `+taskColumns+` FROM tasks
+		WHERE event_uid = $1 AND state = 'leased' AND holder = $2
+		AND leased_at = (SELECT finished_at FROM tasks WHERE event_uid = $1 AND id = $3)`,
+		e.ev.uid, out.Next.Holder, done.id))
 	if errors.Is(err, sql.ErrNoRows) {
 		return errUnchanged
 	}
@@ -101,7 +104,8 @@ func (e *eventTx) publishSignals(t *taskRow, signals *json.RawMessage) error {
 	if signals == nil || !json.Valid(*signals) {
 		return invalid("signals is missing or not JSON; a framer reports the signals of its chunk")
 	}
-	_, err := e.exec(`INSERT INTO signals (event_uid, chunk, signals) VALUES ($1, $2, $3)`, e.ev.uid, t.chunk, string(*signals))
+	_, err := e.exec(`INSERT INTO signals (event_uid, chunk, signals)
+		VALUES ($1, $2, $3)`, e.ev.uid, t.chunk, string(*signals))
 	return err
 }
 
@@ -128,8 +132,10 @@ func (e *eventTx) publishResults(t *taskRow, results []api.NewResult) error {
 			return err
 		}
 		start, end := e.resultMarks(i, r, chunk.FirstFrame+chunk.Frames)
-		if _, err := e.exec(`INSERT INTO results (event_uid, plugin, track, chunk, attempt, ordinal, state, start_frame, start_ticks, start_us,
-			end_frame, end_ticks, end_us, attributes) VALUES ($1, $2, $3, $4, $5, $6, 'published', $7, $8, $9, $10, $11, $12, $13)`, e.ev.uid, t.plugin, t.track, t.chunk, t.leases, i,
+		if _, err := e.exec(`INSERT INTO results (event_uid, plugin, track, chunk, attempt, ordinal, state, start_frame,
+			start_ticks, start_us, end_frame, end_ticks, end_us, attributes)
+			VALUES ($1, $2, $3, $4, $5, $6, 'published', $7, $8, $9, $10, $11, $12, $13)`,
+			e.ev.uid, t.plugin, t.track, t.chunk, t.leases, i,
 			start.Frame, start.Ticks, start.Micros, end.Frame, end.Ticks, end.Micros, body); err != nil {
 			return err
 		}
@@ -162,9 +168,11 @@ func checkResult(i int, r api.NewResult, chunk api.ChunkExtent) error {
 func (e *eventTx) resultMarks(i int, r api.NewResult, limit int64) (start, end api.Mark) {
 	start, end = e.snap(r.StartMicros), e.snap(r.EndMicros)
 	if start.Frame > limit {
-		e.note("results[%d] starts at %s, after the chunk has ended; it is moved to the chunk's last frame", i, seconds(r.StartMicros))
+		e.note("results[%d] starts at %s, after the chunk has ended; it is moved to the chunk's last frame",
+			i, seconds(r.StartMicros))
 	} else if end.Frame > limit {
-		e.note("results[%d] from %s to %s reaches over the end of the chunk and is cut there, at %s", i, seconds(r.StartMicros), seconds(r.EndMicros), seconds(e.markAt(limit).Micros))
+		e.note("results[%d] from %s to %s reaches over the end of the chunk and is cut there, at %s", i,
+			seconds(r.StartMicros), seconds(r.EndMicros), seconds(e.markAt(limit).Micros))
 	}
 	if start.Frame >= limit {
 		start = e.markAt(limit - 1)

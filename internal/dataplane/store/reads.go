@@ -46,12 +46,14 @@ func parseCursor(cont string, parts ...any) error {
 }
 
 // page reads up to limit rows and says how to go on.
-func page[T any](ctx context.Context, s *Store, uid string, limit int, scan func(*sql.Rows) (T, error), key func(T) cursor, query string, args ...any) ([]T, string, error) {
+func page[T any](ctx context.Context, s *Store, uid string, limit int, scan func(*sql.Rows) (T, error),
+	key func(T) cursor, query string, args ...any) ([]T, string, error) {
 	return pageThen(ctx, s, uid, limit, scan, key, func(querier, []T) error { return nil }, query, args...)
 }
 
 // pageThen is page with something more to be read of the same moment.
-func pageThen[T any](ctx context.Context, s *Store, uid string, limit int, scan func(*sql.Rows) (T, error), key func(T) cursor,
+func pageThen[T any](ctx context.Context, s *Store, uid string, limit int,
+	scan func(*sql.Rows) (T, error), key func(T) cursor,
 	then func(querier, []T) error, query string, args ...any,
 ) ([]T, string, error) {
 	var list []T
@@ -61,7 +63,8 @@ func pageThen[T any](ctx context.Context, s *Store, uid string, limit int, scan 
 		if _, err := findEvent(ctx, q, uid); err != nil {
 			return err
 		}
-		rows, err := collect(ctx, q, scan, fmt.Sprintf(`%s LIMIT $%d`, query, len(args)+2), append(append([]any{uid}, args...), limit+1)...)
+		rows, err := collect(ctx, q, scan, fmt.Sprintf(`%s LIMIT $%d`, query, len(args)+2),
+			append(append([]any{uid}, args...), limit+1)...)
 		if err != nil {
 			return err
 		}
@@ -78,13 +81,14 @@ func pageThen[T any](ctx context.Context, s *Store, uid string, limit int, scan 
 	return list, next, nil
 }
 
-const chunkColumns = `number, state, late, start_us, end_us, first_frame, frames, units, open_tasks, failed_tasks, closed_at`
+const chunkColumns = `number, state, late, start_us, end_us, first_frame,
+	frames, units, open_tasks, failed_tasks, closed_at`
 
 func scanChunk(r *sql.Rows) (c api.Chunk, err error) {
 	var closed sql.NullInt64
 	var open int64
-	err = r.Scan(&c.Extent.Number, &c.State, &c.Late, &c.Extent.StartMicros, &c.Extent.EndMicros, &c.Extent.FirstFrame, &c.Extent.Frames,
-		&c.Units, &open, &c.FailedTasks, &closed)
+	err = r.Scan(&c.Extent.Number, &c.State, &c.Late, &c.Extent.StartMicros, &c.Extent.EndMicros, &c.Extent.FirstFrame,
+		&c.Extent.Frames, &c.Units, &open, &c.FailedTasks, &closed)
 	c.Processed, c.ClosedAt = closed.Valid && open == 0, wallTime(closed)
 	return c, err
 }
@@ -106,14 +110,17 @@ func (s *Store) Units(ctx context.Context, uid string, limit int, cont string) (
 		return nil, "", err
 	}
 	return page(ctx, s, uid, limit, scanUnit, func(u api.Unit) cursor { return cursor{u.Epoch, u.FirstTicks} },
-		`SELECT `+unitColumns+` FROM units WHERE event_uid = $1 AND (epoch, first_ticks) > ($2, $3) ORDER BY epoch, first_ticks`, epoch, ticks)
+		`SELECT `+unitColumns+` FROM units WHERE event_uid = $1 AND (epoch, first_ticks) > ($2, $3)
+			ORDER BY epoch, first_ticks`, epoch, ticks)
 }
 
-const unitColumns = `epoch, first_ticks, object_key, start_us, end_us, first_frame, frames, idr_frames, discontinuity, payload_sha256, bytes`
+const unitColumns = `epoch, first_ticks, object_key, start_us, end_us, first_frame, frames,
+	idr_frames, discontinuity, payload_sha256, bytes`
 
 func scanUnit(r *sql.Rows) (u api.Unit, err error) {
 	var idr string
-	if err := r.Scan(&u.Epoch, &u.FirstTicks, &u.Key, &u.StartMicros, &u.EndMicros, &u.FirstFrame, &u.Frames, &idr, &u.Discontinuity, &u.PayloadSHA256, &u.Bytes); err != nil {
+	if err := r.Scan(&u.Epoch, &u.FirstTicks, &u.Key, &u.StartMicros, &u.EndMicros, &u.FirstFrame, &u.Frames, &idr,
+		&u.Discontinuity, &u.PayloadSHA256, &u.Bytes); err != nil {
 		return u, err
 	}
 	u.IdrFrames = []int64{}
@@ -134,15 +141,17 @@ func (s *Store) Tasks(ctx context.Context, uid string, limit int, cont string) (
 	return list, next, s.fillMaxAttempts(ctx, uid, list)
 }
 
-const wireTaskColumns = `id, kind, state, chunk, plugin, track, subject, attempts, losses, holder, error, due_at, created_at, ready_at, leased_at, finished_at`
+const wireTaskColumns = `id, kind, state, chunk, plugin, track, subject, attempts, losses, holder, error, due_at,
+	created_at, ready_at, leased_at, finished_at`
 
 func scanWireTask(r *sql.Rows) (t api.Task, err error) {
 	var holder, failure string
 	var due, created, ready, leased, finished sql.NullInt64
-	err = r.Scan(&t.ID, &t.Kind, &t.State, &t.Chunk, &t.Plugin, &t.Track, &t.Subject, &t.Attempts, &t.Losses, &holder, &failure,
-		&due, &created, &ready, &leased, &finished)
+	err = r.Scan(&t.ID, &t.Kind, &t.State, &t.Chunk, &t.Plugin, &t.Track, &t.Subject, &t.Attempts, &t.Losses, &holder,
+		&failure, &due, &created, &ready, &leased, &finished)
 	t.Holder, t.Error, t.DueAt = text(holder), text(failure), wallTime(due)
-	t.CreatedAt, t.ReadyAt, t.LeasedAt, t.FinishedAt = wallTime(created), wallTime(ready), wallTime(leased), wallTime(finished)
+	t.CreatedAt, t.ReadyAt, t.LeasedAt, t.FinishedAt = wallTime(created),
+		wallTime(ready), wallTime(leased), wallTime(finished)
 	return t, err
 }
 
@@ -196,7 +205,8 @@ type ResultFilter struct {
 }
 
 // Results lists published results by time.
-func (s *Store) Results(ctx context.Context, uid string, f ResultFilter, limit int, cont string) ([]api.StoredResult, string, error) {
+func (s *Store) Results(ctx context.Context, uid string, f ResultFilter, limit int,
+	cont string) ([]api.StoredResult, string, error) {
 	var start, track, chunk, ordinal int64 = -1, 0, 0, 0
 	var name string
 	if err := parseCursor(cont, &start, &name, &track, &chunk, &ordinal); err != nil {
@@ -214,9 +224,11 @@ func (s *Store) Results(ctx context.Context, uid string, f ResultFilter, limit i
 	}
 	list, next, err := page(ctx, s, uid, limit, scanOrderedResult, func(o orderedResult) cursor {
 		return cursor{o.Result.Start.Micros, o.Plugin, o.Track, o.Chunk, o.ordinal}
-	}, `SELECT `+storedResultColumns+` FROM results WHERE event_uid = $1 AND state = 'published' AND ($7 = '' OR plugin = $7) AND ($8 = -1 OR track = $8)
+	}, `SELECT `+storedResultColumns+` FROM results WHERE event_uid = $1 AND state = 'published'
+		AND ($7 = '' OR plugin = $7) AND ($8 = -1 OR track = $8)
 		AND start_us >= $9 AND start_us <= $10 AND chunk <= $11
-		AND (start_us, plugin, track, chunk, ordinal) > ($2, $3, $4, $5, $6) ORDER BY start_us, plugin, track, chunk, ordinal`,
+		AND (start_us, plugin, track, chunk, ordinal) > ($2, $3, $4, $5, $6)
+		ORDER BY start_us, plugin, track, chunk, ordinal`,
 		start, name, track, chunk, ordinal, f.Plugin, only, max(start, from), to, last)
 	out := make([]api.StoredResult, 0, len(list))
 	for _, o := range list {
@@ -232,16 +244,19 @@ func (s *Store) Segments(ctx context.Context, uid string, limit int, cont string
 		return nil, "", err
 	}
 	var list []api.Segment
-	_, next, err := pageThen(ctx, s, uid, limit, scanSegment, func(r *segmentRow) cursor { return cursor{r.in.Micros, r.id} },
+	_, next, err := pageThen(ctx, s, uid, limit, scanSegment, func(r *segmentRow) cursor {
+		return cursor{r.in.Micros, r.id}
+	},
 		func(q querier, rows []*segmentRow) (err error) {
 			list, err = wireSegments(ctx, q, uid, rows)
 			return err
-		}, `SELECT `+segmentColumns+` FROM segments WHERE event_uid = $1 AND (in_us, id) > ($2, $3) ORDER BY in_us, id`, start, id)
+		}, `SELECT `+segmentColumns+` FROM segments WHERE event_uid = $1 AND (in_us, id) > ($2, $3)
+			ORDER BY in_us, id`, start, id)
 	return list, next, err
 }
 
-const clipColumns = `segment_id, variant, track, mark_version, state, in_frame, in_ticks, in_us, out_frame, out_ticks, out_us,
-	object_key, thumbnail_key, proof, error, rendered_at`
+const clipColumns = `segment_id, variant, track, mark_version, state, in_frame, in_ticks, in_us, out_frame, out_ticks,
+	out_us, object_key, thumbnail_key, proof, error, rendered_at`
 
 func (s *Store) scanClip(r *sql.Rows) (api.Clip, error) {
 	var c api.Clip
@@ -265,7 +280,9 @@ func (s *Store) Clips(ctx context.Context, uid string, limit int, cont string) (
 	if err := parseCursor(cont, &segment, &variant, &track, &version); err != nil {
 		return nil, "", err
 	}
-	return page(ctx, s, uid, limit, s.scanClip, func(c api.Clip) cursor { return cursor{c.SegmentID, c.Variant, c.Track, c.MarkVersion} },
-		`SELECT `+clipColumns+` FROM clips WHERE event_uid = $1 AND (segment_id, variant, track, mark_version) > ($2, $3, $4, $5)
+	return page(ctx, s, uid, limit, s.scanClip, func(c api.Clip) cursor {
+		return cursor{c.SegmentID, c.Variant, c.Track, c.MarkVersion}
+	}, `SELECT `+clipColumns+` FROM clips WHERE event_uid = $1
+		AND (segment_id, variant, track, mark_version) > ($2, $3, $4, $5)
 		ORDER BY segment_id, variant, track, mark_version`, segment, variant, track, version)
 }

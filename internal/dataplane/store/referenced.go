@@ -17,8 +17,10 @@ const (
 	unitKeys = `SELECT object_key FROM units WHERE event_uid = $1`
 	clipKeys = `SELECT object_key FROM clips WHERE event_uid = $1 AND object_key <> '' UNION ALL
 		SELECT thumbnail_key FROM clips WHERE event_uid = $1 AND thumbnail_key <> ''`
-	eventReelKeys = `SELECT r.object_key FROM reels r JOIN replays p ON p.uid = r.replay_uid WHERE p.event_uid = $1 AND r.object_key <> '' UNION ALL
-		SELECT r.thumbnail_key FROM reels r JOIN replays p ON p.uid = r.replay_uid WHERE p.event_uid = $1 AND r.thumbnail_key <> ''`
+	eventReelKeys = `SELECT r.object_key FROM reels r JOIN replays p ON p.uid = r.replay_uid
+		WHERE p.event_uid = $1 AND r.object_key <> '' UNION ALL
+		SELECT r.thumbnail_key FROM reels r JOIN replays p ON p.uid = r.replay_uid
+		WHERE p.event_uid = $1 AND r.thumbnail_key <> ''`
 	reelKeys = `SELECT object_key FROM reels WHERE replay_uid = $1 AND object_key <> '' UNION ALL
 		SELECT thumbnail_key FROM reels WHERE replay_uid = $1 AND thumbnail_key <> ''`
 )
@@ -72,8 +74,10 @@ func keptKeys(ctx context.Context, q querier, uid string, policy api.DeletionPol
 
 // NamesObjects says whether any row names an object, so that there was a bucket.
 func (s *Store) NamesObjects(ctx context.Context) (bool, error) {
-	n, err := one[int64](ctx, s.reader, `SELECT CASE WHEN EXISTS (SELECT 1 FROM units) OR EXISTS (SELECT 1 FROM clips WHERE object_key <> '')
-		OR EXISTS (SELECT 1 FROM reels WHERE object_key <> '') OR EXISTS (SELECT 1 FROM tombstones WHERE kept <> '[]' OR phase <> 'Done') THEN 1 ELSE 0 END`)
+	n, err := one[int64](ctx, s.reader, `SELECT CASE WHEN EXISTS (SELECT 1 FROM units)
+		OR EXISTS (SELECT 1 FROM clips WHERE object_key <> '')
+		OR EXISTS (SELECT 1 FROM reels WHERE object_key <> '')
+		OR EXISTS (SELECT 1 FROM tombstones WHERE kept <> '[]' OR phase <> 'Done') THEN 1 ELSE 0 END`)
 	return n > 0, err
 }
 

@@ -51,7 +51,8 @@ func (e *eventTx) planReplay(r *replayRow) error {
 	decisions := make([]api.Decision, 0, len(chosen.Decisions))
 	for _, d := range chosen.Decisions {
 		m := marks[d.ID]
-		decisions = append(decisions, api.Decision{SegmentID: d.ID, Taken: d.Taken, Score: d.Score, Reason: d.Reason, In: &m.In, Out: &m.Out})
+		decisions = append(decisions, api.Decision{SegmentID: d.ID, Taken: d.Taken,
+			Score: d.Score, Reason: d.Reason, In: &m.In, Out: &m.Out})
 	}
 	hash, err := planHash(r.rules, track, parts)
 	if err != nil {
@@ -68,7 +69,8 @@ func (e *eventTx) planReplay(r *replayRow) error {
 	if err := e.supersede(r, hash); err != nil {
 		return err
 	}
-	if _, err := e.exec(`INSERT INTO replay_plans (replay_uid, hash, inputs_seq, parts, decisions, duration_us, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7)
+	if _, err := e.exec(`INSERT INTO replay_plans (replay_uid, hash, inputs_seq, parts, decisions, duration_us, created_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7)
 		ON CONFLICT (replay_uid, hash) DO UPDATE SET inputs_seq = excluded.inputs_seq, decisions = excluded.decisions`,
 		r.uid, hash, e.ev.version, partsText, decisionsText, chosen.DurationMicros, e.now); err != nil {
 		return err
@@ -103,7 +105,8 @@ func selectionRules(rules api.ReplayRules) selection.Rules {
 		Distribution:    selection.Distribution(rules.ByDuration.Distribution),
 	}
 	for _, f := range rules.Features {
-		out.Features = append(out.Features, selection.Feature{FeatureKey: selection.FeatureKey{Plugin: f.Plugin, Attribute: f.Attribute}, Weight: int64(f.Weight)})
+		out.Features = append(out.Features, selection.Feature{FeatureKey: selection.FeatureKey{Plugin: f.Plugin,
+			Attribute: f.Attribute}, Weight: int64(f.Weight)})
 	}
 	return out
 }
@@ -125,7 +128,8 @@ func planHash(rules api.ReplayRules, track int32, parts []reelPart) (string, err
 // candidates are the complete segments with their marks and what is true in
 // them. The optimizer's marks go before the segmenter's.
 func (e *eventTx) candidates(rules api.ReplayRules, track int32) (map[string]reelPart, []selection.Candidate, error) {
-	rows, err := selectSegments(e.ctx, e, `event_uid = $1 AND state = 'Complete' AND marks_final = 1 ORDER BY in_us, id`, e.ev.uid)
+	rows, err := selectSegments(e.ctx, e, `event_uid = $1 AND state = 'Complete'
+		AND marks_final = 1 ORDER BY in_us, id`, e.ev.uid)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -133,7 +137,8 @@ func (e *eventTx) candidates(rules api.ReplayRules, track int32) (map[string]ree
 	for _, s := range rows {
 		parts[s.id] = reelPart{SegmentID: s.id, In: s.in, Out: s.out()}
 	}
-	marks, err := selectOptimized(e.ctx, e, `event_uid = $1 AND applied = 1 AND marks_final = 1 AND track IN (0, $2) ORDER BY track, version`, e.ev.uid, track)
+	marks, err := selectOptimized(e.ctx, e, `event_uid = $1 AND applied = 1 AND marks_final = 1 AND track IN (0, $2)
+		ORDER BY track, version`, e.ev.uid, track)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -151,7 +156,8 @@ func (e *eventTx) candidates(rules api.ReplayRules, track int32) (map[string]ree
 			}
 			parts[s.id], end = p, p.Out
 		}
-		c := selection.Candidate{ID: s.id, InMicros: parts[s.id].In.Micros, OutMicros: parts[s.id].Out.Micros, Has: map[selection.FeatureKey]bool{}}
+		c := selection.Candidate{ID: s.id, InMicros: parts[s.id].In.Micros,
+			OutMicros: parts[s.id].Out.Micros, Has: map[selection.FeatureKey]bool{}}
 		if err := e.ownFeatures(s, c.Has); err != nil {
 			return nil, nil, err
 		}
@@ -172,7 +178,8 @@ func withoutShown(p reelPart, end api.Mark) reelPart {
 // ownFeatures are the true attributes that the segmenter and the labeler put
 // on the segment itself.
 func (e *eventTx) ownFeatures(s *segmentRow, has map[selection.FeatureKey]bool) error {
-	for plugin, body := range map[string]string{e.plan.Segmenter: s.attributes, optionalName(e.plan.Labeler): s.labelAttrs} {
+	for plugin, body := range map[string]string{e.plan.Segmenter: s.attributes,
+		optionalName(e.plan.Labeler): s.labelAttrs} {
 		var attributes map[string]any
 		if err := fromJSON(body, &attributes); err != nil {
 			return err
@@ -211,7 +218,8 @@ func (e *eventTx) resultFeatures(rules api.ReplayRules, track int32, list []sele
 				}
 			}
 			return f, err
-		}, `SELECT start_us, end_us, attributes FROM results WHERE event_uid = $1 AND plugin = $2 AND track IN (0, $3) AND state = 'published' ORDER BY start_us`,
+		}, `SELECT start_us, end_us, attributes FROM results WHERE event_uid = $1 AND plugin = $2
+			AND track IN (0, $3) AND state = 'published' ORDER BY start_us`,
 			e.ev.uid, plugin, track)
 		if err != nil {
 			return err
@@ -237,7 +245,8 @@ func (e *eventTx) resultFeatures(rules api.ReplayRules, track int32, list []sele
 // rendered yet are dropped, and whoever renders one is told to stop.
 func (e *eventTx) supersede(r *replayRow, hash string) error {
 	if r.planHash != hash {
-		if _, err := e.exec(`UPDATE tasks SET state = 'skipped', token = '', error = 'a newer plan took its place', finished_at = $2, due_at = 0, lease_expires_at = 0
+		if _, err := e.exec(`UPDATE tasks SET state = 'skipped', token = '', error = 'a newer plan took its place',
+			finished_at = $2, due_at = 0, lease_expires_at = 0
 			WHERE replay_uid = $1 AND `+openStates, r.uid, e.now); err != nil {
 			return err
 		}
@@ -253,24 +262,29 @@ func (e *eventTx) supersede(r *replayRow, hash string) error {
 // planReel plans a reel that is neither rendered nor planned. The task of an
 // earlier time when the same plan was current starts anew.
 func (e *eventTx) planReel(r *replayRow, hash string, track int32, ordinal int, output string) error {
-	t := &taskRow{kind: api.TaskKindReel, track: track, subject: r.uid + "/" + hash + "/" + output, replayUID: r.uid, state: api.TaskStateReady}
+	t := &taskRow{kind: api.TaskKindReel, track: track, subject: r.uid + "/" + hash + "/" + output,
+		replayUID: r.uid, state: api.TaskStateReady}
 	if err := e.insertTask(t); err != nil {
 		return err
 	}
-	id, err := one[int64](e.ctx, e, `SELECT id FROM tasks WHERE event_uid = $1 AND kind = 'reel' AND subject = $2`, e.ev.uid, t.subject)
+	id, err := one[int64](e.ctx, e, `SELECT id FROM tasks
+		WHERE event_uid = $1 AND kind = 'reel' AND subject = $2`, e.ev.uid, t.subject)
 	if err != nil {
 		return err
 	}
 	// Whoever changes a Replay wants what failed to be tried again.
-	if _, err := e.exec(`DELETE FROM reels WHERE replay_uid = $1 AND plan_hash = $2 AND output = $3 AND state = 'Failed'`, r.uid, hash, output); err != nil {
+	if _, err := e.exec(`DELETE FROM reels WHERE replay_uid = $1 AND plan_hash = $2 AND output = $3
+		AND state = 'Failed'`, r.uid, hash, output); err != nil {
 		return err
 	}
-	n, err := e.exec(`INSERT INTO reels (replay_uid, plan_hash, output, ordinal, state, task_id) VALUES ($1, $2, $3, $4, 'Pending', $5)
+	n, err := e.exec(`INSERT INTO reels (replay_uid, plan_hash, output, ordinal, state, task_id)
+		VALUES ($1, $2, $3, $4, 'Pending', $5)
 		ON CONFLICT (replay_uid, plan_hash, output) DO NOTHING`, r.uid, hash, output, ordinal, id)
 	if err != nil || n == 0 || id == t.id {
 		return err
 	}
-	_, err = e.exec(`UPDATE tasks SET state = 'ready', attempts = 0, losses = 0, away_since = 0, error = '', ready_at = $2, finished_at = NULL WHERE id = $1`, id, e.now)
+	_, err = e.exec(`UPDATE tasks SET state = 'ready', attempts = 0, losses = 0, away_since = 0, error = '', ready_at = $2,
+		finished_at = NULL WHERE id = $1`, id, e.now)
 	return err
 }
 
@@ -298,7 +312,8 @@ func (e *eventTx) reelInput(t *taskRow) (*api.ReelInput, error) {
 		return nil, err
 	}
 	mp4, jpg := keys.Reel(e.ev.namespace, e.ev.uid, r.replay, r.hash, r.output, t.leases)
-	in := &api.ReelInput{ReplayUID: r.replay, PlanHash: r.hash, Output: r.output, Track: t.track, AudioChannels: e.plan.AudioChannels, Timeline: *e.ev.wireTimeline(), Mp4: upload(mp4), Jpg: upload(jpg)}
+	in := &api.ReelInput{ReplayUID: r.replay, PlanHash: r.hash, Output: r.output, Track: t.track,
+		AudioChannels: e.plan.AudioChannels, Timeline: *e.ev.wireTimeline(), Mp4: upload(mp4), Jpg: upload(jpg)}
 	if in.Width, in.Height, err = parseResolution(r.output); err != nil {
 		return nil, err
 	}
@@ -333,7 +348,8 @@ func (e *eventTx) publishReel(t *taskRow, proof *api.MediaProof) error {
 	if err != nil {
 		return err
 	}
-	_, err = e.exec(`UPDATE reels SET state = 'Rendered', object_key = $2, thumbnail_key = $3, proof = $4, error = '', rendered_at = $5 WHERE task_id = $1`,
+	_, err = e.exec(`UPDATE reels SET state = 'Rendered', object_key = $2, thumbnail_key = $3, proof = $4,
+		error = '', rendered_at = $5 WHERE task_id = $1`,
 		t.id, mp4, jpg, body, e.now)
 	return err
 }

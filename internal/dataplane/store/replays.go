@@ -110,7 +110,8 @@ func (s *Store) PutReplay(ctx context.Context, uid string, rules api.ReplayRules
 				return errUnchanged
 			}
 		}
-		if _, err := e.exec(`INSERT INTO replays (uid, event_uid, namespace, name, generation, rules, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7)
+		if _, err := e.exec(`INSERT INTO replays (uid, event_uid, namespace, name, generation, rules, created_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7)
 			ON CONFLICT (uid) DO UPDATE SET generation = excluded.generation, rules = excluded.rules`,
 			uid, rules.EventUID, rules.Namespace, rules.Name, rules.Generation, body, e.now); err != nil {
 			return err
@@ -198,7 +199,8 @@ func (s *Store) Replay(ctx context.Context, uid string) (api.ReplayState, error)
 }
 
 // replayOutputs fills in the current plan and what was rendered of it.
-func (s *Store) replayOutputs(ctx context.Context, q querier, r *replayRow, ev *eventRow, state *api.ReplayState) error {
+func (s *Store) replayOutputs(ctx context.Context, q querier, r *replayRow,
+	ev *eventRow, state *api.ReplayState) error {
 	if r.planHash == "" {
 		state.State = api.ReplayStateStateFailed
 		if _, err := reelTrack(ev, r.rules.AudioTrack); err != nil {
@@ -208,7 +210,8 @@ func (s *Store) replayOutputs(ctx context.Context, q querier, r *replayRow, ev *
 	}
 	var parts []reelPart
 	var partsText, decisions string
-	if err := q.QueryRowContext(ctx, `SELECT parts, decisions, duration_us FROM replay_plans WHERE replay_uid = $1 AND hash = $2`, r.uid, r.planHash).
+	if err := q.QueryRowContext(ctx, `SELECT parts, decisions, duration_us FROM replay_plans
+		WHERE replay_uid = $1 AND hash = $2`, r.uid, r.planHash).
 		Scan(&partsText, &decisions, &state.DurationMicros); err != nil {
 		return fmt.Errorf("read the plan of Replay %s: %w", r.uid, err)
 	}

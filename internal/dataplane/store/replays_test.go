@@ -14,8 +14,9 @@ import (
 )
 
 func replayRules(generation int64, seconds int32) api.ReplayRules {
-	return api.ReplayRules{EventUID: testEvent, Namespace: "sports", Name: "best-of", Generation: generation, AudioTrack: 1,
-		Features:    []api.FeatureRule{{Plugin: "moment", Attribute: "Hit", Weight: 50}, {Plugin: "name", Attribute: "Named", Weight: 1}},
+	return api.ReplayRules{EventUID: testEvent, Namespace: "sports", Name: "best-of", Generation: generation,
+		AudioTrack: 1, Features: []api.FeatureRule{{Plugin: "moment", Attribute: "Hit", Weight: 50},
+			{Plugin: "name", Attribute: "Named", Weight: 1}},
 		ByDuration:  api.ByDuration{DurationSeconds: seconds, Distribution: api.ByDurationDistributionByScore},
 		Resolutions: []string{"1920x1080", "608x1080"}}
 }
@@ -30,9 +31,14 @@ func (h *harness) replay() api.ReplayState {
 func TestReplay(t *testing.T) {
 	h := newHarness(t)
 	h.start(func(p *api.Plan) { p.AudioChannels = new(api.AudioChannelsSource) })
-	_, err := h.s.PutReplay(h.ctx, testReplay, func() api.ReplayRules { r := replayRules(1, 60); r.Resolutions = []string{"big"}; return r }())
+	_, err := h.s.PutReplay(h.ctx, testReplay, func() api.ReplayRules {
+		r := replayRules(1, 60)
+		r.Resolutions = []string{"big"}
+		return r
+	}())
 	h.wantErr(err, ErrInvalid, "big")
-	if r, err := h.s.PutReplay(h.ctx, testReplay, replayRules(1, 60)); err != nil || r.State != api.ReplayStateStateWaiting {
+	if r, err := h.s.PutReplay(h.ctx, testReplay, replayRules(1, 60)); err != nil ||
+		r.State != api.ReplayStateStateWaiting {
 		t.Fatalf("%+v, %v", r, err)
 	}
 	h.ingest(15)
@@ -50,16 +56,20 @@ func TestReplay(t *testing.T) {
 		h.exports()
 	}
 	r := h.replay()
-	if r.State != api.ReplayStateStateRendering || r.Selected != 3 || len(r.Outputs) != 2 || len(r.Decisions) != 3 || r.DurationMicros != 15480000 {
+	if r.State != api.ReplayStateStateRendering || r.Selected != 3 || len(r.Outputs) != 2 ||
+		len(r.Decisions) != 3 || r.DurationMicros != 15480000 {
 		t.Fatalf("%+v", r)
 	}
 	stale := h.lease(api.PoolRender)
 	in := stale.Input.Reel
-	if in.Width != 1920 || in.Height != 1080 || in.Track != 1 || in.AudioChannels == nil || *in.AudioChannels != api.AudioChannelsSource || len(in.Parts) != 3 || in.Parts[0].In.Frame != 38 || len(in.Parts[0].Units) != 4 {
+	if in.Width != 1920 || in.Height != 1080 || in.Track != 1 || in.AudioChannels == nil ||
+		*in.AudioChannels != api.AudioChannelsSource || len(in.Parts) != 3 ||
+		in.Parts[0].In.Frame != 38 || len(in.Parts[0].Units) != 4 {
 		t.Fatalf("%+v", in)
 	}
 	// New rules, another plan: the running reel is cancelled.
-	if r, err := h.s.PutReplay(h.ctx, testReplay, replayRules(2, 7)); err != nil || r.State != api.ReplayStateStateRendering || r.Selected != 1 {
+	if r, err := h.s.PutReplay(h.ctx, testReplay, replayRules(2, 7)); err != nil ||
+		r.State != api.ReplayStateStateRendering || r.Selected != 1 {
 		t.Fatalf("%+v, %v", r, err)
 	}
 	h.wantErr(h.complete(stale, m), ErrLeaseLost, "skipped")
@@ -73,7 +83,8 @@ func TestReplay(t *testing.T) {
 		t.Fatalf("%+v", r)
 	}
 	// Back to the first plan: its cancelled reels start anew.
-	if r, err := h.s.PutReplay(h.ctx, testReplay, replayRules(3, 60)); err != nil || r.State != api.ReplayStateStateRendering {
+	if r, err := h.s.PutReplay(h.ctx, testReplay, replayRules(3, 60)); err != nil ||
+		r.State != api.ReplayStateStateRendering {
 		t.Fatalf("%+v, %v", r, err)
 	}
 	h.drain(m)
@@ -81,16 +92,19 @@ func TestReplay(t *testing.T) {
 		t.Fatalf("%+v", r)
 	}
 	// And to the second again, which is rendered already.
-	if r, err := h.s.PutReplay(h.ctx, testReplay, replayRules(4, 7)); err != nil || r.State != api.ReplayStateStateRendered || *r.PlanHash != short {
+	if r, err := h.s.PutReplay(h.ctx, testReplay, replayRules(4, 7)); err != nil ||
+		r.State != api.ReplayStateStateRendered || *r.PlanHash != short {
 		t.Fatalf("%+v, %v", r, err)
 	}
 	none := replayRules(5, 60)
 	none.Features = []api.FeatureRule{{Plugin: "scene", Attribute: "Nothing", Weight: 1}}
-	if r, err := h.s.PutReplay(h.ctx, testReplay, none); err != nil || r.State != api.ReplayStateStateNoMatch || r.Decisions[0].Reason == "" {
+	if r, err := h.s.PutReplay(h.ctx, testReplay, none); err != nil ||
+		r.State != api.ReplayStateStateNoMatch || r.Decisions[0].Reason == "" {
 		t.Fatalf("%+v, %v", r, err)
 	}
 	none.Generation, none.AudioTrack = 6, 2
-	if r, err := h.s.PutReplay(h.ctx, testReplay, none); err != nil || r.State != api.ReplayStateStateFailed || *r.Message == "" {
+	if r, err := h.s.PutReplay(h.ctx, testReplay, none); err != nil ||
+		r.State != api.ReplayStateStateFailed || *r.Message == "" {
 		t.Fatalf("%+v, %v", r, err)
 	}
 	if p := h.event().Progress; p.ReelsWanted != 0 || h.event().State != api.EventStateStateComplete {
@@ -134,7 +148,8 @@ func (h *harness) rows(tables ...string) map[string]int64 {
 }
 
 func TestDeletion(t *testing.T) {
-	for policy, want := range map[api.DeletionPolicy]int{api.DeletionPolicyDelete: 0, api.DeletionPolicyRetainOutputs: 6*2 + 2*2 + 2, api.DeletionPolicyRetain: 6*2 + 2*2 + 2 + 15} {
+	for policy, want := range map[api.DeletionPolicy]int{api.DeletionPolicyDelete: 0,
+		api.DeletionPolicyRetainOutputs: 6*2 + 2*2 + 2, api.DeletionPolicyRetain: 6*2 + 2*2 + 2 + 15} {
 		t.Run(string(policy), func(t *testing.T) {
 			h := finished(t)
 			referenced, err := referencedKeys(h.ctx, h.s.reader, h.uid)
@@ -172,8 +187,10 @@ func TestDeletion(t *testing.T) {
 			if len(kept) != want || !slices.Equal(kept, again) {
 				t.Errorf("kept %d keys, then %d, want %d", len(kept), len(again), want)
 			}
-			if d := cmp.Diff(map[string]int64{"counters": 3, "tombstones": 1}, h.rows("counters", "events", "plans", "units", "chunks", "tasks", "signals", "results",
-				"segments", "segment_marks", "clips", "replays", "replay_plans", "reels", "changes", "changed", "tombstones")); d != "" {
+			if d := cmp.Diff(map[string]int64{"counters": 3, "tombstones": 1},
+				h.rows("counters", "events", "plans", "units", "chunks", "tasks", "signals", "results",
+					"segments", "segment_marks", "clips", "replays", "replay_plans", "reels",
+					"changes", "changed", "tombstones")); d != "" {
 				t.Error(d)
 			}
 			d, err := h.s.Deletion(h.ctx, h.uid)
@@ -225,7 +242,8 @@ func TestDeleteReplay(t *testing.T) {
 	h.must(h.s.DeleteReplay(h.ctx, "never-was", api.DeletionPolicyDelete))
 	d, err := h.s.Deletion(h.ctx, testReplay)
 	h.must(err)
-	if d.Phase != PhaseObjects || len(d.Kept) != 4 || d.Prefix != fmt.Sprintf("sports/%s/reels/%s/", testEvent, testReplay) {
+	if d.Phase != PhaseObjects || len(d.Kept) != 4 ||
+		d.Prefix != fmt.Sprintf("sports/%s/reels/%s/", testEvent, testReplay) {
 		t.Fatalf("%+v", d)
 	}
 	if _, err := h.s.Replay(h.ctx, testReplay); !errors.Is(err, ErrGone) {

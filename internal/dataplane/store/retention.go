@@ -13,11 +13,14 @@ import (
 // are gone. A tombstone that keeps objects stays, since it says which; so does
 // that of a Replay whose Event is there, for the same reason.
 var forgets = []string{
-	`DELETE FROM reels WHERE (replay_uid, plan_hash) IN (SELECT p.replay_uid, p.hash FROM replay_plans p JOIN replays r ON r.uid = p.replay_uid
+	`DELETE FROM reels WHERE (replay_uid, plan_hash) IN (SELECT p.replay_uid, p.hash
+		FROM replay_plans p JOIN replays r ON r.uid = p.replay_uid
 		WHERE p.hash <> r.plan_hash AND p.created_at < $1)`,
-	`DELETE FROM replay_plans WHERE (replay_uid, hash) IN (SELECT p.replay_uid, p.hash FROM replay_plans p JOIN replays r ON r.uid = p.replay_uid
+	`DELETE FROM replay_plans WHERE (replay_uid, hash) IN (SELECT p.replay_uid, p.hash
+		FROM replay_plans p JOIN replays r ON r.uid = p.replay_uid
 		WHERE p.hash <> r.plan_hash AND p.created_at < $1)
-		AND NOT EXISTS (SELECT 1 FROM reels l WHERE l.replay_uid = replay_plans.replay_uid AND l.plan_hash = replay_plans.hash)`,
+		AND NOT EXISTS (SELECT 1 FROM reels l WHERE l.replay_uid = replay_plans.replay_uid
+		AND l.plan_hash = replay_plans.hash)`,
 	`DELETE FROM tombstones WHERE phase = 'Done' AND finished_at < $1 AND kept = '[]'`,
 }
 

@@ -31,7 +31,8 @@ func (s *Store) Retry(ctx context.Context, uid string, req api.RetryRequest) (ap
 		if e.ev.state == api.EventStateStateFailed {
 			return conflict("the Event is Failed, which is final: %s", e.ev.message)
 		}
-		dead, err := collect(e.ctx, e, scanTasks, `SELECT `+taskColumns+` FROM tasks WHERE event_uid = $1 AND state = 'failed' ORDER BY chunk, id`, uid)
+		dead, err := collect(e.ctx, e, scanTasks, `SELECT `+taskColumns+` FROM tasks
+			WHERE event_uid = $1 AND state = 'failed' ORDER BY chunk, id`, uid)
 		if err != nil {
 			return err
 		}
@@ -61,7 +62,8 @@ func (s *Store) Retry(ctx context.Context, uid string, req api.RetryRequest) (ap
 // retried is what came of a retry, as JSON; empty when there was none of the id.
 func (e *eventTx) retried(id string) (string, error) {
 	var result string
-	err := e.QueryRowContext(e.ctx, `SELECT result FROM retries WHERE event_uid = $1 AND id = $2`, e.ev.uid, id).Scan(&result)
+	err := e.QueryRowContext(e.ctx, `SELECT result FROM retries
+		WHERE event_uid = $1 AND id = $2`, e.ev.uid, id).Scan(&result)
 	if errors.Is(err, sql.ErrNoRows) {
 		return "", nil
 	}
@@ -78,25 +80,29 @@ func (e *eventTx) noteRetry(id string, result api.RetryResult) error {
 }
 
 func wantedByRetry(t *taskRow, req api.RetryRequest) bool {
-	return (req.Plugin == nil || *req.Plugin == t.plugin) && (req.Chunk == nil || *req.Chunk == t.chunk) && (req.TaskID == nil || *req.TaskID == t.id)
+	return (req.Plugin == nil || *req.Plugin == t.plugin) && (req.Chunk == nil || *req.Chunk == t.chunk) &&
+		(req.TaskID == nil || *req.TaskID == t.id)
 }
 
 // tooLate says why a dead letter cannot be tried again; empty when it can.
 func (e *eventTx) tooLate(t *taskRow) (string, error) {
 	switch t.kind {
 	case api.TaskKindSegmenter:
-		later, err := one[int64](e.ctx, e, `SELECT COUNT(*) FROM tasks WHERE event_uid = $1 AND ((kind = 'segmenter' AND chunk > $2) OR kind = 'final')
+		later, err := one[int64](e.ctx, e, `SELECT COUNT(*) FROM tasks
+			WHERE event_uid = $1 AND ((kind = 'segmenter' AND chunk > $2) OR kind = 'final')
 			AND state IN ('leased', 'done', 'failed', 'skipped')`, e.ev.uid, t.chunk)
 		if err != nil || later == 0 {
 			return "", err
 		}
-		return fmt.Sprintf("segmenter of chunk %d: later chunks have been segmented, and segments are made in order", t.chunk), nil
+		return fmt.Sprintf("segmenter of chunk %d: later chunks have been segmented, and segments are made in order",
+			t.chunk), nil
 	case api.TaskKindFinal:
 		if e.ev.terminal() {
 			return "the final pass: the Event is Complete", nil
 		}
 	case api.TaskKindReel:
-		current, err := one[int64](e.ctx, e, `SELECT COUNT(*) FROM reels r JOIN replays p ON p.uid = r.replay_uid AND p.plan_hash = r.plan_hash WHERE r.task_id = $1`, t.id)
+		current, err := one[int64](e.ctx, e, `SELECT COUNT(*) FROM reels r JOIN replays p ON p.uid = r.replay_uid
+			AND p.plan_hash = r.plan_hash WHERE r.task_id = $1`, t.id)
 		if err != nil || current > 0 {
 			return "", err
 		}
@@ -114,7 +120,8 @@ func (e *eventTx) revive(t *taskRow) (int64, error) {
 	n := int64(1)
 	switch t.kind {
 	case api.TaskKindClip:
-		_, err := e.exec(`UPDATE clips SET state = 'Pending', error = '' WHERE event_uid = $1 AND task_id = $2`, e.ev.uid, t.id)
+		_, err := e.exec(`UPDATE clips SET state = 'Pending', error = ''
+			WHERE event_uid = $1 AND task_id = $2`, e.ev.uid, t.id)
 		return n, err
 	case api.TaskKindReel:
 		if _, err := e.exec(`UPDATE reels SET state = 'Pending', error = '' WHERE task_id = $1`, t.id); err != nil {
@@ -122,7 +129,8 @@ func (e *eventTx) revive(t *taskRow) (int64, error) {
 		}
 		return n, e.replaysChanged()
 	case api.TaskKindFramer, api.TaskKindFeaturer:
-		skipped, err := collect(e.ctx, e, scanTasks, `SELECT `+taskColumns+` FROM tasks WHERE event_uid = $1 AND kind = 'featurer' AND chunk = $2 AND state = 'skipped'
+		skipped, err := collect(e.ctx, e, scanTasks, `SELECT `+taskColumns+` FROM tasks
+			WHERE event_uid = $1 AND kind = 'featurer' AND chunk = $2 AND state = 'skipped'
 			ORDER BY id`, e.ev.uid, t.chunk)
 		if err != nil {
 			return n, err
@@ -147,11 +155,13 @@ func (e *eventTx) revive(t *taskRow) (int64, error) {
 // has not run. One that was skipped for it is opened again, unless later chunks
 // have been segmented. It returns how many tasks that brings back.
 func (e *eventTx) segmentAgain(chunk int64) (int64, error) {
-	if _, err := e.exec(`UPDATE tasks SET state = 'blocked', ready_at = NULL WHERE event_uid = $1 AND kind = 'segmenter' AND chunk = $2 AND state = 'ready'`,
+	if _, err := e.exec(`UPDATE tasks SET state = 'blocked', ready_at = NULL
+		WHERE event_uid = $1 AND kind = 'segmenter' AND chunk = $2 AND state = 'ready'`,
 		e.ev.uid, chunk); err != nil {
 		return 0, err
 	}
-	skipped, err := collect(e.ctx, e, scanTasks, `SELECT `+taskColumns+` FROM tasks WHERE event_uid = $1 AND kind = 'segmenter' AND chunk = $2 AND state = 'skipped'`, e.ev.uid, chunk)
+	skipped, err := collect(e.ctx, e, scanTasks, `SELECT `+taskColumns+` FROM tasks
+		WHERE event_uid = $1 AND kind = 'segmenter' AND chunk = $2 AND state = 'skipped'`, e.ev.uid, chunk)
 	if err != nil || len(skipped) == 0 {
 		return 0, err
 	}
@@ -164,13 +174,15 @@ func (e *eventTx) segmentAgain(chunk int64) (int64, error) {
 // reopen makes a terminal task open again, with all its attempts.
 func (e *eventTx) reopen(t *taskRow) error {
 	failed := t.state == api.TaskStateFailed
-	if _, err := e.exec(`UPDATE tasks SET state = 'blocked', attempts = 0, losses = 0, away_since = 0, due_at = 0, token = '', finished_at = NULL WHERE event_uid = $1 AND id = $2`,
+	if _, err := e.exec(`UPDATE tasks SET state = 'blocked', attempts = 0, losses = 0, away_since = 0, due_at = 0,
+		token = '', finished_at = NULL WHERE event_uid = $1 AND id = $2`,
 		e.ev.uid, t.id); err != nil {
 		return err
 	}
 	t.state, t.attempts, t.losses, t.awaySince = api.TaskStateBlocked, 0, 0, 0
 	if t.ofChunk() {
-		if _, err := e.exec(`UPDATE chunks SET open_tasks = open_tasks + 1, failed_tasks = failed_tasks - $3 WHERE event_uid = $1 AND number = $2`,
+		if _, err := e.exec(`UPDATE chunks SET open_tasks = open_tasks + 1, failed_tasks = failed_tasks - $3
+			WHERE event_uid = $1 AND number = $2`,
 			e.ev.uid, t.chunk, flag(failed)); err != nil {
 			return err
 		}

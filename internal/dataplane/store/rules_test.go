@@ -13,7 +13,8 @@ import (
 func ruleTasks(p *plan) []*taskRow {
 	var out []*taskRow
 	for n := int64(1); n <= 3; n++ {
-		out = append(out, &taskRow{kind: api.TaskKindFramer, chunk: n}, &taskRow{kind: api.TaskKindSegmenter, chunk: n, plugin: p.Segmenter})
+		out = append(out, &taskRow{kind: api.TaskKindFramer, chunk: n},
+			&taskRow{kind: api.TaskKindSegmenter, chunk: n, plugin: p.Segmenter})
 		for _, q := range p.featurers() {
 			tracks := []int32{0}
 			if isAudio(q) {
@@ -95,7 +96,8 @@ func TestSuccessorsReversePredecessors(t *testing.T) {
 				woken = woken || s.matches(waiting)
 			}
 			if !woken {
-				t.Errorf("%s %s/%d/%d waits for %s %s/%d/%d, which does not wake it", waiting.kind, waiting.plugin, waiting.chunk, waiting.track, on.kind, on.plugin, on.chunk, on.track)
+				t.Errorf("%s %s/%d/%d waits for %s %s/%d/%d, which does not wake it", waiting.kind, waiting.plugin, waiting.chunk,
+					waiting.track, on.kind, on.plugin, on.chunk, on.track)
 			}
 		}
 	}
@@ -128,7 +130,8 @@ func TestWindow(t *testing.T) {
 		value any
 		want  int64
 		bad   bool
-	}{{nil, 2 * second, false}, {"5", 5 * second, false}, {0.5, second / 2, false}, {"x", 0, true}, {-1.0, 0, true}, {true, 0, true}}
+	}{{nil, 2 * second, false}, {"5", 5 * second, false}, {0.5, second / 2, false},
+		{"x", 0, true}, {-1.0, 0, true}, {true, 0, true}}
 	for _, c := range cases {
 		config := map[string]any{}
 		if c.value != nil {

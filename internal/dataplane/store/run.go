@@ -16,11 +16,13 @@ import (
 func (s *Store) PutRun(ctx context.Context, uid string, run api.Run) error {
 	for _, name := range slices.Sorted(maps.Keys(run.Pools)) {
 		if !poolName.MatchString(name) || run.Pools[name] < 0 {
-			return invalid("pools.%s is %d; a pool has a lower-case DNS label of at most 32 characters for a name, and 0 slots or more", name, run.Pools[name])
+			return invalid("pools.%s is %d; a pool has a lower-case DNS label of at most 32 characters for a name, "+
+				"and 0 slots or more", name, run.Pools[name])
 		}
 	}
 	return s.onEvent(ctx, uid, func(e *eventTx) error {
-		if e.ev.suspendedAt.Valid == run.Suspend && e.ev.workers == run.Workers && e.ev.renderers == run.Renderers && maps.Equal(e.ev.pools, run.Pools) {
+		if e.ev.suspendedAt.Valid == run.Suspend && e.ev.workers == run.Workers && e.ev.renderers == run.Renderers &&
+			maps.Equal(e.ev.pools, run.Pools) {
 			return errUnchanged
 		}
 		e.ev.workers, e.ev.renderers, e.ev.pools = run.Workers, run.Renderers, run.Pools
@@ -52,7 +54,8 @@ func (s *Store) Finish(ctx context.Context, uid string) error {
 			return err
 		}
 		if stored == 0 {
-			return e.failEvent(string(api.FailureReasonSourceEmpty), "The Event was finished before its source had given a frame.", api.TaskStateSkipped)
+			return e.failEvent(string(api.FailureReasonSourceEmpty),
+				"The Event was finished before its source had given a frame.", api.TaskStateSkipped)
 		}
 		return e.endSource(stored)
 	})

@@ -38,7 +38,8 @@ func TestWorkersRetire(t *testing.T) {
 	if next == nil || next.Outcome != api.LeaseResponseOutcomeRetire {
 		t.Errorf("a worker too many gets %+v", next)
 	}
-	for name, r := range map[string]api.LeaseRequest{"ordinal 2": {Ordinal: new(int32(2))}, "a renderer": {Pool: api.PoolRender, Ordinal: new(int32(0))}} {
+	for name, r := range map[string]api.LeaseRequest{"ordinal 2": {Ordinal: new(int32(2))},
+		"a renderer": {Pool: api.PoolRender, Ordinal: new(int32(0))}} {
 		if got := h.ask(r).Outcome; got != api.LeaseResponseOutcomeRetire {
 			t.Errorf("%s: %s", name, got)
 		}
@@ -74,7 +75,8 @@ func TestCompleteBringsTheNextTask(t *testing.T) {
 			t.Fatal("no answer")
 		case next.Lease == nil && again != nil:
 			t.Errorf("a repeat brings %+v, the call %+v", again, next)
-		case next.Lease != nil && (again == nil || again.Lease == nil || again.Lease.Token != next.Lease.Token || again.Lease.TaskID != next.Lease.TaskID):
+		case next.Lease != nil && (again == nil || again.Lease == nil || again.Lease.Token != next.Lease.Token ||
+			again.Lease.TaskID != next.Lease.TaskID):
 			t.Errorf("a repeat brings %+v, the call %+v", again, next)
 		}
 		lease = next.Lease
@@ -154,10 +156,12 @@ func TestSourceThatBreaksOff(t *testing.T) {
 	h := newHarness(t)
 	h.start()
 	h.register(0, 1, 2, 3, 4, 5, 6)
-	h.must(h.s.FailSource(h.ctx, h.uid, api.Failure{Reason: api.FailureReasonSourceUnreachable, Message: "the line is dead"}))
+	h.must(h.s.FailSource(h.ctx, h.uid,
+		api.Failure{Reason: api.FailureReasonSourceUnreachable, Message: "the line is dead"}))
 	h.drain(match{moments: []int64{1, 8}})
 	e := h.event()
-	if e.State != api.EventStateStateFailed || optionalName(e.Reason) != "SourceUnreachable" || e.Progress.ClipsRendered == 0 ||
+	if e.State != api.EventStateStateFailed || optionalName(e.Reason) != "SourceUnreachable" ||
+		e.Progress.ClipsRendered == 0 ||
 		e.Progress.ClipsRendered != e.Progress.ClipsWanted || e.ExportLocation == nil || e.Progress.SegmentsOpen != 0 {
 		t.Errorf("%s %s %+v", e.State, optionalName(e.Reason), e.Progress)
 	}

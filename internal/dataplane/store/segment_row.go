@@ -31,13 +31,14 @@ type segmentRow struct {
 	completedAt sql.NullInt64
 }
 
-const segmentColumns = `id, state, opened_chunk, closed_chunk, reported_us, in_frame, in_ticks, in_us, out_frame, out_ticks, out_us,
-	close_reason, attributes, label, label_code, label_attributes, mark_version, completed_at`
+const segmentColumns = `id, state, opened_chunk, closed_chunk, reported_us, in_frame, in_ticks, in_us, out_frame,
+	out_ticks, out_us, close_reason, attributes, label, label_code, label_attributes, mark_version, completed_at`
 
 func scanSegment(rows *sql.Rows) (*segmentRow, error) {
 	var s segmentRow
-	err := rows.Scan(&s.id, &s.state, &s.openedChunk, &s.closedChunk, &s.reportedUs, &s.in.Frame, &s.in.Ticks, &s.in.Micros, &s.outFrame, &s.outTicks, &s.outUs,
-		&s.closeReason, &s.attributes, &s.label, &s.labelCode, &s.labelAttrs, &s.markVersion, &s.completedAt)
+	err := rows.Scan(&s.id, &s.state, &s.openedChunk, &s.closedChunk, &s.reportedUs, &s.in.Frame, &s.in.Ticks,
+		&s.in.Micros, &s.outFrame, &s.outTicks, &s.outUs, &s.closeReason, &s.attributes, &s.label, &s.labelCode,
+		&s.labelAttrs, &s.markVersion, &s.completedAt)
 	return &s, err
 }
 
@@ -55,9 +56,9 @@ func (s *segmentRow) setOut(m api.Mark) {
 // wire is the segment without the marks of others.
 func (s *segmentRow) wire() (api.Segment, error) {
 	w := api.Segment{
-		ID: s.id, State: s.state, In: s.in, ReportedStartMicros: s.reportedUs, OpenedChunk: s.openedChunk, CompletedAt: wallTime(s.completedAt),
-		CloseReason: text(s.closeReason), Attributes: map[string]any{}, Optimized: []api.SegmentOptimized{},
-		Label: s.label, LabelCode: s.labelCode, MarkVersion: s.markVersion,
+		ID: s.id, State: s.state, In: s.in, ReportedStartMicros: s.reportedUs, OpenedChunk: s.openedChunk,
+		CompletedAt: wallTime(s.completedAt), CloseReason: text(s.closeReason), Attributes: map[string]any{},
+		Optimized: []api.SegmentOptimized{}, Label: s.label, LabelCode: s.labelCode, MarkVersion: s.markVersion,
 	}
 	if s.outFrame.Valid {
 		out := s.out()
@@ -83,7 +84,8 @@ func (e *eventTx) segmentBefore(s *segmentRow) ([]*segmentRow, error) {
 // segmentAfter is the segment after another one, as far as the chunks up to the
 // horizon have opened it.
 func (e *eventTx) segmentAfter(s *segmentRow, horizon int64) ([]*segmentRow, error) {
-	return selectSegments(e.ctx, e, `event_uid = $1 AND in_us > $2 AND opened_chunk <= $3 ORDER BY in_us LIMIT 1`, e.ev.uid, s.in.Micros, horizon)
+	return selectSegments(e.ctx, e, `event_uid = $1 AND in_us > $2 AND opened_chunk <= $3
+		ORDER BY in_us LIMIT 1`, e.ev.uid, s.in.Micros, horizon)
 }
 
 // openSegments are the Event's open segments, by start. There is one at most
@@ -127,7 +129,8 @@ func selectOptimized(ctx context.Context, q querier, tail string, args ...any) (
 		err := r.Scan(&m.segment, &m.applied, &m.version, &m.marksFinal, &m.Track, &m.In.Frame, &m.In.Ticks, &m.In.Micros,
 			&m.Out.Frame, &m.Out.Ticks, &m.Out.Micros, &m.StartCode, &m.EndCode)
 		return &m, err
-	}, `SELECT segment_id, applied, version, marks_final, track, in_frame, in_ticks, in_us, out_frame, out_ticks, out_us, start_code, end_code
+	}, `SELECT segment_id, applied, version, marks_final, track, in_frame, in_ticks, in_us,
+		out_frame, out_ticks, out_us, start_code, end_code
 		FROM segment_marks WHERE source = 'optimizer' AND `+tail, args...)
 }
 
@@ -142,7 +145,8 @@ func wireSegments(ctx context.Context, q querier, uid string, rows []*segmentRow
 	for _, r := range rows {
 		lo, hi = min(lo, r.id), max(hi, r.id)
 	}
-	marks, err := selectOptimized(ctx, q, `event_uid = $1 AND segment_id >= $2 AND segment_id <= $3 ORDER BY segment_id, track, version`, uid, lo, hi)
+	marks, err := selectOptimized(ctx, q, `event_uid = $1 AND segment_id >= $2 AND segment_id <= $3
+		ORDER BY segment_id, track, version`, uid, lo, hi)
 	if err != nil {
 		return nil, fmt.Errorf("read optimized marks: %w", err)
 	}

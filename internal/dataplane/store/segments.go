@@ -26,7 +26,8 @@ func (e *eventTx) publishSegments(t *taskRow, updates []api.SegmentUpdate) error
 	if err != nil {
 		return err
 	}
-	ordinal, err := one[int64](e.ctx, e, `SELECT COUNT(*) FROM segments WHERE event_uid = $1 AND opened_chunk = $2`, e.ev.uid, t.chunk)
+	ordinal, err := one[int64](e.ctx, e, `SELECT COUNT(*) FROM segments
+		WHERE event_uid = $1 AND opened_chunk = $2`, e.ev.uid, t.chunk)
 	if err != nil {
 		return err
 	}
@@ -64,7 +65,8 @@ func (e *eventTx) publishSegments(t *taskRow, updates []api.SegmentUpdate) error
 // checkTimes refuses times that no segment can have. It may have begun long
 // before the chunk, and end as late as the plan allows.
 func (e *eventTx) checkTimes(i int, u api.SegmentUpdate, chunk api.ChunkExtent) error {
-	if err := near(nth("segments", i)+".startMicros", u.StartMicros, 0, chunk.EndMicros); err != nil || u.EndMicros == nil {
+	if err := near(nth("segments", i)+".startMicros", u.StartMicros, 0, chunk.EndMicros); err != nil ||
+		u.EndMicros == nil {
 		return err
 	}
 	return near(nth("segments", i)+".endMicros", *u.EndMicros, 0, chunk.EndMicros+e.plan.maxSegmentMicros())
@@ -75,11 +77,14 @@ func (e *eventTx) checkOpening(i int, u api.SegmentUpdate, open []*segmentRow, e
 	in, apart := e.snap(u.StartMicros), !e.plan.overlaps()
 	switch {
 	case apart && len(open) > 0:
-		return invalid("segments[%d] opens a segment at %d µs while segment %s is open; close it first, with its id", i, u.StartMicros, open[0].id)
+		return invalid("segments[%d] opens a segment at %d µs while segment %s is open; close it first, with its id",
+			i, u.StartMicros, open[0].id)
 	case apart && in.Micros < end:
-		return invalid("segments[%d] starts at %d µs, before the end of the segment before it at %d µs", i, u.StartMicros, end)
+		return invalid("segments[%d] starts at %d µs, before the end of the segment before it at %d µs",
+			i, u.StartMicros, end)
 	case in.Micros >= chunk.EndMicros:
-		return invalid("segments[%d] starts at %d µs, after the end of chunk %d at %d µs; report it with the chunk it starts in", i, u.StartMicros, chunk.Number, chunk.EndMicros)
+		return invalid("segments[%d] starts at %d µs, after the end of chunk %d at %d µs; report it with the "+
+			"chunk it starts in", i, u.StartMicros, chunk.Number, chunk.EndMicros)
 	}
 	return nil
 }
@@ -92,7 +97,8 @@ func (e *eventTx) continueSegment(i int, open []*segmentRow, u api.SegmentUpdate
 	}
 	s := open[at]
 	if in := e.snap(u.StartMicros); in.Frame != s.in.Frame {
-		return nil, invalid("segments[%d] moves the start of segment %s from %d µs to %d µs; a start is fixed when the segment opens", i, s.id, s.in.Micros, in.Micros)
+		return nil, invalid("segments[%d] moves the start of segment %s from %d µs to %d µs; a start is fixed when "+
+			"the segment opens", i, s.id, s.in.Micros, in.Micros)
 	}
 	return s, e.mergeAttributes(nth("segments", i), s, u.Attributes)
 }
@@ -106,8 +112,10 @@ func (e *eventTx) insertSegment(i int, chunk, ordinal int64, u api.SegmentUpdate
 		id: fmt.Sprintf("%06d-%d", chunk, ordinal), state: api.SegmentStateOpen, openedChunk: chunk,
 		in: e.snap(u.StartMicros), reportedUs: u.StartMicros, attributes: body, markVersion: 1,
 	}
-	_, err = e.exec(`INSERT INTO segments (event_uid, id, state, opened_chunk, reported_us, in_frame, in_ticks, in_us, attributes, mark_version, created_at)
-		VALUES ($1, $2, 'Open', $3, $4, $5, $6, $7, $8, 1, $9)`, e.ev.uid, s.id, chunk, u.StartMicros, s.in.Frame, s.in.Ticks, s.in.Micros, body, e.now)
+	_, err = e.exec(`INSERT INTO segments (event_uid, id, state, opened_chunk, reported_us, in_frame,
+		in_ticks, in_us, attributes, mark_version, created_at)
+		VALUES ($1, $2, 'Open', $3, $4, $5, $6, $7, $8, 1, $9)`, e.ev.uid, s.id, chunk, u.StartMicros,
+		s.in.Frame, s.in.Ticks, s.in.Micros, body, e.now)
 	return s, err
 }
 
@@ -115,7 +123,8 @@ func (e *eventTx) insertSegment(i int, chunk, ordinal int64, u api.SegmentUpdate
 func (e *eventTx) closeReported(i int, t *taskRow, s *segmentRow, u api.SegmentUpdate) error {
 	out := e.snap(*u.EndMicros)
 	if out.Frame <= s.in.Frame {
-		return invalid("segments[%d] ends at %d µs, which leaves no frame after its start at %d µs", i, *u.EndMicros, s.in.Micros)
+		return invalid("segments[%d] ends at %d µs, which leaves no frame after its start at %d µs", i,
+			*u.EndMicros, s.in.Micros)
 	}
 	reason := api.SegmentUpdateCloseReasonDetected
 	if t.kind == api.TaskKindFinal {
@@ -125,7 +134,8 @@ func (e *eventTx) closeReported(i int, t *taskRow, s *segmentRow, u api.SegmentU
 		reason = *u.CloseReason
 	}
 	if limit := e.snap(s.in.Micros + e.plan.maxSegmentMicros()); out.Frame > limit.Frame {
-		e.note("the segment at %s was to end at %s; it ends at %s, as a segment lasts at most %d s", seconds(s.in.Micros), seconds(out.Micros), seconds(limit.Micros), e.plan.MaxSegmentSeconds)
+		e.note("the segment at %s was to end at %s; it ends at %s, as a segment lasts at most %d s", seconds(s.in.Micros),
+			seconds(out.Micros), seconds(limit.Micros), e.plan.MaxSegmentSeconds)
 	}
 	return e.closeSegment(t.chunk, s, out, reason)
 }
@@ -138,8 +148,8 @@ func (e *eventTx) closeSegment(chunk int64, s *segmentRow, out api.Mark, reason 
 	}
 	s.state, s.closeReason = api.SegmentStateComplete, string(reason)
 	s.setOut(out)
-	if _, err := e.exec(`UPDATE segments SET state = 'Complete', closed_chunk = $3, out_frame = $4, out_ticks = $5, out_us = $6,
-		close_reason = $7, completed_at = $8 WHERE event_uid = $1 AND id = $2`,
+	if _, err := e.exec(`UPDATE segments SET state = 'Complete', closed_chunk = $3, out_frame = $4, out_ticks = $5,
+		out_us = $6, close_reason = $7, completed_at = $8 WHERE event_uid = $1 AND id = $2`,
 		e.ev.uid, s.id, chunk, out.Frame, out.Ticks, out.Micros, string(reason), e.now); err != nil {
 		return err
 	}
@@ -159,8 +169,10 @@ func (e *eventTx) breakOffSegments() error {
 	}
 	for _, s := range open {
 		out := e.markAt(max(e.ev.frames, s.in.Frame+1))
-		if _, err := e.exec(`UPDATE segments SET state = 'Complete', closed_chunk = $3, out_frame = $4, out_ticks = $5, out_us = $6, close_reason = $7, completed_at = $8
-			WHERE event_uid = $1 AND id = $2`, e.ev.uid, s.id, e.ev.watermark, out.Frame, out.Ticks, out.Micros, closedByFailure, e.now); err != nil {
+		if _, err := e.exec(`UPDATE segments SET state = 'Complete', closed_chunk = $3, out_frame = $4, out_ticks = $5,
+			out_us = $6, close_reason = $7, completed_at = $8
+			WHERE event_uid = $1 AND id = $2`, e.ev.uid, s.id, e.ev.watermark, out.Frame, out.Ticks,
+			out.Micros, closedByFailure, e.now); err != nil {
 			return err
 		}
 	}

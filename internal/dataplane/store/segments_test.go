@@ -126,7 +126,8 @@ func TestGreatestLength(t *testing.T) {
 	h.must(h.report(h.nextSegmenter())) // says nothing; 12 s are over
 	h.must(h.report(h.nextSegmenter(), seg("", 9*second, 18*second)))
 	h.drain(match{})
-	if d := cmp.Diff([]string{`000001-0 Complete 25-225 MaxSegmentLength ""`, `000003-0 Complete 225-425 MaxSegmentLength ""`}, h.story()[:2]); d != "" {
+	if d := cmp.Diff([]string{`000001-0 Complete 25-225 MaxSegmentLength ""`,
+		`000003-0 Complete 225-425 MaxSegmentLength ""`}, h.story()[:2]); d != "" {
 		t.Error(d)
 	}
 }
@@ -139,7 +140,8 @@ func TestFinalPassClosesWhatIsOpen(t *testing.T) {
 		h.must(h.report(h.nextSegmenter(), seg("", 1*second)))
 		h.must(h.report(h.nextSegmenter()))
 		l := h.nextSegmenter()
-		if in := l.Input.Segmenter; l.Kind != api.TaskKindFinal || !in.Final || in.Open == nil || in.Chunk.Number != 2 || !*in.Timeline.Ended {
+		if in := l.Input.Segmenter; l.Kind != api.TaskKindFinal || !in.Final || in.Open == nil ||
+			in.Chunk.Number != 2 || !*in.Timeline.Ended {
 			t.Fatalf("%+v", l)
 		}
 		if fails {
@@ -157,7 +159,8 @@ func TestFinalPassClosesWhatIsOpen(t *testing.T) {
 			t.Errorf("render after the final pass: %s", got)
 		}
 		h.drain(match{})
-		if d := cmp.Diff([]string{`000001-0 Complete 25-200 SourceEnded ""`, "000001-0 original t1 m1 Rendered 25-200"}, h.story()); d != "" {
+		if d := cmp.Diff([]string{`000001-0 Complete 25-200 SourceEnded ""`, "000001-0 original t1 m1 Rendered 25-200"},
+			h.story()); d != "" {
 			t.Error(d)
 		}
 	}
@@ -196,7 +199,8 @@ func TestOptimizerLooksAhead(t *testing.T) {
 		h.must(h.complete(l, match{}))
 	}
 	in := opt.Input.Optimizer
-	if len(in.Segments) != 1 || in.Segments[0].ID != "000001-0" || len(in.Neighbours) != 1 || in.Neighbours[0].ID != "000002-0" || len(in.Dependencies) != 1 {
+	if len(in.Segments) != 1 || in.Segments[0].ID != "000001-0" || len(in.Neighbours) != 1 ||
+		in.Neighbours[0].ID != "000002-0" || len(in.Dependencies) != 1 {
 		t.Fatalf("%+v", in)
 	}
 	optimized := func(l *api.Lease, m ...api.OptimizedMarks) error {
@@ -220,7 +224,8 @@ func TestOptimizerLooksAhead(t *testing.T) {
 	if d := cmp.Diff([]string{
 		`000001-0 Complete 25-125 Detected "" opt 0-150 ok ` + codeTruncated,
 		`000002-0 Complete 150-200 Detected "" opt 150-200 Failed: crashed Failed: crashed`,
-		"000001-0 optimized t1 m2 Rendered 0-150", "000001-0 original t1 m1 Rendered 25-125", "000002-0 original t1 m1 Rendered 150-200",
+		"000001-0 optimized t1 m2 Rendered 0-150", "000001-0 original t1 m1 Rendered 25-125",
+		"000002-0 original t1 m1 Rendered 150-200",
 	}, h.story()); d != "" {
 		t.Error(d)
 	}
@@ -245,7 +250,8 @@ func TestDrainTimesOut(t *testing.T) {
 	_, err = h.s.Housekeep(h.ctx)
 	h.must(err)
 	e := h.event()
-	if e.State != api.EventStateStateFailed || *e.Reason != "DrainTimedOut" || !reflect.DeepEqual(e.Backlog, api.Backlog{}) || e.Progress.ClipsFailed != 1 {
+	if e.State != api.EventStateStateFailed || *e.Reason != "DrainTimedOut" ||
+		!reflect.DeepEqual(e.Backlog, api.Backlog{}) || e.Progress.ClipsFailed != 1 {
 		t.Fatalf("%+v", e)
 	}
 	if l := h.lease(api.PoolWork); l != nil {

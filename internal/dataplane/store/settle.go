@@ -21,7 +21,8 @@ func (e *eventTx) settle() error {
 			t := e.terminal[0]
 			e.terminal = e.terminal[1:]
 			if e.failsEvent(t) {
-				return e.failEvent("PluginFailed", fmt.Sprintf("Plugin %s failed on chunk %d, and its onFailure is FailEvent: %s", t.plugin, t.chunk, t.failure), api.TaskStateSkipped)
+				return e.failEvent("PluginFailed", fmt.Sprintf("Plugin %s failed on chunk %d, and its onFailure is FailEvent: %s",
+					t.plugin, t.chunk, t.failure), api.TaskStateSkipped)
 			}
 			if err := e.afterTask(t); err != nil {
 				return err
@@ -96,7 +97,8 @@ func (e *eventTx) settleEnd() error {
 	if !e.ev.allStored() {
 		return nil
 	}
-	final := &taskRow{kind: api.TaskKindFinal, chunk: e.ev.watermark, plugin: e.plan.Segmenter, state: api.TaskStateBlocked}
+	final := &taskRow{kind: api.TaskKindFinal, chunk: e.ev.watermark,
+		plugin: e.plan.Segmenter, state: api.TaskStateBlocked}
 	known, err := e.taskState(api.TaskKindFinal)
 	if err != nil {
 		return err
@@ -142,7 +144,8 @@ func (e *eventTx) settleRevision() error {
 	if err != nil || open {
 		return err
 	}
-	export, err := scanTask(e.QueryRowContext(e.ctx, `SELECT `+taskColumns+` FROM tasks WHERE event_uid = $1 AND kind = 'export' LIMIT 1`, e.ev.uid))
+	export, err := scanTask(e.QueryRowContext(e.ctx, `SELECT `+taskColumns+` FROM tasks
+		WHERE event_uid = $1 AND kind = 'export' LIMIT 1`, e.ev.uid))
 	if err != nil {
 		return fmt.Errorf("read the export task: %w", err)
 	}
@@ -167,7 +170,8 @@ func (e *eventTx) settleRevision() error {
 // wait for.
 func (e *eventTx) workLeft() (bool, error) {
 	var id int64
-	err := e.QueryRowContext(e.ctx, `SELECT id FROM tasks WHERE event_uid = $1 AND `+openStates+` AND kind NOT IN ('reel', 'export') LIMIT 1`, e.ev.uid).Scan(&id)
+	err := e.QueryRowContext(e.ctx, `SELECT id FROM tasks
+		WHERE event_uid = $1 AND `+openStates+` AND kind NOT IN ('reel', 'export') LIMIT 1`, e.ev.uid).Scan(&id)
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
 	}
@@ -178,7 +182,8 @@ func (e *eventTx) workLeft() (bool, error) {
 // is planned.
 func (e *eventTx) taskState(kind api.TaskKind) (api.TaskState, error) {
 	var s api.TaskState
-	err := e.QueryRowContext(e.ctx, `SELECT state FROM tasks WHERE event_uid = $1 AND kind = $2 LIMIT 1`, e.ev.uid, string(kind)).Scan(&s)
+	err := e.QueryRowContext(e.ctx, `SELECT state FROM tasks
+		WHERE event_uid = $1 AND kind = $2 LIMIT 1`, e.ev.uid, string(kind)).Scan(&s)
 	if errors.Is(err, sql.ErrNoRows) {
 		return "", nil
 	}
@@ -187,14 +192,17 @@ func (e *eventTx) taskState(kind api.TaskKind) (api.TaskState, error) {
 
 // failEvent ends an Event for good. Work that is left is not done any more.
 func (e *eventTx) failEvent(reason, message string, left api.TaskState) error {
-	if _, err := e.exec(`UPDATE chunks SET failed_tasks = failed_tasks + CASE WHEN $2 = 'failed' THEN open_tasks ELSE 0 END, open_tasks = 0
+	if _, err := e.exec(`UPDATE chunks
+		SET failed_tasks = failed_tasks + CASE WHEN $2 = 'failed' THEN open_tasks ELSE 0 END, open_tasks = 0
 		WHERE event_uid = $1 AND open_tasks > 0`, e.ev.uid, string(left)); err != nil {
 		return err
 	}
-	if _, err := e.exec(`UPDATE clips SET state = 'Failed', error = $2 WHERE event_uid = $1 AND state = 'Pending'`, e.ev.uid, message); err != nil {
+	if _, err := e.exec(`UPDATE clips SET state = 'Failed', error = $2
+		WHERE event_uid = $1 AND state = 'Pending'`, e.ev.uid, message); err != nil {
 		return err
 	}
-	if _, err := e.exec(`UPDATE tasks SET state = $2, error = $3, finished_at = $4, token = '', due_at = 0, lease_expires_at = 0
+	if _, err := e.exec(`UPDATE tasks SET state = $2, error = $3, finished_at = $4,
+		token = '', due_at = 0, lease_expires_at = 0
 		WHERE event_uid = $1 AND `+openStates, e.ev.uid, string(left), message, e.now); err != nil {
 		return err
 	}

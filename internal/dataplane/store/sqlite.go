@@ -45,7 +45,8 @@ func sqlitePool(path, lock string, opts Options, connections int) (*sql.DB, erro
 		synchronous = "FULL"
 	}
 	q := url.Values{"_txlock": {lock}, "_pragma": {
-		"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(" + synchronous + ")", "foreign_keys(1)", "temp_store(MEMORY)",
+		"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(" + synchronous + ")",
+		"foreign_keys(1)", "temp_store(MEMORY)",
 	}}
 	name := (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: q.Encode()}).String()
 	db, err := sql.Open("sqlite", name)

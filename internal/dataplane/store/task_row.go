@@ -36,7 +36,8 @@ type taskRow struct {
 	failure string
 }
 
-const taskColumns = `id, kind, chunk, plugin, track, subject, replay_uid, state, until_us, attempts, losses, leases, token, holder, leased_at, away_since`
+const taskColumns = `id, kind, chunk, plugin, track, subject, replay_uid, state, until_us, attempts,
+	losses, leases, token, holder, leased_at, away_since`
 
 // openStates are the states of a task that is not terminal. The text equals
 // the condition of the indexes on open tasks.
@@ -87,15 +88,18 @@ func (e *eventTx) insertTask(t *taskRow) error {
 	if t.state == api.TaskStateReady {
 		ready = sql.NullInt64{Int64: e.now, Valid: true}
 	}
-	n, err := e.exec(`INSERT INTO tasks (id, event_uid, kind, chunk, plugin, track, subject, replay_uid, pool, stage, state, until_us, created_at, ready_at)
+	n, err := e.exec(`INSERT INTO tasks (id, event_uid, kind, chunk, plugin, track, subject, replay_uid,
+		pool, stage, state, until_us, created_at, ready_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
 		ON CONFLICT (event_uid, kind, chunk, plugin, track, subject) DO NOTHING`,
-		t.id, e.ev.uid, string(t.kind), t.chunk, t.plugin, t.track, t.subject, t.replayUID, e.plan.pool(t.kind, t.plugin), stage(t.kind), string(t.state), t.untilUs, e.now, ready)
+		t.id, e.ev.uid, string(t.kind), t.chunk, t.plugin, t.track, t.subject, t.replayUID, e.plan.pool(t.kind, t.plugin),
+		stage(t.kind), string(t.state), t.untilUs, e.now, ready)
 	if err != nil || n == 0 {
 		return err
 	}
 	if t.ofChunk() {
-		_, err = e.exec(`UPDATE chunks SET open_tasks = open_tasks + 1 WHERE event_uid = $1 AND number = $2`, e.ev.uid, t.chunk)
+		_, err = e.exec(`UPDATE chunks SET open_tasks = open_tasks + 1
+			WHERE event_uid = $1 AND number = $2`, e.ev.uid, t.chunk)
 	}
 	return err
 }
@@ -111,12 +115,14 @@ func (e *eventTx) makeReady(t *taskRow) error {
 // that a repeated Complete is recognised.
 func (e *eventTx) finish(t *taskRow, state api.TaskState, reason string) error {
 	t.state, t.failure = state, reason
-	if _, err := e.exec(`UPDATE tasks SET state = $2, error = $3, finished_at = $4, attempts = $5, losses = $6, due_at = 0, lease_expires_at = 0 WHERE id = $1`,
+	if _, err := e.exec(`UPDATE tasks SET state = $2, error = $3, finished_at = $4, attempts = $5, losses = $6,
+		due_at = 0, lease_expires_at = 0 WHERE id = $1`,
 		t.id, string(state), reason, e.now, t.attempts, t.losses); err != nil {
 		return err
 	}
 	if t.ofChunk() {
-		if _, err := e.exec(`UPDATE chunks SET open_tasks = open_tasks - 1, failed_tasks = failed_tasks + $3 WHERE event_uid = $1 AND number = $2`,
+		if _, err := e.exec(`UPDATE chunks SET open_tasks = open_tasks - 1, failed_tasks = failed_tasks + $3
+			WHERE event_uid = $1 AND number = $2`,
 			e.ev.uid, t.chunk, flag(state == api.TaskStateFailed)); err != nil {
 			return err
 		}
@@ -127,7 +133,8 @@ func (e *eventTx) finish(t *taskRow, state api.TaskState, reason string) error {
 
 // findTask reads a task of an Event.
 func findTask(ctx context.Context, q querier, eventUID string, id int64) (*taskRow, error) {
-	t, err := scanTask(q.QueryRowContext(ctx, `SELECT `+taskColumns+` FROM tasks WHERE id = $1 AND event_uid = $2`, id, eventUID))
+	t, err := scanTask(q.QueryRowContext(ctx, `SELECT `+taskColumns+` FROM tasks
+		WHERE id = $1 AND event_uid = $2`, id, eventUID))
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, notFound("the Event has no task %d", id)
 	}

@@ -47,7 +47,8 @@ func (s *Store) RegisterUnit(ctx context.Context, uid string, u api.Unit) error 
 // not.
 func knownPayload(ctx context.Context, q querier, uid string, u api.Unit) (string, error) {
 	var hash string
-	err := q.QueryRowContext(ctx, `SELECT payload_sha256 FROM units WHERE event_uid = $1 AND epoch = $2 AND first_ticks = $3`,
+	err := q.QueryRowContext(ctx, `SELECT payload_sha256 FROM units
+		WHERE event_uid = $1 AND epoch = $2 AND first_ticks = $3`,
 		uid, u.Epoch, u.FirstTicks).Scan(&hash)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return "", fmt.Errorf("look for unit %d/%d: %w", u.Epoch, u.FirstTicks, err)
@@ -69,7 +70,8 @@ func (e *eventTx) checkUnit(u api.Unit) (int64, error) {
 		return 0, invalid("key is %q; this unit is stored at %q", u.Key, want)
 	}
 	if u.FirstFrame < 0 || u.Frames < 1 || u.EndMicros <= u.StartMicros || len(u.PayloadSHA256) != 64 {
-		return 0, invalid("unit %d/%d: firstFrame, frames, startMicros, endMicros and payloadSHA256 do not describe media", u.Epoch, u.FirstTicks)
+		return 0, invalid("unit %d/%d: firstFrame, frames, startMicros, endMicros and payloadSHA256 do not describe media",
+			u.Epoch, u.FirstTicks)
 	}
 	tl := clockOf(e.ev.timeline, timeline.Open)
 	// A source's clock may be off its nominal rate, but not by far.
@@ -81,11 +83,13 @@ func (e *eventTx) checkUnit(u api.Unit) (int64, error) {
 	}
 	tl.Anchors = []timeline.Anchor{tl.AnchorAt(u.FirstFrame, u.StartMicros)}
 	if u.EndMicros-u.StartMicros > maxUnitMicros {
-		return 0, invalid("unit %d/%d lasts %d µs; a unit lasts at most %d µs", u.Epoch, u.FirstTicks, u.EndMicros-u.StartMicros, maxUnitMicros)
+		return 0, invalid("unit %d/%d lasts %d µs; a unit lasts at most %d µs",
+			u.Epoch, u.FirstTicks, u.EndMicros-u.StartMicros, maxUnitMicros)
 	}
 	end := max(u.FirstFrame+u.Frames, tl.FrameOfMicros(u.EndMicros))
 	if e.ev.sourceEnded && end > e.ev.sourceFrames {
-		return 0, conflict("unit %d/%d ends at frame %d, but the source has ended with %d frames", u.Epoch, u.FirstTicks, end, e.ev.sourceFrames)
+		return 0, conflict("unit %d/%d ends at frame %d, but the source has ended with %d frames",
+			u.Epoch, u.FirstTicks, end, e.ev.sourceFrames)
 	}
 	return end, nil
 }
@@ -101,8 +105,9 @@ func (e *eventTx) addUnit(u api.Unit, end int64) error {
 	}
 	chunk := timeline.ChunkOf(u.StartMicros, int64(e.plan.ChunkSeconds))
 	e.noteUnit(u, end)
-	if _, err := e.exec(`INSERT INTO units (event_uid, epoch, first_ticks, object_key, start_us, end_us, first_frame, end_frame, frames,
-		idr_frames, discontinuity, payload_sha256, bytes, chunk, registered_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`,
+	if _, err := e.exec(`INSERT INTO units (event_uid, epoch, first_ticks, object_key, start_us, end_us, first_frame,
+		end_frame, frames, idr_frames, discontinuity, payload_sha256, bytes, chunk, registered_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`,
 		e.ev.uid, u.Epoch, u.FirstTicks, u.Key, u.StartMicros, u.EndMicros, u.FirstFrame, end, u.Frames,
 		idr, u.Discontinuity, u.PayloadSHA256, u.Bytes, chunk, e.now); err != nil {
 		return err
@@ -148,7 +153,8 @@ func (e *eventTx) noteUnit(u api.Unit, end int64) {
 func (e *eventTx) advance(end int64) error {
 	for end > e.ev.frames {
 		e.ev.frames = end
-		next, err := one[int64](e.ctx, e, `SELECT COALESCE(MAX(end_frame), 0) FROM units WHERE event_uid = $1 AND end_frame > $2 AND first_frame <= $2`, e.ev.uid, end)
+		next, err := one[int64](e.ctx, e, `SELECT COALESCE(MAX(end_frame), 0) FROM units
+			WHERE event_uid = $1 AND end_frame > $2 AND first_frame <= $2`, e.ev.uid, end)
 		if err != nil {
 			return err
 		}
@@ -175,7 +181,8 @@ func (e *eventTx) unitsCovering(from, to int64) ([]api.UnitRef, error) {
 	}
 	units, err := collect(e.ctx, e, func(r *sql.Rows) (u unit, err error) {
 		return u, r.Scan(&u.ref.Key, &u.ref.FirstTicks, &u.ref.FirstFrame, &u.ref.Frames, &u.end, &u.epoch)
-	}, `SELECT object_key, first_ticks, first_frame, frames, end_frame, epoch FROM units WHERE event_uid = $1 AND first_frame >= $4 AND first_frame < $3 AND end_frame > $2
+	}, `SELECT object_key, first_ticks, first_frame, frames, end_frame, epoch FROM units
+		WHERE event_uid = $1 AND first_frame >= $4 AND first_frame < $3 AND end_frame > $2
 		ORDER BY first_frame, epoch`, e.ev.uid, from, to, from-longest)
 	if err != nil {
 		return nil, err
@@ -204,7 +211,8 @@ func (e *eventTx) unitsToRender(in, out api.Mark) ([]api.UnitRef, error) {
 	clock := clockOf(e.ev.timeline, timeline.Open)
 	lead := soundLead*clock.Rate.Num/(microsPerSecond*clock.Rate.Den) + 1
 	from, to := max(in.Frame-lead, 0), out.Frame
-	before, err := one[int64](e.ctx, e, `SELECT COALESCE(MAX(end_frame), 0) FROM units WHERE event_uid = $1 AND first_frame <= $2`, e.ev.uid, in.Frame)
+	before, err := one[int64](e.ctx, e, `SELECT COALESCE(MAX(end_frame), 0) FROM units
+		WHERE event_uid = $1 AND first_frame <= $2`, e.ev.uid, in.Frame)
 	if err != nil {
 		return nil, err
 	}

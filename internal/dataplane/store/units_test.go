@@ -62,7 +62,8 @@ func TestEmptyChunks(t *testing.T) {
 	h.must(h.s.RegisterUnit(h.ctx, h.uid, h.unit(175, 75)))
 	h.must(h.s.RegisterUnit(h.ctx, h.uid, h.unit(250, 50)))
 	h.must(h.s.EndSource(h.ctx, h.uid, api.SourceEnd{Frames: 300}))
-	if d := cmp.Diff([]string{"1 closed 0+175", "2 empty 175+0", "3 empty 175+0", "4 closed 175+75", "5 empty 250+0", "6 closed 250+50"}, h.chunkLines()); d != "" {
+	if d := cmp.Diff([]string{"1 closed 0+175", "2 empty 175+0", "3 empty 175+0", "4 closed 175+75", "5 empty 250+0",
+		"6 closed 250+50"}, h.chunkLines()); d != "" {
 		t.Error(d)
 	}
 	m := match{moments: []int64{3, 11}}
@@ -142,12 +143,14 @@ func TestSourceFailure(t *testing.T) {
 	h := newHarness(t)
 	h.start()
 	fail := func() {
-		h.must(h.s.FailSource(h.ctx, h.uid, api.Failure{Reason: api.FailureReasonSourceCorrupt, Message: "moov atom not found"}))
+		h.must(h.s.FailSource(h.ctx, h.uid,
+			api.Failure{Reason: api.FailureReasonSourceCorrupt, Message: "moov atom not found"}))
 	}
 	fail()
 	fail()
 	e := h.event()
-	if e.State != api.EventStateStateFailed || *e.Reason != "SourceCorrupt" || *e.Message != "moov atom not found" || !reflect.DeepEqual(e.Backlog, api.Backlog{}) {
+	if e.State != api.EventStateStateFailed || *e.Reason != "SourceCorrupt" || *e.Message != "moov atom not found" ||
+		!reflect.DeepEqual(e.Backlog, api.Backlog{}) {
 		t.Fatalf("%+v", e)
 	}
 	h.wantErr(h.s.EndSource(h.ctx, h.uid, api.SourceEnd{Frames: 200}), ErrConflict, "Failed")

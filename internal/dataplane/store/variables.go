@@ -53,7 +53,8 @@ func (s *Store) Variables(ctx context.Context, uid string) (map[string]any, erro
 // on something. Only the holder of the task's lease may; a repeat of its last
 // swap that succeeded succeeds. Nobody waits for variables, so the feed is not
 // told.
-func (s *Store) SwapVariable(ctx context.Context, uid string, taskID int64, swap api.VariableSwap) (api.VariableSwapResult, error) {
+func (s *Store) SwapVariable(ctx context.Context, uid string, taskID int64,
+	swap api.VariableSwap) (api.VariableSwapResult, error) {
 	value, err := variableMessage(swap.Name, swap.Value)
 	if err != nil {
 		return api.VariableSwapResult{}, err
@@ -121,7 +122,8 @@ func rawValue(value string) *json.RawMessage {
 // variable is a variable's value; empty when it does not exist.
 func (t *txn) variable(uid, name string) (string, error) {
 	var value string
-	err := t.QueryRowContext(t.ctx, `SELECT value FROM variables WHERE event_uid = $1 AND name = $2`, uid, name).Scan(&value)
+	err := t.QueryRowContext(t.ctx, `SELECT value FROM variables
+		WHERE event_uid = $1 AND name = $2`, uid, name).Scan(&value)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return "", fmt.Errorf("read the context variable %s: %w", name, err)
 	}
@@ -182,7 +184,8 @@ func variableMessage(name string, raw json.RawMessage) (string, error) {
 // compared as text.
 func variableJSON(name string, v any) (string, error) {
 	if name == "" || len(name) > maxVariableName || strings.ContainsFunc(name, unicode.IsControl) {
-		return "", invalid("variables: %.*q is not a variable's name; it has 1 to %d bytes, without control characters", maxVariableName, name, maxVariableName)
+		return "", invalid("variables: %.*q is not a variable's name; it has 1 to %d bytes, without control characters",
+			maxVariableName, name, maxVariableName)
 	}
 	if n, ok := v.(json.Number); ok {
 		var err error

@@ -38,18 +38,23 @@ func (h *harness) wantVariables(want map[string]string) {
 // both.
 func (h *harness) parallel() (a, b *api.Lease) {
 	h.t.Helper()
-	h.start(contained("", "scene", "peaks"), func(p *api.Plan) { p.Variables = map[string]string{"team": "red", "score": "0"} })
+	h.start(contained("", "scene", "peaks"), func(p *api.Plan) {
+		p.Variables = map[string]string{"team": "red", "score": "0"}
+	})
 	h.register(0, 1, 2, 3)
 	return h.lease(api.PoolWork), h.lease(api.PoolWork)
 }
 
 func raw(v string) *json.RawMessage { m := json.RawMessage(v); return &m }
 
-func (h *harness) swap(l *api.Lease, name string, expected *json.RawMessage, value string) (api.VariableSwapResult, error) {
-	return h.s.SwapVariable(h.ctx, h.uid, l.TaskID, api.VariableSwap{Token: l.Token, Name: name, Expected: expected, Value: json.RawMessage(value)})
+func (h *harness) swap(l *api.Lease, name string, expected *json.RawMessage,
+	value string) (api.VariableSwapResult, error) {
+	return h.s.SwapVariable(h.ctx, h.uid, l.TaskID,
+		api.VariableSwap{Token: l.Token, Name: name, Expected: expected, Value: json.RawMessage(value)})
 }
 
-func (h *harness) wantSwap(l *api.Lease, name string, expected *json.RawMessage, value string, swapped bool, current string) {
+func (h *harness) wantSwap(l *api.Lease, name string, expected *json.RawMessage,
+	value string, swapped bool, current string) {
 	h.t.Helper()
 	r, err := h.swap(l, name, expected, value)
 	h.must(err)
@@ -74,12 +79,15 @@ func TestVariablesArePublishedWithTheTask(t *testing.T) {
 	h.must(h.completeTask(b.TaskID, first))
 	h.wantVariables(map[string]string{"team": `"green"`, "score": `"0"`, "big": "1e+300"})
 	h.must(h.completeTask(a.TaskID, late))
-	want := map[string]string{"team": `"blue"`, "score": `"0"`, "big": "1e+300", "goals": "3", "live": "true", "share": "0.25", "none": `""`}
+	want := map[string]string{"team": `"blue"`, "score": `"0"`, "big": "1e+300", "goals": "3",
+		"live": "true", "share": "0.25", "none": `""`}
 	h.wantVariables(want)
 	h.must(h.completeTask(b.TaskID, first)) // a repeat of the one before changes nothing
 	h.wantVariables(want)
 	h.reopen()
-	h.start(contained("", "scene", "peaks"), func(p *api.Plan) { p.Variables = map[string]string{"team": "red", "score": "0"} })
+	h.start(contained("", "scene", "peaks"), func(p *api.Plan) {
+		p.Variables = map[string]string{"team": "red", "score": "0"}
+	})
 	h.wantVariables(want)
 }
 
@@ -164,11 +172,13 @@ func TestSwap(t *testing.T) {
 func TestSwapsThatAreRefused(t *testing.T) {
 	h := newHarness(t)
 	l, _ := h.parallel()
-	for value, words := range map[string]string{`[1]`: "variables.x is neither", `null`: "neither", `{`: "not JSON", `1e999`: "64 bits", ``: "not JSON"} {
+	for value, words := range map[string]string{`[1]`: "variables.x is neither", `null`: "neither",
+		`{`: "not JSON", `1e999`: "64 bits", ``: "not JSON"} {
 		_, err := h.swap(l, "x", nil, value)
 		h.wantErr(err, ErrInvalid, words)
 	}
-	_, err := h.s.SwapVariable(h.ctx, h.uid, l.TaskID, api.VariableSwap{Token: "forged", Name: "x", Value: json.RawMessage(`1`)})
+	_, err := h.s.SwapVariable(h.ctx, h.uid, l.TaskID,
+		api.VariableSwap{Token: "forged", Name: "x", Value: json.RawMessage(`1`)})
 	h.wantErr(err, ErrLeaseLost, "")
 	_, err = h.s.SwapVariable(h.ctx, h.uid, 4711, api.VariableSwap{Token: l.Token, Name: "x", Value: json.RawMessage(`1`)})
 	h.wantErr(err, ErrNotFound, "4711")

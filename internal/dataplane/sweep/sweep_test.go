@@ -43,7 +43,8 @@ type ground struct {
 func newGround(t *testing.T) *ground {
 	t.Helper()
 	g := &ground{t: t, bucket: storetest.Bucket(t), clock: testclock.NewFakePassiveClock(time.Now())}
-	rows, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "rows.db"), store.Options{Clock: g.clock, Location: g.bucket.Location})
+	rows, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "rows.db"),
+		store.Options{Clock: g.clock, Location: g.bucket.Location})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,14 +53,16 @@ func newGround(t *testing.T) *ground {
 	_, err = rows.PutPlan(t.Context(), uid, api.Plan{
 		Hash:         "plan",
 		Event:        api.PlanEvent{UID: uid, Namespace: namespace, Name: "final", Start: time.Unix(0, 0)},
-		ChunkSeconds: 6, UnitMicros: 6_000_000, MaxSegmentSeconds: 60, GapTimeoutSeconds: 60, DrainTimeoutSeconds: 60, Segmenter: "moments",
-		Plugins: []api.PlanPlugin{{Name: "moments", Class: api.PlanPluginClassSegmenter, MediaType: api.PlanPluginMediaTypeVideo, MaxAttempts: 1, TimeoutSeconds: 60}},
+		ChunkSeconds: 6, UnitMicros: 6_000_000, MaxSegmentSeconds: 60, GapTimeoutSeconds: 60, DrainTimeoutSeconds: 60,
+		Segmenter: "moments", Plugins: []api.PlanPlugin{{Name: "moments", Class: api.PlanPluginClassSegmenter,
+			MediaType: api.PlanPluginMediaTypeVideo, MaxAttempts: 1, TimeoutSeconds: 60}},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	err = rows.PutTimeline(t.Context(), uid, api.Timeline{
-		OriginTicks: origin, Rate: api.Rational{Num: 25, Den: 1}, Width: 640, Height: 360, Ingest: api.TimelineIngestCopy, AudioTracks: []api.AudioTrack{},
+		OriginTicks: origin, Rate: api.Rational{Num: 25, Den: 1}, Width: 640, Height: 360,
+		Ingest: api.TimelineIngestCopy, AudioTracks: []api.AudioTrack{},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -87,8 +90,8 @@ func (g *ground) register(n int64) string {
 	key := keys.Unit(namespace, uid, 0, ticks)
 	g.put(key)
 	err := g.rows.RegisterUnit(g.t.Context(), uid, api.Unit{
-		FirstTicks: ticks, Key: key, StartMicros: n * 6_000_000, EndMicros: (n + 1) * 6_000_000, FirstFrame: n * 150, Frames: 150,
-		IdrFrames: []int64{n * 150}, PayloadSHA256: strings.Repeat("0", 64), Bytes: 1,
+		FirstTicks: ticks, Key: key, StartMicros: n * 6_000_000, EndMicros: (n + 1) * 6_000_000, FirstFrame: n * 150,
+		Frames: 150, IdrFrames: []int64{n * 150}, PayloadSHA256: strings.Repeat("0", 64), Bytes: 1,
 	})
 	if err != nil {
 		g.t.Fatal(err)
@@ -124,7 +127,8 @@ func TestOnlyOldObjectsThatNoRowNamesGo(t *testing.T) {
 	registered := g.register(0)
 	loser := namespace + "/" + uid + "/clips/000001-0/original-t1-m1-a1.mp4"
 	// What is not an Event's, or is of an Event that the rows do not know, is nobody's business here.
-	others := []string{"readme.txt", "sources/cup/final.mp4", namespace + "/unknown-uid/units/0/1.ts", "tennis/" + uid + "/units/0/1.ts"}
+	others := []string{"readme.txt", "sources/cup/final.mp4", namespace + "/unknown-uid/units/0/1.ts",
+		"tennis/" + uid + "/units/0/1.ts"}
 	g.put(append(others, loser)...)
 	all := append(slices.Clone(others), registered, loser)
 

@@ -15,7 +15,9 @@ def call(method, path, body=None, timeout=None):
     """An open response of the agent. The caller closes it."""
     base = os.environ.get("MRE_API")
     if not base:
-        raise AgentError(f"{method} {path}: MRE_API is not set; frames, variables and prompts need the agent or mre plugin test")
+        raise AgentError(
+            f"{method} {path}: MRE_API is not set; frames, variables and prompts need the agent or mre plugin test"
+        )
     data = None if body is None else json.dumps(body, allow_nan=False).encode()
     request = urllib.request.Request(base.rstrip("/") + "/" + path, data=data, method=method)
     if data is not None:

@@ -57,7 +57,8 @@ class Optimized:
         self.end = micros(self.segment.end if self.end is None else self.end, "the end of an Optimized")
         if self.end <= self.start:
             raise ValueError(
-                f"segment {self.segment.id} would end at {self.end} µs and start at {self.start} µs: nothing would be left"
+                f"segment {self.segment.id} would end at {self.end} µs and start at {self.start} µs: "
+                "nothing would be left"
             )
 
     def wire(self):

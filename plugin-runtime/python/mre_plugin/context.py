@@ -100,7 +100,9 @@ class SegmenterContext(Context):
     def __init__(self, inv):
         super().__init__(inv)
         self._updates = []
-        self._current = next((_Update(s.start, s.id, dict(s.attributes)) for s in inv.segments if s.state == "Open"), None)
+        self._current = next(
+            (_Update(s.start, s.id, dict(s.attributes)) for s in inv.segments if s.state == "Open"), None
+        )
         self._end = inv.previous_end
 
     @property
@@ -131,13 +133,19 @@ class SegmenterContext(Context):
         """Open a segment. It may be closed in this chunk or in any later one."""
         start = micros(start, "the start of a segment")
         if self._current:
-            raise ValueError(f"a segment is open since {self._current.start} µs; close it before another one is opened at {start} µs")
+            raise ValueError(
+                f"a segment is open since {self._current.start} µs; close it before another one is opened at {start} µs"
+            )
         if start < self._end:
             raise ValueError(
-                f"the segment would start at {start} µs and overlap the one before, which ends at {self._end} µs: use max(start, ctx.earliest)"
+                f"the segment would start at {start} µs and overlap the one before, which ends at {self._end} µs: "
+                "use max(start, ctx.earliest)"
             )
         if start >= self.chunk.end:
-            raise ValueError(f"the segment would start at {start} µs, after the chunk's end at {self.chunk.end} µs: open it in the chunk it starts in")
+            raise ValueError(
+                f"the segment would start at {start} µs, after the chunk's end at {self.chunk.end} µs: "
+                "open it in the chunk it starts in"
+            )
         self._current = _Update(start, None, attributes_of(attributes, "a segment"))
         self._updates.append(self._current)
 
@@ -150,7 +158,9 @@ class SegmenterContext(Context):
         end = micros(end, "the end of a segment")
         current = self._open_one("close")
         if end <= current.start:
-            raise ValueError(f"the segment would end at {end} µs, but it starts at {current.start} µs: nothing would be left")
+            raise ValueError(
+                f"the segment would end at {end} µs, but it starts at {current.start} µs: nothing would be left"
+            )
         current.attributes.update(attributes_of(attributes, "a segment"))
         current.end, current.reason = end, reason
         self._current, self._end = None, end

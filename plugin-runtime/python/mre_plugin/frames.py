@@ -36,14 +36,18 @@ def frames(inv, width, gray, rate, timeout):
         rate = Fraction(rate)
         query["rate"] = f"{rate.numerator}/{rate.denominator}"
     with agent.call("GET", "frames?" + urlencode(query), timeout=timeout) as response:
-        head = {name: int(response.headers["X-Mre-" + name]) for name in ("Width", "Height", "Frames", "Rate-Num", "Rate-Den", "First-Micros")}
+        head = {
+            name: int(response.headers["X-Mre-" + name])
+            for name in ("Width", "Height", "Frames", "Rate-Num", "Rate-Den", "First-Micros")
+        }
         wide, high, count = head["Width"], head["Height"], head["Frames"]
         step = Fraction(head["Rate-Den"] * 1_000_000, head["Rate-Num"])
         size = wide * high * (1 if gray else 3)
         for i in range(count):
             data = _read(response, size, i, count)
             start, end = (head["First-Micros"] + round(step * n) for n in (i, i + 1))
-            yield Frame(Micros(start), min(Micros(end), max(inv.chunk.end, Micros(start))), wide, high, _pixels(data, wide, high, gray))
+            until = min(Micros(end), max(inv.chunk.end, Micros(start)))
+            yield Frame(Micros(start), until, wide, high, _pixels(data, wide, high, gray))
 
 
 def _read(response, size, i, count):

@@ -120,7 +120,8 @@ def parse(raw):
     m = raw["Mre"]
     if m.get("contract") != CONTRACT:
         raise ValueError(
-            f'the invocation speaks contract {m.get("contract")!r}, this package {CONTRACT!r}: install its matching version'
+            f'the invocation speaks contract {m.get("contract")!r}, this package {CONTRACT!r}: '
+            "install its matching version"
         )
     return Invocation(
         event=Event(**_text(m["event"], "uid", "namespace", "name", "program")),
@@ -133,7 +134,9 @@ def parse(raw):
         processing_frame_rate=_rate(m["processingFrameRate"]),
         configuration=m.get("configuration") or {},
         model=m.get("model"),
-        dependencies={name: [_detection(name, d) for d in found or []] for name, found in (m.get("dependencies") or {}).items()},
+        dependencies={
+            name: [_detection(name, d) for d in found or []] for name, found in (m.get("dependencies") or {}).items()
+        },
         segments=tuple(_segment(s) for s in m.get("segments") or []),
         neighbours=tuple(_segment(s) for s in m.get("neighbours") or []),
         previous_end=Micros(m.get("previousEndMicros") or 0),
@@ -151,12 +154,19 @@ def _rate(value):
 
 
 def _chunk(c):
-    return Chunk(c["number"], Micros(c["startMicros"]), Micros(c["endMicros"]), c.get("firstFrame", 0), c.get("frames", 0))
+    start, end = Micros(c["startMicros"]), Micros(c["endMicros"])
+    return Chunk(c["number"], start, end, c.get("firstFrame", 0), c.get("frames", 0))
 
 
 def _timeline(t):
     tracks = tuple(
-        AudioTrack(a["track"], a.get("streamIndex", a["track"]), a.get("sampleRate", 0), a.get("channels", 0), a.get("language") or "")
+        AudioTrack(
+            a["track"],
+            a.get("streamIndex", a["track"]),
+            a.get("sampleRate", 0),
+            a.get("channels", 0),
+            a.get("language") or "",
+        )
         for a in t.get("audioTracks") or []
     )
     return Timeline(_rate(t["rate"]), t.get("width", 0), t.get("height", 0), t.get("originTicks", 0), tracks)
@@ -167,7 +177,8 @@ def _media(m):
 
 
 def _detection(plugin, d):
-    return Detection(plugin, Micros(d["startMicros"]), Micros(d["endMicros"]), d.get("track") or 0, d.get("attributes") or {})
+    start, end = Micros(d["startMicros"]), Micros(d["endMicros"])
+    return Detection(plugin, start, end, d.get("track") or 0, d.get("attributes") or {})
 
 
 def _segment(s):

@@ -74,7 +74,9 @@ class Model:
     def infer(self, *inputs, outputs=None, parameters=None):
         """Run the model on Tensors. The answer is a dict of Tensors by name."""
         if self.protocol != "OpenInference":
-            raise ModelError(f"the Model {self.name} is a plain address; only openInference Models can be asked to infer")
+            raise ModelError(
+                f"the Model {self.name} is a plain address; only openInference Models can be asked to infer"
+            )
         body: dict = {"inputs": [_wire(t) for t in inputs]}
         if outputs:
             body["outputs"] = [{"name": name} for name in outputs]
@@ -91,7 +93,8 @@ class Model:
                 answer = json.load(response)
         except urllib.error.HTTPError as e:
             with e:
-                raise ModelError(f"the Model {self.name} answers {e.code}: {e.read(4096).decode(errors='replace').strip()}") from None
+                said = e.read(4096).decode(errors="replace").strip()
+                raise ModelError(f"the Model {self.name} answers {e.code}: {said}") from None
         except (urllib.error.URLError, TimeoutError) as e:
             raise ModelError(f"the Model {self.name} cannot be reached: {getattr(e, 'reason', e)}") from None
         found = {}

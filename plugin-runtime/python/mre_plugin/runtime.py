@@ -49,7 +49,9 @@ def _start(steps):
         if step is not None:
             step()
     if not registry.HANDLERS:
-        raise RuntimeError("no function is decorated with @featurer, @segmenter, @optimizer or @labeler before run() is called")
+        raise RuntimeError(
+            "no function is decorated with @featurer, @segmenter, @optimizer or @labeler before run() is called"
+        )
 
 
 def answer(event):
@@ -59,7 +61,9 @@ def answer(event):
     handler = registry.HANDLERS.get(plugin_class)
     if context_type is None or handler is None:
         have = ", ".join("@" + name for name in registry.HANDLERS) or "none"
-        raise RuntimeError(f"the Plugin is run as a {plugin_class}, but the code has no @{plugin_class} (it has {have})")
+        raise RuntimeError(
+            f"the Plugin is run as a {plugin_class}, but the code has no @{plugin_class} (it has {have})"
+        )
     ctx = context_type(inv)
     body = {"contract": invocation.CONTRACT, **ctx.collect(handler(ctx))}
     if ctx.variables.staged:
@@ -67,14 +71,19 @@ def answer(event):
     try:
         return json.dumps({"Mre": body}, allow_nan=False, default=_plain)
     except ValueError as e:
-        raise ValueError(f"the answer cannot be written as JSON ({e}): leave out attributes that are not a number or infinite") from e
+        raise ValueError(
+            f"the answer cannot be written as JSON ({e}): leave out attributes that are not a number or infinite"
+        ) from e
 
 
 def _plain(value):
     """Numbers and arrays of numpy as Python's."""
     if hasattr(value, "tolist"):
         return value.tolist()
-    raise TypeError(f"an attribute is a {type(value).__name__}, which JSON does not know: use text, numbers, booleans, lists and dicts")
+    raise TypeError(
+        f"an attribute is a {type(value).__name__}, which JSON does not know: "
+        "use text, numbers, booleans, lists and dicts"
+    )
 
 
 def failure(e):
@@ -95,7 +104,8 @@ class _Loop:
         while True:
             status, headers, body = self._call("GET", "/invocation/next")
             if status != 200:
-                raise RuntimeError(f"the Runtime API answers {status} to the question for work: {body[:1024].decode(errors='replace')}")
+                said = body[:1024].decode(errors="replace")
+                raise RuntimeError(f"the Runtime API answers {status} to the question for work: {said}")
             self._work(headers["Lambda-Runtime-Aws-Request-Id"], body)
 
     def _work(self, request_id, body):

@@ -29,7 +29,11 @@ def invocation(kind="featurer", **more):
             "originTicks": 900000,
             "audioTracks": [{"track": 1, "streamIndex": 1, "sampleRate": 48000, "channels": 2, "language": "en"}],
         },
-        "media": {"path": "/mre/media/1/Open_final_1_00002.ts", "url": "http://127.0.0.1:1/mre/v1/media/x", "bytes": 12},
+        "media": {
+            "path": "/mre/media/1/Open_final_1_00002.ts",
+            "url": "http://127.0.0.1:1/mre/v1/media/x",
+            "bytes": 12,
+        },
         "track": 0,
         "deadlineMillis": int((time.time() + 60) * 1000),
         "processingFrameRate": {"num": 5, "den": 1},
@@ -46,7 +50,8 @@ def invocation(kind="featurer", **more):
 
 
 def segment(start, end=None, **more):
-    s = {"id": f"000001-{start}", "state": "Open" if end is None else "Complete", "startMicros": start, "reportedStartMicros": start}
+    state = "Open" if end is None else "Complete"
+    s = {"id": f"000001-{start}", "state": state, "startMicros": start, "reportedStartMicros": start}
     if end is not None:
         s["endMicros"] = end
     return {**s, "attributes": {}, "label": "", **more}
@@ -103,7 +108,8 @@ class Agent:
         if h.path == "/mre/v1/variables":
             return reply(h, 200, json.dumps({"variables": self.variables}).encode())
         if h.path.startswith("/mre/v1/prompts/Describe%20it"):
-            return reply(h, 200, json.dumps({"name": "Describe it", "version": "v2", "template": "Say {what}"}).encode())
+            prompt = {"name": "Describe it", "version": "v2", "template": "Say {what}"}
+            return reply(h, 200, json.dumps(prompt).encode())
         return reply(h, 404, b"there is no such thing")
 
     def post(self, h):

@@ -14,7 +14,14 @@ from .support import Agent, invocation
 
 # Three grey pictures of 2x1 at 5 frames a second from 6.04 s.
 FRAMES = (
-    {"X-Mre-Width": 2, "X-Mre-Height": 1, "X-Mre-Frames": 3, "X-Mre-Rate-Num": 5, "X-Mre-Rate-Den": 1, "X-Mre-First-Micros": 6_040_000},
+    {
+        "X-Mre-Width": 2,
+        "X-Mre-Height": 1,
+        "X-Mre-Frames": 3,
+        "X-Mre-Rate-Num": 5,
+        "X-Mre-Rate-Den": 1,
+        "X-Mre-First-Micros": 6_040_000,
+    },
     bytes([10, 20, 30, 40, 50, 60]),
 )
 
@@ -40,11 +47,17 @@ class WithAgent(unittest.TestCase):
         def detect(ctx):
             for f in ctx.frames(width=2, rate="5/2"):
                 seen.append((f.start, f.end, f.width, f.height, list(bytes(f.pixels))))
-                self.assertEqual(hasattr(f.pixels, "shape") and not isinstance(f.pixels, memoryview), frames.numpy is not None)
+                array = hasattr(f.pixels, "shape") and not isinstance(f.pixels, memoryview)
+                self.assertEqual(array, frames.numpy is not None)
 
         self.run_with(detect)
         self.assertEqual(
-            seen, [(6_040_000, 6_240_000, 2, 1, [10, 20]), (6_240_000, 6_440_000, 2, 1, [30, 40]), (6_440_000, 6_640_000, 2, 1, [50, 60])]
+            seen,
+            [
+                (6_040_000, 6_240_000, 2, 1, [10, 20]),
+                (6_240_000, 6_440_000, 2, 1, [30, 40]),
+                (6_440_000, 6_640_000, 2, 1, [50, 60]),
+            ],
         )
         self.assertIn(("GET", "/mre/v1/frames?width=2&format=gray&rate=5%2F2"), self.agent.calls)
 
@@ -105,13 +118,18 @@ class WithAgent(unittest.TestCase):
             self.assertEqual((y.shape, y.data), ((2, 2), [3.0, 4, 6, 8]))
             if frames.numpy:
                 self.assertEqual(y.array()[1].tolist(), [6, 8])
-                self.assertEqual(Tensor.of("x", frames.numpy.zeros((1, 2), "uint8")), Tensor("x", "UINT8", (1, 2), [0, 0]))
+                zeros = frames.numpy.zeros((1, 2), "uint8")
+                self.assertEqual(Tensor.of("x", zeros), Tensor("x", "UINT8", (1, 2), [0, 0]))
 
         self.run_with(detect, model={"name": "crowd 1", "protocol": "OpenInference", "address": address})
         path, body, _ = self.agent.said.get(timeout=10)
         self.assertEqual(path, "/served/v2/models/crowd%201/infer")
         self.assertEqual(
-            body, {"inputs": [{"name": "x", "datatype": "FP32", "shape": [2, 2], "data": [1.5, 2, 3, 4]}], "outputs": [{"name": "y"}]}
+            body,
+            {
+                "inputs": [{"name": "x", "datatype": "FP32", "shape": [2, 2], "data": [1.5, 2, 3, 4]}],
+                "outputs": [{"name": "y"}],
+            },
         )
 
     def test_models_that_cannot_answer(self):

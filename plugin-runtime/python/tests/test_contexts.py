@@ -121,11 +121,20 @@ class Contexts(unittest.TestCase):
         )
         open_one = segment(5_000_000, attributes={"Whistles": 1})
         self.assertEqual(
-            self.ask(invocation("segmenter", dependencies=whistles(), segments=[segment(1, 2), open_one]))["segments"], []
+            self.ask(invocation("segmenter", dependencies=whistles(), segments=[segment(1, 2), open_one]))["segments"],
+            [],
         )
         self.assertEqual(
             self.ask(invocation("final", dependencies=whistles(), segments=[open_one]))["segments"],
-            [{"id": open_one["id"], "startMicros": 5_000_000, "endMicros": 12_000_000, "closeReason": "SourceEnded", "attributes": {"Whistles": 1}}],
+            [
+                {
+                    "id": open_one["id"],
+                    "startMicros": 5_000_000,
+                    "endMicros": 12_000_000,
+                    "closeReason": "SourceEnded",
+                    "attributes": {"Whistles": 1},
+                }
+            ],
         )
         self.assertEqual(
             self.ask(invocation("segmenter", dependencies=whistles(), previousEndMicros=11_500_000))["segments"],
@@ -136,7 +145,11 @@ class Contexts(unittest.TestCase):
         cases = {
             "start before the last end": (lambda ctx: ctx.open(4_999_999), ValueError, "overlap"),
             "two open": (lambda ctx: (ctx.open(6_000_000), ctx.open(7_000_000)), ValueError, "close it before"),
-            "within one run": (lambda ctx: (ctx.segment(6_000_000, 8_000_000), ctx.open(7_000_000)), ValueError, "overlap"),
+            "within one run": (
+                lambda ctx: (ctx.segment(6_000_000, 8_000_000), ctx.open(7_000_000)),
+                ValueError,
+                "overlap",
+            ),
             "after the chunk": (lambda ctx: ctx.open(12_000_000), ValueError, "after the chunk's end"),
             "end at the start": (lambda ctx: ctx.segment(6_000_000, 6_000_000), ValueError, "nothing would be left"),
             "nothing to close": (lambda ctx: ctx.close(6_000_000), ValueError, "no open segment to close"),
@@ -146,7 +159,9 @@ class Contexts(unittest.TestCase):
         }
         for name, (handler, kind, message) in cases.items():
             with self.subTest(name):
-                registry.HANDLERS["segmenter"] = lambda ctx, handler=handler: handler(ctx) if name == "a result" else [handler(ctx), None][1]
+                registry.HANDLERS["segmenter"] = lambda ctx, handler=handler: (
+                    handler(ctx) if name == "a result" else [handler(ctx), None][1]
+                )
                 with self.assertRaisesRegex(kind, message):
                     answer(invocation("segmenter", previousEndMicros=5_000_000))
 
@@ -173,8 +188,20 @@ class Contexts(unittest.TestCase):
         self.assertEqual(
             self.ask(invocation("optimizer", segments=segments, dependencies={"cuts": at}))["optimized"],
             [
-                {"segmentID": "000001-2000000", "startMicros": 1_500_000, "endMicros": 4_000_000, "startCode": "Moved", "endCode": "Not moved"},
-                {"segmentID": "000001-8000000", "startMicros": 8_000_000, "endMicros": 9_000_000, "startCode": "Not moved", "endCode": "Not moved"},
+                {
+                    "segmentID": "000001-2000000",
+                    "startMicros": 1_500_000,
+                    "endMicros": 4_000_000,
+                    "startCode": "Moved",
+                    "endCode": "Not moved",
+                },
+                {
+                    "segmentID": "000001-8000000",
+                    "startMicros": 8_000_000,
+                    "endMicros": 9_000_000,
+                    "startCode": "Not moved",
+                    "endCode": "Not moved",
+                },
             ],
         )
 

@@ -22,7 +22,12 @@ PLUGIN = """
 
     run()
 """
-WANT = {"Mre": {"contract": "v1", "results": [{"startMicros": 7_500_000, "endMicros": 7_500_000, "attributes": {"Chunk": 2}}]}}
+WANT = {
+    "Mre": {
+        "contract": "v1",
+        "results": [{"startMicros": 7_500_000, "endMicros": 7_500_000, "attributes": {"Chunk": 2}}],
+    }
+}
 
 
 class Runtime(unittest.TestCase):
@@ -46,7 +51,8 @@ class Runtime(unittest.TestCase):
             self.assertEqual((path, body), ("/2018-06-01/runtime/invocation/1-1/response", WANT))
             path, body, kind = agent.said.get(timeout=WAIT)
             self.assertEqual(path, "/2018-06-01/runtime/invocation/2-1/error")
-            self.assertEqual((kind, body["errorType"], body["errorMessage"]), ("LookupError", "LookupError", "there is no ball"))
+            self.assertEqual((kind, body["errorType"]), ("LookupError", "LookupError"))
+            self.assertEqual(body["errorMessage"], "there is no ball")
             self.assertIn("in detect", "".join(body["stackTrace"]))
             self.assertEqual(agent.said.get(timeout=WAIT)[0], "/2018-06-01/runtime/invocation/3-1/response")
             process.send_signal(signal.SIGTERM)
@@ -68,7 +74,8 @@ class Runtime(unittest.TestCase):
         cases = {
             "import": ("import no_such_library", True, "ModuleNotFoundError", "no_such_library"),
             "init": (
-                "from mre_plugin import featurer, run\n@featurer\ndef f(ctx): pass\ndef init(): raise OSError('no weights')\n"
+                "from mre_plugin import featurer, run\n@featurer\ndef f(ctx): pass\n"
+                "def init(): raise OSError('no weights')\n"
                 "if __name__ == '__main__': run(init)",
                 False,
                 "OSError",

@@ -39,7 +39,8 @@ func detect(ctx context.Context, in *sdk.FeaturerInput) ([]sdk.Result, error) {
 		}
 		now := brightness(frame.Pixels)
 		if change := now - before; !first && math.Abs(change) >= c.JumpAbove {
-			found = append(found, sdk.Point(frame.Start, map[string]any{"BrightnessJump": true, "change": math.Round(change*100) / 100}))
+			found = append(found, sdk.Point(frame.Start,
+				map[string]any{"BrightnessJump": true, "change": math.Round(change*100) / 100}))
 		}
 		switch {
 		case now >= c.BlackBelow && black != nil:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Says how bright each frame is: a healthy plugin that looks at pictures, counts chunks in a context variable and stays warm."""
+"""Says how bright each frame is: a healthy plugin that looks at pictures, counts chunks in a context variable and
+stays warm."""
 
 import os
 

@@ -2,7 +2,8 @@
 """Tries what no plugin may, and says what came of each attempt. One result for each: {"Attempt": name, "Got": text}.
 
 "refused: …" is an attempt that the system turned down; anything else is what the plugin got hold of. Targets of its
-own making come from the plugin's configuration: profile, otherEvent, otherProgram, otherUID, target, planeURL, storeURL.
+own making come from the plugin's configuration: profile, otherEvent, otherProgram, otherUID, target, planeURL,
+storeURL.
 """
 
 import ctypes
@@ -75,7 +76,8 @@ def write(path):
 
 def result_body(ctx, **changes):
     return {
-        "Program": ctx.event.program, "Event": ctx.event.name, "ProfileName": ctx.configuration["profile"], "ChunkSize": 6, "ProcessingFrameRate": 5,
+        "Program": ctx.event.program, "Event": ctx.event.name, "ProfileName": ctx.configuration["profile"],
+        "ChunkSize": 6, "ProcessingFrameRate": 5,
         "Classifier": "segment-key-moment", "Filename": "x_00001.ts", "ChunkNumber": ctx.chunk.number,
         "PluginName": os.environ["MRE_PLUGIN"], "PluginClass": "Featurer", "Location": {"S3Bucket": "b", "S3Key": "k"},
         "Results": [{"Start": ctx.chunk.start / 1e6}], **changes,
@@ -139,7 +141,8 @@ def file_by_dots(ctx):
 @attempt
 def attributes_on_a_segment_that_is_not_there(ctx):
     event, program = urllib.parse.quote(ctx.event.name, safe=""), urllib.parse.quote(ctx.event.program, safe="")
-    return http_call(f"{API}/event/{event}/program/{program}/classifier/segment-key-moment/start/123456.789/attrName/A/attrVal/B", "PUT")
+    return http_call(f"{API}/event/{event}/program/{program}/classifier/segment-key-moment/start/123456.789"
+                     "/attrName/A/attrVal/B", "PUT")
 
 
 @attempt
@@ -201,7 +204,8 @@ def data_plane_without_a_token(ctx):
 @attempt
 def data_plane_with_a_forged_token(ctx):
     return http_call(f"{ctx.configuration['planeURL']}/v1/events/{ctx.event.uid}/lease", "POST",
-                     {"pool": "work", "holder": "hostile", "waitSeconds": 0}, {"Authorization": "Bearer e30.e30.e30"}, timeout=5)
+                     {"pool": "work", "holder": "hostile", "waitSeconds": 0},
+                     {"Authorization": "Bearer e30.e30.e30"}, timeout=5)
 
 
 @attempt
@@ -211,15 +215,18 @@ def store_without_a_signature(ctx):
 
 @attempt
 def store_by_a_forged_signature(ctx):
-    return http_call(f"{ctx.configuration['storeURL']}/mre/?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=mre%2F20260101%2Fus-east-1%2Fs3%2Faws4_request"
-                     "&X-Amz-Date=20260101T000000Z&X-Amz-Expires=604800&X-Amz-SignedHeaders=host&X-Amz-Signature=00", timeout=5)
+    return http_call(f"{ctx.configuration['storeURL']}/mre/?X-Amz-Algorithm=AWS4-HMAC-SHA256"
+                     "&X-Amz-Credential=mre%2F20260101%2Fus-east-1%2Fs3%2Faws4_request"
+                     "&X-Amz-Date=20260101T000000Z&X-Amz-Expires=604800&X-Amz-SignedHeaders=host&X-Amz-Signature=00",
+                     timeout=5)
 
 
 # ---- leases and answers -------------------------------------------------------------------------------------------
 
 @attempt
 def answer_of_a_stale_run(ctx):
-    return http_call(f"http://{RUNTIME}/2018-06-01/runtime/invocation/1-1/response", "POST", {"Mre": {"contract": "v1", "results": []}})
+    return http_call(f"http://{RUNTIME}/2018-06-01/runtime/invocation/1-1/response", "POST",
+                     {"Mre": {"contract": "v1", "results": []}})
 
 
 @attempt
@@ -244,7 +251,8 @@ def malformed_results(ctx):
 
 @attempt
 def results_that_are_no_numbers(ctx):
-    return http_call(API + "/plugin/result", "POST", json.dumps(result_body(ctx, Results=[{"Start": float("nan")}])).encode())
+    return http_call(API + "/plugin/result", "POST",
+                     json.dumps(result_body(ctx, Results=[{"Start": float("nan")}])).encode())
 
 
 @attempt
@@ -254,12 +262,14 @@ def results_far_away(ctx):
 
 @attempt
 def oversize_results(ctx):
-    return http_call(API + "/plugin/result", "POST", result_body(ctx, Results=[{"Start": ctx.chunk.start / 1e6, "Blob": "x" * (30 << 20)}]))
+    return http_call(API + "/plugin/result", "POST",
+                     result_body(ctx, Results=[{"Start": ctx.chunk.start / 1e6, "Blob": "x" * (30 << 20)}]))
 
 
 @attempt
 def too_many_results(ctx):
-    return http_call(API + "/plugin/result", "POST", result_body(ctx, Results=[{"Start": ctx.chunk.start / 1e6 + i / 1e3} for i in range(200000)]), timeout=30)
+    return http_call(API + "/plugin/result", "POST", result_body(
+        ctx, Results=[{"Start": ctx.chunk.start / 1e6 + i / 1e3} for i in range(200000)]), timeout=30)
 
 
 @attempt

@@ -27,7 +27,11 @@ def main():
         except Exception as error:
             post(
                 f"invocation/{request_id}/error",
-                {"errorMessage": str(error), "errorType": type(error).__name__, "stackTrace": traceback.format_exc().splitlines()},
+                {
+                    "errorMessage": str(error),
+                    "errorType": type(error).__name__,
+                    "stackTrace": traceback.format_exc().splitlines(),
+                },
             )
             continue
         post(f"invocation/{request_id}/response", answer)

@@ -35,7 +35,12 @@ def scenes(event, data, helper):
     assert data.get_frame_timecode(25, pts=True) == chunk["StartPtsTime"] + 1
     names = ["near", "far", "far", "far", "far", "near"]
     return [
-        {"Start": helper.get_segment_absolute_time(i * 5), "End": helper.get_segment_absolute_time(i * 5 + 4), "Label": names[unit], "unit": unit}
+        {
+            "Start": helper.get_segment_absolute_time(i * 5),
+            "End": helper.get_segment_absolute_time(i * 5 + 4),
+            "Label": names[unit],
+            "unit": unit,
+        }
         for i, unit in enumerate(units)
     ]
 
@@ -53,7 +58,8 @@ def noise(event, data, helper):
     """Runs once for each audio track."""
     track = event["TrackNumber"]
     assert track in event["Event"]["AudioTracks"]
-    return [{"Start": helper.get_segment_absolute_time(2), "End": helper.get_segment_absolute_time(2 + track), "Loud": track}]
+    start, end = helper.get_segment_absolute_time(2), helper.get_segment_absolute_time(2 + track)
+    return [{"Start": start, "End": end, "Loud": track}]
 
 
 @plugin
@@ -72,7 +78,8 @@ def moments(event, data, helper):
         if row["Volley"] and start is None:
             start = row["Start"]
         elif not row["Volley"] and start is not None:
-            results.append({"Start": start, "End": row["Start"], "tracks": sorted({n["AudioTrack"] for n in dependants["noise"]})})
+            tracks = sorted({n["AudioTrack"] for n in dependants["noise"]})
+            results.append({"Start": start, "End": row["Start"], "tracks": tracks})
             start = None
     if start is not None:
         results.append({"Start": start})
@@ -85,7 +92,12 @@ def cutter(event, data, helper):
     results = []
     for segment in data.get_segment_state_for_optimization(3):
         row = segment["Segment"]
-        result = {"Start": row["Start"], "End": row["End"], "OptoStartCode": "Unsuccessful", "OptoEndCode": "Unsuccessful"}
+        result = {
+            "Start": row["Start"],
+            "End": row["End"],
+            "OptoStartCode": "Unsuccessful",
+            "OptoEndCode": "Unsuccessful",
+        }
         for detector in segment["DependentDetectorsOutput"]:
             for side, edge in (("Start", "Start"), ("End", "End")):
                 if side in detector:
@@ -106,7 +118,9 @@ def namer(event, data, helper):
             continue
         count = sum(1 for v in segment["DependentPluginsOutput"]["volley"] if v["Volley"])
         label = template["Template"].format(count=count, start=row["Start"])
-        results.append({"Start": row["Start"], "End": row["End"], "LabelCode": "Succeeded", "Label": label, "Score": count})
+        results.append(
+            {"Start": row["Start"], "End": row["End"], "LabelCode": "Succeeded", "Label": label, "Score": count}
+        )
         data.add_attribute_to_existing_segment(row["Start"], "named by", event["Plugin"]["Name"])
     return results
 
@@ -124,7 +138,8 @@ def raising(event, context):
 
 @plugin
 def key_moment(event, data, helper):
-    """A segment around each volley of its first dependant, which gives it its name, as MRE's SegmentByKeyMoment does."""
+    """A segment around each volley of its first dependant, which gives it its name, as MRE's SegmentByKeyMoment
+    does."""
     first, second = event["Plugin"]["DependentPlugins"]
     assert [d["Name"] for d in event["Profile"]["Classifier"]["DependentPlugins"]][:2] == [first, second]
     state, prior, dependants = data.get_segment_state()
@@ -166,6 +181,8 @@ def by_configuration(event, data, helper):
     for segment in data.get_segment_state_for_labeling():
         row = segment["Segment"]
         count = sum(1 for v in segment["DependentPluginsOutput"][name] if v["Volley"])
-        results.append({"Start": row["Start"], "End": row["End"], "LabelCode": "Succeeded", "Label": f"{count} by {name}"})
+        results.append(
+            {"Start": row["Start"], "End": row["End"], "LabelCode": "Succeeded", "Label": f"{count} by {name}"}
+        )
         data.add_attribute_to_existing_segment(row["Start"], "named by", event["Plugin"]["Name"])
     return results

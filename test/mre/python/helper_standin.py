@@ -117,7 +117,8 @@ class PluginHelper:
 
     def get_dependent_plugins_configuration(self):
         found, profile = {}, self._event["Profile"]
-        sections = [profile[s] for s in ("Classifier", "Optimizer", "Labeler") if s in profile] + profile.get("Featurers", [])
+        sections = [profile[s] for s in ("Classifier", "Optimizer", "Labeler") if s in profile]
+        sections += profile.get("Featurers", [])
         for name in self._event["Plugin"]["DependentPlugins"]:
             for section in sections:
                 hits = [d for d in section["DependentPlugins"] if d["Name"] == name]
@@ -170,7 +171,8 @@ class DataPlane:
 
     def get_frame_timecode(self, frame, pts=False):
         suffix = "" if pts else "?pts=false"
-        return float(self.invoke_dataplane_api(f"metadata/timecode/{self._program}/{self._name}/{self._file}/{frame}{suffix}", "GET"))
+        path = f"metadata/timecode/{self._program}/{self._name}/{self._file}/{frame}{suffix}"
+        return float(self.invoke_dataplane_api(path, "GET"))
 
     def save_plugin_results(self, results):
         if not results:
@@ -257,7 +259,8 @@ class DataPlane:
     def get_dependent_plugins_output(self, audio_track=1):
         media = {}
         profile = self._profile
-        for section in [profile[s] for s in ("Classifier", "Optimizer", "Labeler") if s in profile] + profile.get("Featurers", []):
+        sections = [profile[s] for s in ("Classifier", "Optimizer", "Labeler") if s in profile]
+        for section in sections + profile.get("Featurers", []):
             media.update({d["Name"]: d["SupportedMediaType"] for d in section["DependentPlugins"]})
         page = self._post(
             "plugin/dependentplugins/output",
@@ -268,7 +271,11 @@ class DataPlane:
         return {name: rows["Items"] for name, rows in page.items()}
 
     def add_attribute_to_existing_segment(self, start, name, value):
-        path = f"event/{self._name}/program/{self._program}/classifier/{self._profile['Classifier']['Name']}/start/{start}/attrName/{name}/attrVal/{value}"
+        classifier = self._profile["Classifier"]["Name"]
+        path = (
+            f"event/{self._name}/program/{self._program}/classifier/{classifier}"
+            f"/start/{start}/attrName/{name}/attrVal/{value}"
+        )
         return json.loads(self.invoke_dataplane_api(path, "PUT"))
 
 

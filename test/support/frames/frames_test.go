@@ -46,11 +46,13 @@ func TestDigest(t *testing.T) {
 	if other := variant("same.mp4", lossless...); other.Digest() != whole.Digest() {
 		t.Error("a lossless copy changed the digest")
 	}
-	changed := variant("changed.mp4", append(lossless, "-vf", "drawbox=x=0:y=0:w=2:h=2:color=red:t=fill:enable='eq(n,30)'")...)
+	changed := variant("changed.mp4",
+		append(lossless, "-vf", "drawbox=x=0:y=0:w=2:h=2:color=red:t=fill:enable='eq(n,30)'")...)
 	if changed.Digest() == whole.Digest() {
 		t.Error("a changed picture did not change the digest")
 	}
-	if silent := variant("silent.mp4", "-c:v", "copy", "-an"); silent.AudioSamples != 0 || silent.Digest() == whole.Digest() {
+	if silent := variant("silent.mp4", "-c:v", "copy", "-an"); silent.AudioSamples != 0 ||
+		silent.Digest() == whole.Digest() {
 		t.Errorf("a copy without sound has %d samples", silent.AudioSamples)
 	}
 }

@@ -33,9 +33,11 @@ type Cluster struct {
 // Right is what the cluster's rules let somebody do with the data of an Event.
 type Right struct{ Token, Verb, Namespace, Event string }
 
-// New makes one in which people have these rights and no others. It takes the tokens that Token and AgentToken make; any other is not valid.
+// New makes one in which people have these rights and no others. It takes the tokens that Token and AgentToken make;
+// any other is not valid.
 func New(rights ...Right) *Cluster {
-	c := &Cluster{allowed: make(map[Right]bool), Kube: fake.NewClientset(), Metadata: metadatafake.NewSimpleMetadataClient(metadatafake.NewTestScheme())}
+	c := &Cluster{allowed: make(map[Right]bool), Kube: fake.NewClientset(),
+		Metadata: metadatafake.NewSimpleMetadataClient(metadatafake.NewTestScheme())}
 	for _, right := range rights {
 		c.allowed[right] = true
 	}
@@ -59,19 +61,22 @@ func New(rights ...Right) *Cluster {
 	c.Kube.PrependReactor("create", "subjectaccessreviews", func(action k8stesting.Action) (bool, runtime.Object, error) {
 		review := action.(k8stesting.CreateAction).GetObject().(*authorizationv1.SubjectAccessReview).DeepCopy()
 		what := review.Spec.ResourceAttributes
-		review.Status.Allowed = c.allowed[Right{strings.TrimPrefix(review.Spec.User, "system:serviceaccount:"), what.Verb, what.Namespace, what.Name}]
+		review.Status.Allowed = c.allowed[Right{strings.TrimPrefix(review.Spec.User, "system:serviceaccount:"),
+			what.Verb, what.Namespace, what.Name}]
 		return true, review, nil
 	})
 	c.Metadata.PrependReactor("get", "pods", func(action k8stesting.Action) (bool, runtime.Object, error) {
 		name := action.(k8stesting.GetAction).GetName()
 		job := jobPrefix + strings.TrimPrefix(name, podPrefix)
-		pod := object(action, metav1.OwnerReference{APIVersion: batchv1.SchemeGroupVersion.String(), Kind: "Job", Name: job, UID: types.UID(job)})
+		pod := object(action, metav1.OwnerReference{APIVersion: batchv1.SchemeGroupVersion.String(),
+			Kind: "Job", Name: job, UID: types.UID(job)})
 		pod.Labels = map[string]string{batchv1.ControllerUidLabel: job}
 		return true, pod, nil
 	})
 	c.Metadata.PrependReactor("get", "jobs", func(action k8stesting.Action) (bool, runtime.Object, error) {
 		event := strings.TrimPrefix(action.(k8stesting.GetAction).GetName(), jobPrefix)
-		return true, object(action, metav1.OwnerReference{APIVersion: mrev1.GroupVersion.String(), Kind: "Event", Name: event, UID: types.UID(event)}), nil
+		return true, object(action, metav1.OwnerReference{APIVersion: mrev1.GroupVersion.String(),
+			Kind: "Event", Name: event, UID: types.UID(event)}), nil
 	})
 	return c
 }

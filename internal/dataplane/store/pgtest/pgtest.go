@@ -88,11 +88,12 @@ func Start(in string) (s *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := os.WriteFile(filepath.Join(dir, "password"), []byte(password), 0o644); err != nil { //nolint:gosec // another user reads it, and it protects nothing
+	//nolint:gosec // another user reads it, and it protects nothing
+	if err := os.WriteFile(filepath.Join(dir, "password"), []byte(password), 0o644); err != nil {
 		return nil, err
 	}
-	made := exec.Command(filepath.Join(bin, "initdb"), "-D", filepath.Join(dir, "data"), "-U", "mre", "-A", "scram-sha-256",
-		"--pwfile", filepath.Join(dir, "password"), "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
+	made := exec.Command(filepath.Join(bin, "initdb"), "-D", filepath.Join(dir, "data"), "-U", "mre",
+		"-A", "scram-sha-256", "--pwfile", filepath.Join(dir, "password"), "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
 	made.Dir, made.SysProcAttr = dir, &syscall.SysProcAttr{Credential: who}
 	if out, err := made.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("initdb: %w\n%s", err, out)
@@ -165,7 +166,8 @@ func (s *Server) signal(sig syscall.Signal) error {
 
 // Address of one of the server's databases.
 func (s *Server) Address(database string) string {
-	u := url.URL{Scheme: "postgres", User: url.UserPassword("mre", password), Host: net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port)), Path: database, RawQuery: "sslmode=disable"}
+	u := url.URL{Scheme: "postgres", User: url.UserPassword("mre", password),
+		Host: net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port)), Path: database, RawQuery: "sslmode=disable"}
 	return u.String()
 }
 
@@ -242,7 +244,8 @@ func findBinaries() (string, error) {
 	}
 	path, err := exec.LookPath("postgres")
 	if err != nil {
-		return "", errors.New("PostgreSQL is not installed: on Debian, `apt-get install postgresql-15`, or run the tests with `make test`")
+		return "", errors.New("PostgreSQL is not installed: on Debian, `apt-get install postgresql-15`, or run the tests " +
+			"with `make test`")
 	}
 	if path, err = filepath.EvalSymlinks(path); err != nil {
 		return "", err
