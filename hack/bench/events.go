@@ -136,9 +136,16 @@ func (b *bench) beginWith(ctx context.Context, name, profile, url string,
 
 // finish waits until an Event is Complete.
 func (b *bench) finish(ctx context.Context, e *mrev1.Event) error {
+	idle := newWatchdog()
 	err := wait.PollUntilContextTimeout(ctx, time.Second, 20*time.Minute, true, func(ctx context.Context) (bool, error) {
 		if err := b.cluster.Get(ctx, client.ObjectKeyFromObject(e), e); err != nil {
 			return false, err
+		}
+		// A heartbeat does not change the version, progress does.
+		if idle.expired(e.ResourceVersion) {
+			_, reason, message := clusterclient.ConditionTrue(e.Status.Conditions, mrev1.ConditionReady)
+			return false, fmt.Errorf("it made no progress for %s: %s: %s; %s", stallAfter, reason, message,
+				b.whatPodsSay(ctx, mrev1.LabelEvent+"="+e.Name))
 		}
 		if failed, reason, message := clusterclient.ConditionTrue(e.Status.Conditions, mrev1.ConditionFailed); failed {
 			return false, fmt.Errorf("%s: %s", reason, message)

@@ -7,14 +7,13 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/google/uuid"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	mrev1 "github.com/mre-operator/mre-operator/api/v1alpha1"
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
 	dpclient "github.com/mre-operator/mre-operator/internal/dataplane/client"
 )
@@ -24,13 +23,15 @@ const stepLabel = "mre.media/bench-step"
 // jobPerStep runs the pipeline as a workflow engine would: a Kubernetes Job for every step as soon as its
 // dependencies are done. Each Job takes one task and ends. The shared decode of a chunk counts as a step of its
 // own, which is kinder to this side than a decode in each plugin's pod would be.
+//
+// An agent may work for the Event that controls its Job, so there is one: its Profile does not exist, so that the manager
+// does nothing for it but delete what is left.
 func (b *bench) jobPerStep(ctx context.Context) (seconds float64, jobs int, err error) {
-	uid := uuid.NewString()
 	manager, err := b.cluster.DataPlaneAs(b.namespace, "mre-manager")
 	if err != nil {
 		return 0, 0, err
 	}
-	m, err := fixture(ctx, shortChunks)
+	m, err := fixture(ctx, b.chunks)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -38,29 +39,35 @@ func (b *bench) jobPerStep(ctx context.Context) (seconds float64, jobs int, err 
 	if err != nil {
 		return 0, 0, err
 	}
-	plan, err := b.planOfSamples(ctx, uid, url)
+	e, err := b.beginWith(ctx, "job-per-step", "no-profile", url, mrev1.Skip)
 	if err != nil {
 		return 0, 0, err
 	}
-	if _, err := manager.PutPlan(ctx, uid, plan); err != nil {
+	plan, err := b.planOfSamples(ctx, string(e.UID), url)
+	if err != nil {
 		return 0, 0, err
 	}
-	if err := b.stepJob(ctx, uid, "ingest", "ingest"); err != nil {
+	if _, err := manager.PutPlan(ctx, string(e.UID), plan); err != nil {
 		return 0, 0, err
 	}
-	jobs, err = b.driveSteps(ctx, manager, uid)
+	if err := b.stepJob(ctx, e, "ingest", "ingest"); err != nil {
+		return 0, 0, err
+	}
+	jobs, err = b.driveSteps(ctx, manager, e)
 	if err != nil {
 		return 0, jobs, err
 	}
-	if seconds, err = chunkToSegment(ctx, manager, uid); err != nil {
+	if seconds, err = chunkToSegment(ctx, manager, string(e.UID)); err != nil {
 		return 0, jobs, err
 	}
-	return seconds, jobs, b.removeSteps(ctx, manager, uid)
+	return seconds, jobs, b.remove(ctx, e)
 }
 
 // driveSteps keeps as many Jobs as there are steps to run, until the Event is at its end. A Job takes whichever
 // step is ready when its pod has started, so Jobs are counted, not matched with tasks.
-func (b *bench) driveSteps(ctx context.Context, d *dpclient.Client, uid string) (jobs int, err error) {
+func (b *bench) driveSteps(ctx context.Context, d *dpclient.Client, e *mrev1.Event) (jobs int, err error) {
+	uid := string(e.UID)
+	idle := newWatchdog()
 	for {
 		state, err := d.Event(ctx, uid)
 		if err != nil {
@@ -77,14 +84,26 @@ func (b *bench) driveSteps(ctx context.Context, d *dpclient.Client, uid string) 
 			return jobs, err
 		}
 		for wanted := runsOf(tasks); jobs < wanted; jobs++ {
-			if err := b.stepJob(ctx, uid, fmt.Sprintf("step-%d", jobs), "worker", "--max-tasks=1"); err != nil {
+			if err := b.stepJob(ctx, e, fmt.Sprintf("step-%d", jobs), "worker", "--max-tasks=1"); err != nil {
 				return jobs, err
 			}
+		}
+		if idle.expired(progressOf(tasks)) {
+			return jobs, fmt.Errorf("no step went on for %s; %s", stallAfter, b.whatPodsSay(ctx, stepLabel+"="+uid))
 		}
 		if err := pause(ctx, 200*time.Millisecond); err != nil {
 			return jobs, err
 		}
 	}
+}
+
+// progressOf changes with every step.
+func progressOf(tasks []api.Task) string {
+	counts := map[api.TaskState]int{}
+	for _, t := range tasks {
+		counts[t.State]++
+	}
+	return fmt.Sprint(counts)
 }
 
 // runsOf is how many runs the tasks have had, have now, or are ready for.
@@ -103,13 +122,15 @@ func runsOf(tasks []api.Task) (runs int) {
 }
 
 // stepJob makes a Job of one pod, with the same image and resources as the manager's Jobs.
-func (b *bench) stepJob(ctx context.Context, uid, name string, args ...string) error {
+func (b *bench) stepJob(ctx context.Context, e *mrev1.Event, name string, args ...string) error {
+	uid := string(e.UID)
 	args = append(args, "--event-uid="+uid,
 		fmt.Sprintf("--dataplane-url=https://mre-dataplane.%s.svc:8080", b.namespace),
 		"--token-file=/var/run/secrets/mre/token", "--ca-file=/var/run/secrets/mre/ca.crt")
 	labels := map[string]string{stepLabel: uid}
 	job := &batchv1.Job{
-		ObjectMeta: metav1.ObjectMeta{Namespace: b.events, Name: "bench-" + uid[:8] + "-" + name, Labels: labels},
+		ObjectMeta: metav1.ObjectMeta{Namespace: b.events, Name: "bench-" + uid[:8] + "-" + name, Labels: labels,
+			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(e, mrev1.GroupVersion.WithKind("Event"))}},
 		Spec: batchv1.JobSpec{
 			BackoffLimit: ptr.To[int32](3),
 			Template: corev1.PodTemplateSpec{
@@ -158,21 +179,4 @@ func (b *bench) stepJob(ctx context.Context, uid, name string, args ...string) e
 		return fmt.Errorf("make Job %s: %w", job.Name, err)
 	}
 	return nil
-}
-
-// removeSteps deletes the Jobs and the rows and objects of a run.
-func (b *bench) removeSteps(ctx context.Context, d *dpclient.Client, uid string) error {
-	if err := b.cluster.DeleteAllOf(ctx, &batchv1.Job{}, client.InNamespace(b.events),
-		client.MatchingLabels{stepLabel: uid}, client.PropagationPolicy(metav1.DeletePropagationBackground)); err != nil {
-		return fmt.Errorf("delete the Jobs: %w", err)
-	}
-	for {
-		left, err := d.DeleteEvent(ctx, uid, api.DeletionPolicyDelete, true)
-		if err != nil || left.Done {
-			return err
-		}
-		if err := pause(ctx, 500*time.Millisecond); err != nil {
-			return err
-		}
-	}
 }

@@ -11,7 +11,6 @@ import (
 )
 
 const (
-	shortChunks = 20
 	// pluginsPerChunk is what a pod per step would run on every chunk: two featurers and the segmenter.
 	pluginsPerChunk = 3
 	// settle is how long after an Event's end its last writes may come.
@@ -49,18 +48,18 @@ func measureAPI(ctx context.Context, b *bench) ([]Result, error) {
 		say("  %d chunks: %d API writes by our parts, %d pods", chunks, c.writes, c.pods)
 		return c, b.remove(ctx, e)
 	}
-	short, err := count("api-short", shortChunks)
+	short, err := count("api-short", b.chunks)
 	if err != nil {
 		return nil, err
 	}
-	long, err := count("api-long", b.long)
+	long, err := count("api-long", b.longChunks)
 	if err != nil {
 		return nil, err
 	}
-	slope := float64(long.writes-short.writes) / float64(b.long-shortChunks)
+	slope := float64(long.writes-short.writes) / float64(b.longChunks-b.chunks)
 	return []Result{
-		against("pods-per-event", fmt.Sprintf("pods, %d chunks", shortChunks),
-			float64(short.pods), shortChunks*pluginsPerChunk, nil, 1),
+		against("pods-per-event", fmt.Sprintf("pods, %d chunks", b.chunks), float64(short.pods),
+			float64(b.chunks*pluginsPerChunk), nil, 1),
 		{Name: "api-writes-per-chunk", Unit: "writes", Ours: slope, Goal: new(1.0), Runs: 1},
 	}, nil
 }

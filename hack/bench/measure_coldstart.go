@@ -22,8 +22,6 @@ import (
 const (
 	coldPlugin  = "cold-start"
 	coldProfile = "cold-start"
-	// coldChunks are enough that tasks wait when the worker goes, at two seconds for each of the Event's own.
-	coldChunks = 20
 	// coldImage has the plugin in Go; hack/image/plugins makes and loads it.
 	coldImage = "bin/plugins-go.txt"
 )
@@ -39,7 +37,7 @@ func measureColdStart(ctx context.Context, b *bench) ([]Result, error) {
 	if err := b.coldObjects(ctx, strings.TrimSpace(string(image))); err != nil {
 		return nil, err
 	}
-	const runs = 3
+	runs := b.times(3)
 	var took []float64
 	for range runs {
 		seconds, err := b.coldStart(ctx)
@@ -83,7 +81,7 @@ func (b *bench) coldObjects(ctx context.Context, image string) error {
 }
 
 func (b *bench) coldStart(ctx context.Context) (float64, error) {
-	m, err := fixture(ctx, coldChunks)
+	m, err := fixture(ctx, b.coldChunks)
 	if err != nil {
 		return 0, err
 	}

@@ -10,11 +10,11 @@ import (
 
 // measureCPU compares the CPU time of ingest and analysis with that of one plain decode of the same file.
 func measureCPU(ctx context.Context, b *bench) ([]Result, error) {
-	m, err := fixture(ctx, shortChunks)
+	m, err := fixture(ctx, b.chunks)
 	if err != nil {
 		return nil, err
 	}
-	const runs = 3
+	runs := b.times(3)
 	var ours, peer []float64
 	for range runs {
 		decode, err := decodeCPU(ctx, m.Path)
@@ -37,7 +37,7 @@ func (b *bench) pipelineCPU(ctx context.Context) (float64, error) {
 	sampling, stop := context.WithCancel(ctx)
 	defer stop()
 	s := b.sampleCPU(sampling)
-	e, err := b.whole(ctx, "cpu", shortChunks, mrev1.Skip)
+	e, err := b.whole(ctx, "cpu", b.chunks, mrev1.Skip)
 	if err != nil {
 		return 0, err
 	}

@@ -20,8 +20,6 @@ import (
 )
 
 const (
-	// ingestRuns of each side, in turn.
-	ingestRuns = 5
 	// startGoal is how much longer than ffprobe and FFmpeg ingest may take to its first unit.
 	startGoal      = 2.0
 	secondsPerHour = 3600
@@ -83,17 +81,18 @@ func (s *benchSink) Unit(ctx context.Context, u ingest.Unit) error {
 
 // measureIngest compares the ingest of a file that is copied, over HTTP, with what FFmpeg alone needs for the like: the
 // CPU time of all of it, and the time to the first unit.
-func measureIngest(ctx context.Context, _ *bench) ([]Result, error) {
-	m, err := fixture(ctx, shortChunks)
+func measureIngest(ctx context.Context, b *bench) ([]Result, error) {
+	m, err := fixture(ctx, b.chunks)
 	if err != nil {
 		return nil, err
 	}
 	srv := httptest.NewServer(http.FileServer(http.Dir(filepath.Dir(m.Path))))
 	defer srv.Close()
 	url := srv.URL + "/" + filepath.Base(m.Path)
-	scale := secondsPerHour / float64(shortChunks*chunkSeconds)
+	scale := secondsPerHour / float64(b.chunks*chunkSeconds)
 	var cpu, peerCPU, start, peerStart []float64
-	for range ingestRuns {
+	runs := b.times(5)
+	for range runs {
 		used, err := childCPU(exec.CommandContext(ctx, self(), "--ingest", url))
 		if err != nil {
 			return nil, err
@@ -117,8 +116,8 @@ func measureIngest(ctx context.Context, _ *bench) ([]Result, error) {
 	}
 	goal := startGoal
 	return []Result{
-		against("ingest-cpu-per-media-hour", "CPU-s", median(cpu), median(peerCPU), nil, ingestRuns),
-		against("ingest-start", "s", median(start), median(peerStart), &goal, ingestRuns),
+		against("ingest-cpu-per-media-hour", "CPU-s", median(cpu), median(peerCPU), nil, runs),
+		against("ingest-start", "s", median(start), median(peerStart), &goal, runs),
 	}, nil
 }
 

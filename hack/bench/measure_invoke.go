@@ -30,8 +30,6 @@ import (
 // command for each task has no goal: its time is that of starting Python.
 var invokeKinds = []string{"builtin", "python", "go", "exec"}
 
-const invokeChunks = 200
-
 func invokeNames(engine string) (names []string) {
 	for _, kind := range invokeKinds {
 		for _, p := range []string{"p50", "p99"} {
@@ -45,7 +43,7 @@ func invokeNames(engine string) (names []string) {
 // the moment when the result is published and durable and the next lease is there. The worker, the data plane and the
 // plugins run on this machine; the plugins are processes of their own that do nothing, so that nothing is subtracted.
 func measureInvoke(engine string) func(context.Context, *bench) ([]Result, error) {
-	return func(ctx context.Context, _ *bench) (_ []Result, err error) {
+	return func(ctx context.Context, b *bench) (_ []Result, err error) {
 		p, err := startPlane(ctx, engine)
 		if err != nil {
 			return nil, err
@@ -56,7 +54,7 @@ func measureInvoke(engine string) func(context.Context, *bench) ([]Result, error
 			}
 		}()
 		uid := uidOf("invoke", 0)
-		if err := p.fillWith(ctx, uid, invokeChunks, invokePlugins()); err != nil {
+		if err := p.fillWith(ctx, uid, b.invokeChunks, invokePlugins()); err != nil {
 			return nil, err
 		}
 		dir, err := os.MkdirTemp("", "mre-bench-")
@@ -64,7 +62,7 @@ func measureInvoke(engine string) func(context.Context, *bench) ([]Result, error
 			return nil, err
 		}
 		defer os.RemoveAll(dir)
-		took, err := p.invoke(ctx, uid, dir)
+		took, err := p.invoke(ctx, uid, dir, b.invokeChunks)
 		if err != nil {
 			return nil, err
 		}
@@ -72,8 +70,8 @@ func measureInvoke(engine string) func(context.Context, *bench) ([]Result, error
 		var out []Result
 		for i, kind := range invokeKinds {
 			// The last run of all has none behind it that would end its time.
-			if len(took[kind]) < invokeChunks-1 {
-				return nil, fmt.Errorf("%s ran %d times, want %d", kind, len(took[kind]), invokeChunks)
+			if len(took[kind]) < b.invokeChunks-1 {
+				return nil, fmt.Errorf("%s ran %d times, want %d", kind, len(took[kind]), b.invokeChunks)
 			}
 			p50, p99 := new(goals[engine]), new(50.0)
 			if kind == "exec" {
@@ -109,9 +107,8 @@ func invokePlugins() []api.PlanPlugin {
 	return append(out, segment)
 }
 
-// invoke lets one worker do all tasks of an Event with real plugins, and returns the milliseconds of each plugin's
-// runs.
-func (p *plane) invoke(ctx context.Context, uid, dir string) (map[string][]float64, error) {
+// invoke lets one worker do all tasks of an Event with real plugins, and returns the milliseconds of each plugin's runs.
+func (p *plane) invoke(ctx context.Context, uid, dir string, count int) (map[string][]float64, error) {
 	programs, err := buildPrograms(ctx, dir)
 	if err != nil {
 		return nil, err
@@ -165,7 +162,7 @@ func (p *plane) invoke(ctx context.Context, uid, dir string) (map[string][]float
 	timed := &timedRunner{Runner: runner, took: map[string][]float64{}}
 	// The Event's source goes on, so that the worker would wait for more.
 	err = agent.Run(ctx, agent.Config{Client: c, EventUID: uid, Holder: "bench", Pool: api.PoolWork, Runner: timed,
-		Patience: time.Minute, MaxTasks: invokeChunks * (len(invokeKinds) + 2), Log: log})
+		Patience: time.Minute, MaxTasks: count * (len(invokeKinds) + 2), Log: log})
 	stop()
 	if failed := g.Wait(); err == nil {
 		err = failed

@@ -16,11 +16,11 @@ import (
 // completes a segment to the moment when the segment's clip can be fetched. Delivered at once, the chunks would
 // queue and the figure would be that of the queue.
 func measureLatency(ctx context.Context, b *bench) ([]Result, error) {
-	m, err := fixture(ctx, shortChunks)
+	m, err := fixture(ctx, b.chunks)
 	if err != nil {
 		return nil, err
 	}
-	url, stop, err := servePaced(ctx, b.nodeIP, m.Path, shortChunks*chunkSeconds)
+	url, stop, err := servePaced(ctx, b.nodeIP, m.Path, float64(b.chunks*chunkSeconds))
 	if err != nil {
 		return nil, err
 	}

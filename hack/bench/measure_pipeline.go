@@ -16,10 +16,10 @@ import (
 // plugins and image on the same node, from the registration of the first chunk to the last complete segment.
 // Clips are left out on both sides.
 func measurePipeline(ctx context.Context, b *bench) ([]Result, error) {
-	const runs = 2
+	runs := b.times(2)
 	var ours, peer []float64
 	for range runs {
-		e, err := b.whole(ctx, "warm", shortChunks, mrev1.Skip)
+		e, err := b.whole(ctx, "warm", b.chunks, mrev1.Skip)
 		if err != nil {
 			return nil, err
 		}

@@ -18,16 +18,11 @@ import (
 )
 
 const (
-	scaleEvents     = 1000
 	scaleNamespaces = 20
 	// scaleUnitPeriod is how often each Event gets a unit: as often as a source in real time does.
 	scaleUnitPeriod = unitSeconds * time.Second
-	// scaleWarm is how long units come before the memory is looked at, scaleSteady how long it is.
-	scaleWarm   = 20 * time.Second
-	scaleSteady = 60 * time.Second
 	// scaleQuiet is how long the manager must not write before it is killed: longer than it may hold back a status.
 	scaleQuiet = 12 * time.Second
-	coldStarts = 3
 
 	goalManagerMiB       = 512
 	goalColdStartSeconds = 30
@@ -36,7 +31,7 @@ const (
 // measureScale runs one manager with many Events on simulated nodes: what memory it takes while all of them move, and
 // how long a new one takes to have looked at all of them after the old one was killed.
 func measureScale(ctx context.Context, b *bench) ([]Result, error) {
-	s, err := startScale(ctx, b.out)
+	s, err := startScale(ctx, b.out, b.sizes)
 	if err != nil {
 		return nil, err
 	}
@@ -52,6 +47,7 @@ func measureScale(ctx context.Context, b *bench) ([]Result, error) {
 		return nil, err
 	}
 	var seconds []float64
+	coldStarts := b.times(3)
 	for i := range coldStarts {
 		took, err := s.coldStart(ctx, s.events[i])
 		if err != nil {
@@ -109,7 +105,7 @@ func (s *scale) steady(ctx context.Context) (int64, error) {
 		stop(err)
 		fed <- err
 	}()
-	if err := pause(feeding, scaleWarm); err != nil {
+	if err := pause(feeding, s.scaleWarm); err != nil {
 		return 0, err
 	}
 	from, units := time.Now(), s.units.Load()
@@ -118,7 +114,7 @@ func (s *scale) steady(ctx context.Context) (int64, error) {
 		return 0, err
 	}
 	var highest memory
-	for time.Since(from) < scaleSteady {
+	for time.Since(from) < s.scaleSteady {
 		if err := pause(feeding, 500*time.Millisecond); err != nil {
 			return 0, errors.Join(err, s.sim.Check())
 		}

@@ -24,8 +24,8 @@ const (
 	// tasksPerChunk: a framer, two featurers, the segmenter.
 	tasksPerChunk = 4
 	// The busy run has as many workers as the namespace of a busy site; the calm one shows what a task costs.
-	busyEvents, busyWorkers, busyChunks = 8, 2, 150
-	calmEvents, calmWorkers, calmChunks = 1, 1, 200
+	busyEvents, busyWorkers = 8, 2
+	calmEvents, calmWorkers = 1, 1
 )
 
 func taskNames(engine string) []string {
@@ -59,11 +59,11 @@ func measureTasks(engine string) func(context.Context, *bench) ([]Result, error)
 		if _, _, err := p.work(ctx, "warm", 2, 2, 20); err != nil {
 			return nil, err
 		}
-		took, busy, err := p.work(ctx, "busy", busyEvents, busyWorkers, busyChunks)
+		took, busy, err := p.work(ctx, "busy", busyEvents, busyWorkers, b.busyChunks)
 		if err != nil {
 			return nil, err
 		}
-		_, calm, err := p.work(ctx, "calm", calmEvents, calmWorkers, calmChunks)
+		_, calm, err := p.work(ctx, "calm", calmEvents, calmWorkers, b.calmChunks)
 		if err != nil {
 			return nil, err
 		}

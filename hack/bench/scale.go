@@ -31,6 +31,7 @@ const (
 
 // scale is a manager and a data plane as they are installed, on a cluster whose nodes are simulated.
 type scale struct {
+	sizes
 	sim     *simcluster.Cluster
 	cluster *clusterclient.Cluster
 	mre     string
@@ -52,9 +53,8 @@ type scale struct {
 }
 
 // startScale starts everything, without any Event.
-func startScale(ctx context.Context, out string) (*scale, error) {
-	programs, err := outputOf(ctx, "hack/cluster/cluster", "assets", "etcd", "kube-apiserver",
-		"kube-controller-manager", "kube-scheduler")
+func startScale(ctx context.Context, out string, size sizes) (*scale, error) {
+	programs, err := outputOf(ctx, "hack/cluster/cluster", "assets", "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +65,7 @@ func startScale(ctx context.Context, out string) (*scale, error) {
 	if _, err := outputOf(ctx, "make", "build"); err != nil {
 		return nil, err
 	}
-	s := &scale{dir: filepath.Join(out, "scale")}
+	s := &scale{sizes: size, dir: filepath.Join(out, "scale")}
 	if s.mre, err = filepath.Abs("bin/mre"); err != nil {
 		return nil, err
 	}

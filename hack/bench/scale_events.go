@@ -55,7 +55,7 @@ func (s *scale) makeEvents(ctx context.Context) error {
 		if err := s.cluster.ApplyTo(ctx, namespace, objects...); err != nil {
 			return err
 		}
-		for j := range scaleEvents / scaleNamespaces {
+		for j := range s.scaleEvents / scaleNamespaces {
 			s.events = append(s.events, &simulated{event: &mrev1.Event{
 				ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: fmt.Sprintf("match-%03d", j)},
 				Spec: mrev1.EventSpec{

@@ -69,6 +69,10 @@ chaos: test-tools build ## Kill KILLS=1000 processes at random; nothing may be l
 bench: test-tools image-load plugin-images ## Measure against the goals; writes bench/out/results.json
 	$(IN_CLUSTER) go run ./hack/bench --image "$$(cat bin/image.txt)"
 
+.PHONY: bench-smoke
+bench-smoke: test-tools image-load plugin-images ## Run every benchmark at its smallest size; the figures mean nothing
+	$(IN_CLUSTER) go run ./hack/bench --image "$$(cat bin/image.txt)" --smoke --out bin/bench-smoke
+
 .PHONY: bench-scale
 bench-scale: ## Measure 1,000 Events on simulated nodes; needs no cluster
 	go run ./hack/bench --only 1000-events
