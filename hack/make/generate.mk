@@ -29,5 +29,6 @@ lint-charts:
 
 .PHONY: verify
 verify: ## Check that generated files are up to date, and lint
+	hack/make/verify-commits
 	hack/make/verify-generated
 	$(MAKE) lint
