@@ -13,7 +13,7 @@ import (
 	"sync/atomic"
 
 	"github.com/mre-operator/mre-operator/internal/dataplane/api"
-	"github.com/mre-operator/mre-operator/internal/media/signals"
+	"github.com/mre-operator/mre-operator/internal/media/framer"
 	"github.com/mre-operator/mre-operator/internal/unitcache"
 	"github.com/mre-operator/mre-operator/plugin-runtime/agent"
 	"github.com/mre-operator/mre-operator/plugin-runtime/builtin"
@@ -155,15 +155,15 @@ func (r *Runner) frame(ctx context.Context, in api.FramerInput) (api.TaskOutput,
 		return api.TaskOutput{}, err
 	}
 	defer release()
-	files := make([]signals.UnitFile, len(refs))
+	files := make([]framer.UnitFile, len(refs))
 	for i, ref := range refs {
-		files[i] = signals.UnitFile{Path: paths[i], FirstTicks: ref.FirstTicks, FirstFrame: ref.FirstFrame}
+		files[i] = framer.UnitFile{Path: paths[i], FirstTicks: ref.FirstTicks, FirstFrame: ref.FirstFrame}
 	}
-	var prev *signals.UnitFile
+	var prev *framer.UnitFile
 	if in.PreviousUnit != nil {
 		prev, files = &files[0], files[1:]
 	}
-	s, err := signals.Frame(ctx, files, prev, in.Timeline.Clock())
+	s, err := framer.Frame(ctx, files, prev, in.Timeline.Clock())
 	if err != nil {
 		return api.TaskOutput{}, fmt.Errorf("frame chunk %d: %w", in.Chunk.Number, err)
 	}

@@ -1,18 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package signals is the framer: it decodes a chunk once and keeps what
-// detectors need of it, a few kilobytes: how much each frame differs from the
-// one before, how bright it is, and how loud each track is.
+// Package signals holds what detectors need of a chunk, a few kilobytes: how
+// much each frame differs from the one before, how bright it is, and how loud
+// each track is. Package framer makes them.
 //
 // Signals of neighbouring chunks join to exactly the signals of one pass over
-// both. Video chunks begin at an IDR frame, and each unit's audio is decoded
-// after the last frames of the unit before, so nothing depends on how units
-// are grouped.
+// both.
 package signals
 
 import (
 	"errors"
 	"fmt"
+	"math"
 )
 
 // Version of the JSON form.
@@ -65,15 +64,35 @@ type Track struct {
 	Tail Window `json:"tail"`
 }
 
+// FullScale is what a sample of 1 is in the sums of windows.
+const FullScale = 32768
+
 // Window is what is known of a level window.
 type Window struct {
 	Samples int64 `json:"samples"`
 	Squares int64 `json:"squares"`
-	Peak    int32 `json:"peak"`
+	// Loudest is the largest sample, by its amount.
+	Loudest int32 `json:"peak"`
+}
+
+// Level is the root mean square, in hundredths of a decibel of full scale.
+func (w Window) Level() int32 {
+	if w.Samples == 0 || w.Squares == 0 {
+		return Silence
+	}
+	return max(Silence, int32(math.Round(1000*math.Log10(float64(w.Squares)/float64(w.Samples)/(FullScale*FullScale)))))
+}
+
+// Peak is the loudest sample, in hundredths of a decibel of full scale.
+func (w Window) Peak() int32 {
+	if w.Loudest == 0 {
+		return Silence
+	}
+	return int32(math.Round(2000 * math.Log10(float64(w.Loudest)/FullScale)))
 }
 
 func (w Window) plus(o Window) Window {
-	return Window{Samples: w.Samples + o.Samples, Squares: w.Squares + o.Squares, Peak: max(w.Peak, o.Peak)}
+	return Window{Samples: w.Samples + o.Samples, Squares: w.Squares + o.Squares, Loudest: max(w.Loudest, o.Loudest)}
 }
 
 // DiffOf returns a frame's difference to the frame before it.
@@ -110,7 +129,7 @@ func Join(prev, cur Signals) (Signals, error) {
 	out := Signals{Version: Version, FirstFrame: prev.FirstFrame, Frames: prev.Frames + gap + cur.Frames,
 		FirstThumb: prev.FirstThumb, LastThumb: cur.LastThumb}
 	out.Diffs = append(append([]int32{}, prev.Diffs...), make([]int32, gap)...)
-	out.Diffs = append(append(out.Diffs, difference(prev.LastThumb, cur.FirstThumb)), cur.Diffs...)
+	out.Diffs = append(append(out.Diffs, Difference(prev.LastThumb, cur.FirstThumb)), cur.Diffs...)
 	out.Luma = append([]byte{}, prev.Luma...)
 	for range gap {
 		out.Luma = append(out.Luma, prev.Luma[len(prev.Luma)-1])
@@ -144,7 +163,7 @@ func (t Track) join(u Track) Track {
 	if u.FirstWindow == last {
 		both := t.Tail.plus(u.Head)
 		n := len(out.Levels) - 1
-		out.Levels[n], out.Peaks[n] = both.level(), both.peak()
+		out.Levels[n], out.Peaks[n] = both.Level(), both.Peak()
 		if len(t.Levels) == 1 {
 			out.Head = both
 		}
@@ -157,8 +176,8 @@ func (t Track) join(u Track) Track {
 	return out
 }
 
-// difference is the mean absolute difference of two thumbnails in thousandths.
-func difference(a, b []byte) int32 {
+// Difference is the mean absolute difference of two thumbnails in thousandths.
+func Difference(a, b []byte) int32 {
 	sum := 0
 	for i := range a {
 		d := int(a[i]) - int(b[i])

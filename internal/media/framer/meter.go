@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package signals
+package framer
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 
 	"github.com/mre-operator/mre-operator/internal/media/mpegts"
 	"github.com/mre-operator/mre-operator/internal/media/pcm"
+	"github.com/mre-operator/mre-operator/internal/media/signals"
 	"github.com/mre-operator/mre-operator/internal/media/timeline"
 )
 
@@ -19,7 +20,7 @@ type meter struct {
 	tl      timeline.Timeline
 	before  map[int][]mpegts.PES
 	runs    []run
-	windows map[int]map[int64]Window
+	windows map[int]map[int64]signals.Window
 	count   int
 }
 
@@ -32,7 +33,7 @@ type run struct {
 }
 
 func newMeter(tl timeline.Timeline) *meter {
-	return &meter{tl: tl, before: map[int][]mpegts.PES{}, windows: map[int]map[int64]Window{}}
+	return &meter{tl: tl, before: map[int][]mpegts.PES{}, windows: map[int]map[int64]signals.Window{}}
 }
 
 // remember keeps the end of a unit's audio for the next unit.
@@ -70,7 +71,7 @@ func (m *meter) listen(ctx context.Context) error {
 	}
 	for i, r := range m.runs {
 		if m.windows[r.track] == nil {
-			m.windows[r.track] = map[int64]Window{}
+			m.windows[r.track] = map[int64]signals.Window{}
 		}
 		from := timeline.MulDiv(r.from-m.tl.OriginTicks, pcm.Rate, timeline.TickRate)
 		for _, b := range sounds[i].Place(m.tl.OriginTicks) {
@@ -83,21 +84,18 @@ func (m *meter) listen(ctx context.Context) error {
 	return nil
 }
 
-// fullScale is what 1 is in the sums of windows.
-const fullScale = 32768
-
 // measure adds samples to the windows they lie in.
-func (m *meter) measure(windows map[int64]Window, first int64, samples []float32) {
+func (m *meter) measure(windows map[int64]signals.Window, first int64, samples []float32) {
 	for i := 0; i < len(samples); {
-		k := timeline.MulDivFloor(first+int64(i), 1_000_000, pcm.Rate*WindowMicros)
+		k := timeline.MulDivFloor(first+int64(i), 1_000_000, pcm.Rate*signals.WindowMicros)
 		// The first sample of the next window: ceil((k+1) * rate / 10).
-		next := -timeline.MulDivFloor(-(k + 1), pcm.Rate*WindowMicros, 1_000_000)
+		next := -timeline.MulDivFloor(-(k + 1), pcm.Rate*signals.WindowMicros, 1_000_000)
 		end := min(len(samples), int(next-first))
 		w := windows[k]
 		for _, v := range samples[i:end] {
-			x := int64(math.Round(float64(max(-1, min(v, 1)) * fullScale)))
+			x := int64(math.Round(float64(max(-1, min(v, 1)) * signals.FullScale)))
 			w.Squares += x * x
-			w.Peak = max(w.Peak, int32(max(x, -x)))
+			w.Loudest = max(w.Loudest, int32(max(x, -x)))
 		}
 		w.Samples += int64(end - i)
 		windows[k] = w
@@ -105,10 +103,10 @@ func (m *meter) measure(windows map[int64]Window, first int64, samples []float32
 	}
 }
 
-func (m *meter) tracks() []Track {
-	out := make([]Track, 0, m.count)
+func (m *meter) tracks() []signals.Track {
+	out := make([]signals.Track, 0, m.count)
 	for track := 1; track <= m.count; track++ {
-		t := Track{Track: track, Levels: []int32{}, Peaks: []int32{}}
+		t := signals.Track{Track: track, Levels: []int32{}, Peaks: []int32{}}
 		lo, hi := int64(math.MaxInt64), int64(math.MinInt64)
 		for k := range m.windows[track] {
 			lo, hi = min(lo, k), max(hi, k)
@@ -118,23 +116,9 @@ func (m *meter) tracks() []Track {
 		}
 		for k := lo; k <= hi; k++ {
 			w := m.windows[track][k]
-			t.Levels, t.Peaks = append(t.Levels, w.level()), append(t.Peaks, w.peak())
+			t.Levels, t.Peaks = append(t.Levels, w.Level()), append(t.Peaks, w.Peak())
 		}
 		out = append(out, t)
 	}
 	return out
-}
-
-func (w Window) level() int32 {
-	if w.Samples == 0 || w.Squares == 0 {
-		return Silence
-	}
-	return max(Silence, int32(math.Round(1000*math.Log10(float64(w.Squares)/float64(w.Samples)/(fullScale*fullScale)))))
-}
-
-func (w Window) peak() int32 {
-	if w.Peak == 0 {
-		return Silence
-	}
-	return int32(math.Round(2000 * math.Log10(float64(w.Peak)/fullScale)))
 }
