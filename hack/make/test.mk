@@ -4,12 +4,25 @@
 GO_TEST := go test -p 2
 IN_CLUSTER := eval "$$($(CLUSTER_CMD) env)" &&
 
+# The race detector needs C.
+RACE_TEST := CGO_ENABLED=1 $(GO_TEST) -race -timeout 40m
+
 .PHONY: test
-test: test-tools ## Run unit tests, and envtest with a real API server
-	assets="$$($(CLUSTER_CMD) assets)" && \
-	  KUBEBUILDER_ASSETS="$$assets" $(GO_TEST) -timeout 20m ./...
+test: test-tools race-tools ## Run unit tests, and envtest with a real API server; a third with the race detector
+	assets="$$($(CLUSTER_CMD) assets)" && export KUBEBUILDER_ASSETS="$$assets" && \
+	  $(RACE_TEST) $$(hack/make/race-share in) && \
+	  $(GO_TEST) -timeout 20m $$(hack/make/race-share out)
 	cd hack/image && go test ./...
 	cd hack/cluster/netpol && go test ./...
+
+.PHONY: test-race
+test-race: test-tools race-tools ## Run the tests of `make test` with the race detector, all of them
+	assets="$$($(CLUSTER_CMD) assets)" && KUBEBUILDER_ASSETS="$$assets" $(RACE_TEST) ./...
+
+# g++ brings gcc and the C library's headers.
+.PHONY: race-tools
+race-tools:
+	hack/tools/packages g++:g++
 
 .PHONY: test-tools
 test-tools:
