@@ -24,8 +24,8 @@ const stepLabel = "mre.media/bench-step"
 // dependencies are done. Each Job takes one task and ends. The shared decode of a chunk counts as a step of its
 // own, which is kinder to this side than a decode in each plugin's pod would be.
 //
-// An agent may work for the Event that controls its Job, so there is one: its Profile does not exist, so that the manager
-// does nothing for it but delete what is left.
+// An agent may work for the Event that controls its Job, so there is one: its Profile does not exist, so that the
+// manager does nothing for it but delete what is left.
 func (b *bench) jobPerStep(ctx context.Context) (seconds float64, jobs int, err error) {
 	manager, err := b.cluster.DataPlaneAs(b.namespace, "mre-manager")
 	if err != nil {

@@ -87,7 +87,7 @@ func main() {
 	flag.StringVar(&o.ingest, "ingest", "", "source to ingest, as a child of ingest-start")
 	flag.BoolVar(&o.firstUnit, "first-unit", false, "with --ingest: end after the first unit")
 	flag.StringVar(&only, "only", "", "regular expression of the benchmarks to run")
-	smoke := flag.Bool("smoke", false, "measure everything at its smallest size, only to see that it still can be measured")
+	smoke := flag.Bool("smoke", false, "measure everything at its smallest size, to see that it can be measured")
 	flag.StringVar(&o.profile, "cpu-profile", "", "file for the CPU profile of the benchmarks that need no cluster")
 	flag.DurationVar(&o.timeout, "timeout", 2*time.Hour, "how long all of it may take")
 	flag.Parse()

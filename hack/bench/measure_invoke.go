@@ -107,7 +107,8 @@ func invokePlugins() []api.PlanPlugin {
 	return append(out, segment)
 }
 
-// invoke lets one worker do all tasks of an Event with real plugins, and returns the milliseconds of each plugin's runs.
+// invoke lets one worker do all tasks of an Event with real plugins, and returns the milliseconds of each plugin's
+// runs.
 func (p *plane) invoke(ctx context.Context, uid, dir string, count int) (map[string][]float64, error) {
 	programs, err := buildPrograms(ctx, dir)
 	if err != nil {

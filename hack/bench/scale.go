@@ -54,7 +54,8 @@ type scale struct {
 
 // startScale starts everything, without any Event.
 func startScale(ctx context.Context, out string, size sizes) (*scale, error) {
-	programs, err := outputOf(ctx, "hack/cluster/cluster", "assets", "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
+	programs, err := outputOf(ctx, "hack/cluster/cluster", "assets", "etcd", "kube-apiserver",
+		"kube-controller-manager", "kube-scheduler")
 	if err != nil {
 		return nil, err
 	}

@@ -39,7 +39,8 @@ func (b *bench) whatPodsSay(ctx context.Context, selector string) string {
 		return err.Error()
 	}
 	var pods corev1.PodList
-	if err := b.cluster.List(ctx, &pods, client.InNamespace(b.events), client.MatchingLabelsSelector{Selector: parsed}); err != nil {
+	if err := b.cluster.List(ctx, &pods, client.InNamespace(b.events),
+		client.MatchingLabelsSelector{Selector: parsed}); err != nil {
 		return err.Error()
 	}
 	const shown = 3
@@ -68,7 +69,8 @@ func waiting(p *corev1.Pod) string {
 
 func (b *bench) lastLines(ctx context.Context, p *corev1.Pod) string {
 	lines := int64(3)
-	stream, err := b.cluster.Kube.CoreV1().Pods(p.Namespace).GetLogs(p.Name, &corev1.PodLogOptions{TailLines: &lines}).Stream(ctx)
+	logs := b.cluster.Kube.CoreV1().Pods(p.Namespace).GetLogs(p.Name, &corev1.PodLogOptions{TailLines: &lines})
+	stream, err := logs.Stream(ctx)
 	if err != nil {
 		return ""
 	}

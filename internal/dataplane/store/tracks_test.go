@@ -18,8 +18,8 @@ func twoTracks() api.Timeline {
 	return tl
 }
 
-// TestReelOfATrack has two audio tracks. The featurer of sound hears one moment on each, and the optimizer moves marks by
-// as many seconds as the track's number: a reel takes what was found on its own track.
+// TestReelOfATrack has two audio tracks. The featurer of sound hears one moment on each, and the optimizer moves marks
+// by as many seconds as the track's number: a reel takes what was found on its own track.
 func TestReelOfATrack(t *testing.T) {
 	heard := map[int32]int64{1: 4, 2: 13}
 	for track, moment := range heard {
