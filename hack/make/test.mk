@@ -63,8 +63,13 @@ faults: $(if $(FAULTS_POSTGRES),test-tools)
 	  $(if $(RUN),-faults.run=$(RUN) -faults.trace,-faults.all) | { grep -vE '^(=== | +--- PASS)' || true; }
 
 .PHONY: e2e
-e2e: test-tools image-load plugin-images ## Run every end-to-end test on a real cluster, faults included
-	$(IN_CLUSTER) $(GO_TEST) ./test/e2e/... -tags e2e -count=1 -timeout 60m -v
+e2e: test-tools image-load plugin-images ## Run every end-to-end test on a real cluster, faults included (RUN=...)
+	$(IN_CLUSTER) $(GO_TEST) ./test/e2e/... -tags e2e $(if $(RUN),-run '$(RUN)') -count=1 -timeout 60m -v
+
+.PHONY: e2e-turn
+e2e-turn: test-tools image-load plugin-images ## Run one of the other end-to-end tests, another with each commit
+	@test="$$(hack/make/e2e-turn)" && echo "e2e-turn: to repeat: make e2e RUN='^$$test\$$'" && \
+	  $(IN_CLUSTER) $(GO_TEST) ./test/e2e/... -tags e2e -run "^$$test\$$" -count=1 -timeout 30m -v
 
 .PHONY: e2e-short
 e2e-short: test-tools image-load plugin-images ## Run the short end-to-end tests
