@@ -3,8 +3,8 @@
 // Package media measures what becomes of media as people have it: sources of every kind are ingested, cut at random and
 // put into reels, and what comes out is decoded and compared with what was filmed.
 //
-// The kinds are in package kinds, what is right for them in package film, the comparison in package check. What is known
-// to be wrong is in known_test.go. All of the product that is used is in pipeline.go.
+// The kinds are in package kinds, what is right for them in package film, the comparison in package check. What is
+// known to be wrong is in known_test.go. All of the product that is used is in pipeline.go.
 //
 //	make test-media                                  what CI runs
 //	make test-media MEDIA='-media.kind ^slides'      one kind

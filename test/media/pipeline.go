@@ -105,7 +105,8 @@ func (e *Event) part(in, out int64) render.Part {
 func (e *Event) Clip(ctx context.Context, dir string, in, out int64, track int) (string, error) {
 	p := e.part(in, out)
 	mp4 := filepath.Join(dir, "clip.mp4")
-	_, err := cut.Clip(ctx, cut.ClipSpec{Units: p.Units, In: p.In, Out: p.Out, Timeline: e.stored.Clock, AudioTrack: track},
+	_, err := cut.Clip(ctx, cut.ClipSpec{Units: p.Units, In: p.In, Out: p.Out,
+		Timeline: e.stored.Clock, AudioTrack: track},
 		mp4, filepath.Join(dir, "clip.jpg"))
 	return mp4, err
 }

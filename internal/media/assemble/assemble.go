@@ -116,7 +116,8 @@ func run(ctx context.Context, s Spec, outMP4, outJPG string) (Proof, error) {
 		sound := p.soundFeed(ctx)
 		defer sound.Close()
 		cmd.Inputs = append(cmd.Inputs, sound)
-		cmd.Args = append(cmd.Args, "-f", "f32le", "-ar", strconv.Itoa(pcm.Rate), "-ac", strconv.Itoa(p.channels), "-i", "pipe:3")
+		cmd.Args = append(cmd.Args, "-f", "f32le", "-ar", strconv.Itoa(pcm.Rate),
+			"-ac", strconv.Itoa(p.channels), "-i", "pipe:3")
 	}
 	var decoded bytes.Buffer
 	cmd.Stdout = &decoded
@@ -142,7 +143,8 @@ func (p *plan) outputArgs(outMP4, outJPG string) []string {
 	if outJPG == "" {
 		graph = append(graph, film+"[film]")
 	} else {
-		graph = append(graph, film+",split[film][still]", fmt.Sprintf("[still]select='eq(n,%d)',%s[thumb]", p.Frames/2, p.thumbnail()))
+		graph = append(graph, film+",split[film][still]",
+			fmt.Sprintf("[still]select='eq(n,%d)',%s[thumb]", p.Frames/2, p.thumbnail()))
 	}
 	maps := []string{"-map", "[film]"}
 	if p.channels > 0 {
@@ -155,10 +157,12 @@ func (p *plan) outputArgs(outMP4, outJPG string) []string {
 	args := append([]string{"-filter_complex", strings.Join(graph, ";")}, maps...)
 	args = append(args, "-c:v", "libx264", "-preset", "veryfast", "-crf", "20", "-bf", "2",
 		"-g", gop, "-threads:v", encoderThreads, "-flags:v", "+bitexact", "-fps_mode:v", "passthrough",
-		"-video_track_timescale", strconv.FormatInt(trackTimescale(rate), 10), "-movie_timescale", strconv.Itoa(movieTimescale))
+		"-video_track_timescale", strconv.FormatInt(trackTimescale(rate), 10),
+		"-movie_timescale", strconv.Itoa(movieTimescale))
 	args = append(args, p.pixels()...)
-	args = append(args, "-map_metadata", "-1", "-fflags", "+bitexact", "-movflags", "+faststart", "-f", "mp4", "-y", "file:"+outMP4,
-		"-map", "[listed]", "-c:v", "wrapped_avframe", "-fps_mode:v", "passthrough", "-f", "mkvtimestamp_v2", "pipe:1")
+	args = append(args, "-map_metadata", "-1", "-fflags", "+bitexact", "-movflags", "+faststart", "-f", "mp4",
+		"-y", "file:"+outMP4, "-map", "[listed]", "-c:v", "wrapped_avframe",
+		"-fps_mode:v", "passthrough", "-f", "mkvtimestamp_v2", "pipe:1")
 	if outJPG == "" {
 		return args
 	}

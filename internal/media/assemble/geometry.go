@@ -33,7 +33,8 @@ func (p *plan) fit() string {
 	w, h := square(p.Shape)
 	// A shape that is the same but for rounding fills the whole picture.
 	same := fmt.Sprintf("lt(abs(dar*%d-%d),2)", h, w)
-	return fmt.Sprintf("scale=w='if(%[1]s,%[2]d,2*round(min(%[2]d,%[3]d*dar)/2))':h='if(%[1]s,%[3]d,2*round(min(%[3]d,%[2]d/dar)/2))':eval=frame:%[4]s,"+
+	return fmt.Sprintf("scale=w='if(%[1]s,%[2]d,2*round(min(%[2]d,%[3]d*dar)/2))'"+
+		":h='if(%[1]s,%[3]d,2*round(min(%[3]d,%[2]d/dar)/2))':eval=frame:%[4]s,"+
 		"pad=%[2]d:%[3]d:-1:-1:eval=frame,setsar=1", same, w, h, scaling)
 }
 

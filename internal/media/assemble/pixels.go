@@ -29,7 +29,8 @@ func (p *plan) pixels() []string {
 func (p *plan) thumbnail() string {
 	scale := "scale='min(640,iw)':-2:out_color_matrix=bt601:out_range=full,format=yuvj420p"
 	if p.hdr() {
-		return "zscale=t=linear:npl=100,format=gbrpf32le,zscale=p=bt709,tonemap=hable:desat=0,zscale=t=bt709:m=bt709:r=limited,format=yuv420p," + scale
+		return "zscale=t=linear:npl=100,format=gbrpf32le,zscale=p=bt709,tonemap=hable:desat=0," +
+			"zscale=t=bt709:m=bt709:r=limited,format=yuv420p," + scale
 	}
 	return scale
 }

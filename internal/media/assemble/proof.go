@@ -40,7 +40,8 @@ func (p Proof) Lost() string {
 // exactly what was asked for.
 func (p *plan) prove(ctx context.Context, outMP4, outJPG string, undecoded int64) (Proof, error) {
 	out, err := ffmpeg.Output(ctx, ffmpeg.Cmd{Tool: "ffprobe", Args: append([]string{"-of", "json", "-count_packets",
-		"-show_entries", "stream=codec_type,width,height,time_base,start_pts,duration_ts,nb_read_packets"}, ffmpeg.Input(outMP4)...)})
+		"-show_entries", "stream=codec_type,width,height,time_base,start_pts,duration_ts,nb_read_packets"},
+		ffmpeg.Input(outMP4)...)})
 	if err != nil {
 		return Proof{}, fmt.Errorf("prove the output: %w", err)
 	}

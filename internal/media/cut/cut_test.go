@@ -38,7 +38,8 @@ func clip(t *testing.T, e event.Event, in, out int64, track int) (string, cut.Pr
 	p := e.Part(in, out)
 	dir := t.TempDir()
 	mp4 := filepath.Join(dir, "clip.mp4")
-	proof, err := cut.Clip(t.Context(), cut.ClipSpec{Units: p.Units, In: p.In, Out: p.Out, Timeline: e.Clock, AudioTrack: track}, mp4, filepath.Join(dir, "clip.jpg"))
+	proof, err := cut.Clip(t.Context(), cut.ClipSpec{Units: p.Units, In: p.In, Out: p.Out, Timeline: e.Clock,
+		AudioTrack: track}, mp4, filepath.Join(dir, "clip.jpg"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,8 +50,9 @@ func clip(t *testing.T, e event.Event, in, out int64, track int) (string, cut.Pr
 // clean lets a strict decoder look for errors.
 func clean(t *testing.T, path string) {
 	t.Helper()
-	if err := ffmpeg.Run(t.Context(), ffmpeg.Cmd{Tool: "ffmpeg", StrictLog: true, Args: append([]string{"-v", "error", "-xerror"},
-		append(ffmpeg.Input(path), "-f", "null", "-")...)}); err != nil {
+	if err := ffmpeg.Run(t.Context(), ffmpeg.Cmd{Tool: "ffmpeg", StrictLog: true,
+		Args: append([]string{"-v", "error", "-xerror"},
+			append(ffmpeg.Input(path), "-f", "null", "-")...)}); err != nil {
 		t.Errorf("%s does not decode clean: %v", filepath.Base(path), err)
 	}
 }
@@ -63,7 +65,8 @@ func TestClipIsExact(t *testing.T) {
 			e := makeEvent(t, rate)
 			border, last := e.Units[1].FrameStart, e.Clock.Frames
 			for _, r := range [][2]int64{
-				{0, 10}, {7, 8}, {border - 13, border + 17}, {border, border + 25}, {border - 5, border}, {33, 300}, {last - 9, last},
+				{0, 10}, {7, 8}, {border - 13, border + 17}, {border, border + 25},
+				{border - 5, border}, {33, 300}, {last - 9, last},
 			} {
 				mp4, proof := clip(t, e, r[0], r[1], 1)
 				got, err := match.ReadFrameNumbers(t.Context(), mp4, e.Match.Layout())
@@ -76,7 +79,8 @@ func TestClipIsExact(t *testing.T) {
 					}
 				}
 				samples := e.Clock.SampleOfFrame(r[1]-r[0], 48000)
-				want := cut.Proof{Frames: r[1] - r[0], Width: 320, Height: 180, AudioSamples: samples, Method: "reencode", Reason: proof.Reason}
+				want := cut.Proof{Frames: r[1] - r[0], Width: 320, Height: 180,
+					AudioSamples: samples, Method: "reencode", Reason: proof.Reason}
 				if int64(len(got)) != want.Frames || proof != want {
 					t.Errorf("[%d,%d): %d frames, proof %+v", r[0], r[1], len(got), proof)
 				}
@@ -160,7 +164,8 @@ func samplesOf(t *testing.T, path string, track int) []int16 {
 // that some frames are in both.
 func TestUnitsOverlap(t *testing.T) {
 	a := makeEvent(t, pal)
-	b, err := event.Make(t.Context(), t.TempDir(), match.Options{Seconds: 14, Rate: pal, Seed: 21, AudioTracks: 2, GOPFrames: 25}, 3)
+	b, err := event.Make(t.Context(), t.TempDir(),
+		match.Options{Seconds: 14, Rate: pal, Seed: 21, AudioTracks: 2, GOPFrames: 25}, 3)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,7 +174,8 @@ func TestUnitsOverlap(t *testing.T) {
 		t.Fatalf("units begin at %d and %d", border, twin)
 	}
 	in, out := border-30, border+30
-	spec := cut.ClipSpec{Units: []cut.UnitFile{a.File(0), b.File(1), b.File(2)}, In: a.Clock.MarkOf(in), Out: a.Clock.MarkOf(out), Timeline: a.Clock, AudioTrack: 1}
+	spec := cut.ClipSpec{Units: []cut.UnitFile{a.File(0), b.File(1), b.File(2)}, In: a.Clock.MarkOf(in),
+		Out: a.Clock.MarkOf(out), Timeline: a.Clock, AudioTrack: 1}
 	mp4 := filepath.Join(t.TempDir(), "clip.mp4")
 	proof, err := cut.Clip(t.Context(), spec, mp4, "")
 	if err != nil || proof.Filled != 0 {
@@ -184,7 +190,8 @@ func TestUnitsOverlap(t *testing.T) {
 			t.Fatalf("frame %d says %d", i, n)
 		}
 	}
-	if lag, r := bestLag(samplesOf(t, a.Match.Path, 1), samplesOf(t, mp4, 1), a.Clock.SampleOfFrame(in, 48000)); lag != 0 || r < 0.95 {
+	if lag, r := bestLag(samplesOf(t, a.Match.Path, 1), samplesOf(t, mp4, 1),
+		a.Clock.SampleOfFrame(in, 48000)); lag != 0 || r < 0.95 {
 		t.Errorf("the sound is %d samples off, correlation %.3f", lag, r)
 	}
 }

@@ -58,7 +58,8 @@ func stored(t *testing.T, e event.Event) map[int64]bool {
 // less one picture of them in one unit, and expects the picture before the hole
 // in their place: length, sound and all later frames stay where they are.
 func TestLostFramesAreFilled(t *testing.T) {
-	e, err := event.Make(t.Context(), t.TempDir(), match.Options{Seconds: 14, Rate: ntsc, Seed: 21, AudioTracks: 2, GOPFrames: 30}, 6)
+	e, err := event.Make(t.Context(), t.TempDir(),
+		match.Options{Seconds: 14, Rate: ntsc, Seed: 21, AudioTracks: 2, GOPFrames: 30}, 6)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -159,13 +160,15 @@ func TestUndecodablePicturesAreFilled(t *testing.T) {
 	damage(30, 40)
 	p := e.Part(20, 60)
 	mp4 := filepath.Join(t.TempDir(), "clip.mp4")
-	proof, err := cut.Clip(t.Context(), cut.ClipSpec{Units: p.Units, In: p.In, Out: p.Out, Timeline: e.Clock, AudioTrack: 1}, mp4, mp4+".jpg")
+	proof, err := cut.Clip(t.Context(), cut.ClipSpec{Units: p.Units, In: p.In, Out: p.Out,
+		Timeline: e.Clock, AudioTrack: 1}, mp4, mp4+".jpg")
 	if err != nil || proof.Frames != 40 || proof.Filled < 10 {
 		t.Fatalf("%+v: %v", proof, err)
 	}
 	damage(0, 1000)
 	p.Units = p.Units[:1]
-	if _, err = cut.Clip(t.Context(), cut.ClipSpec{Units: p.Units, In: p.In, Out: e.Clock.MarkOf(40), Timeline: e.Clock, AudioTrack: 1}, mp4, mp4+".jpg"); err == nil {
+	if _, err = cut.Clip(t.Context(), cut.ClipSpec{Units: p.Units, In: p.In, Out: e.Clock.MarkOf(40), Timeline: e.Clock,
+		AudioTrack: 1}, mp4, mp4+".jpg"); err == nil {
 		t.Error("a clip was made of nothing")
 	} else if t.Log(err); !strings.Contains(err.Error(), "can be decoded") {
 		t.Error("the error does not say that nothing can be decoded")

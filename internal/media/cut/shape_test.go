@@ -30,7 +30,8 @@ type look struct {
 
 func lookAt(t *testing.T, path string) look {
 	t.Helper()
-	out, err := ffmpeg.Output(t.Context(), ffmpeg.Cmd{Tool: "ffprobe", Args: append([]string{"-of", "json", "-select_streams", "v", "-show_streams"}, ffmpeg.Input(path)...)})
+	out, err := ffmpeg.Output(t.Context(), ffmpeg.Cmd{Tool: "ffprobe",
+		Args: append([]string{"-of", "json", "-select_streams", "v", "-show_streams"}, ffmpeg.Input(path)...)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +72,8 @@ func TestPixelsAreSquare(t *testing.T) {
 			e := encoded(t, map[int][]string{0: {"-vf", c.filter}})
 			p := e.Part(10, 30)
 			mp4 := filepath.Join(t.TempDir(), "clip.mp4")
-			if _, err := cut.Clip(t.Context(), cut.ClipSpec{Units: p.Units, In: p.In, Out: p.Out, Timeline: e.Clock}, mp4, mp4+".jpg"); err != nil {
+			if _, err := cut.Clip(t.Context(), cut.ClipSpec{Units: p.Units, In: p.In, Out: p.Out, Timeline: e.Clock}, mp4,
+				mp4+".jpg"); err != nil {
 				t.Fatal(err)
 			}
 			got, thumb := lookAt(t, mp4), lookAt(t, mp4+".jpg")
@@ -81,7 +83,8 @@ func TestPixelsAreSquare(t *testing.T) {
 			if thumb.Width != c.thumbW || thumb.Height != c.thumbH {
 				t.Errorf("thumbnail %+v", thumb)
 			}
-			if numbers, err := match.ReadFrameNumbers(t.Context(), mp4, match.Layout{SourceWidth: c.width, SourceHeight: c.height}); err != nil || numbers[0] != 10 || len(numbers) != 20 {
+			if numbers, err := match.ReadFrameNumbers(t.Context(), mp4,
+				match.Layout{SourceWidth: c.width, SourceHeight: c.height}); err != nil || numbers[0] != 10 || len(numbers) != 20 {
 				t.Errorf("%v: %v", numbers, err)
 			}
 		})
@@ -99,7 +102,8 @@ func TestSizeChanges(t *testing.T) {
 	border := func(i int) int64 { return e.Units[i].FrameStart }
 	p := e.Part(border(1)-30, border(3)+20)
 	mp4 := filepath.Join(t.TempDir(), "clip.mp4")
-	if _, err := cut.Clip(t.Context(), cut.ClipSpec{Units: p.Units, In: p.In, Out: p.Out, Timeline: e.Clock, AudioTrack: 1}, mp4, mp4+".jpg"); err != nil {
+	if _, err := cut.Clip(t.Context(), cut.ClipSpec{Units: p.Units, In: p.In, Out: p.Out, Timeline: e.Clock,
+		AudioTrack: 1}, mp4, mp4+".jpg"); err != nil {
 		t.Fatal(err)
 	}
 	if got := lookAt(t, mp4); got.Width != 320 || got.Height != 180 {
@@ -147,10 +151,12 @@ func TestColourIsCarried(t *testing.T) {
 		{"full range", "scale=out_color_matrix=bt709:out_range=full,format=yuvj420p", "pc", "bt709"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			e := encoded(t, map[int][]string{0: append([]string{"-vf", "format=rgb24,drawbox=c=0xC08040:t=fill," + c.filter + ",format=" + map[string]string{"tv": "yuv420p", "pc": "yuvj420p"}[c.rng]}, tags(c.rng, c.matrix)...)})
+			e := encoded(t, map[int][]string{0: append([]string{"-vf", "format=rgb24,drawbox=c=0xC08040:t=fill," + c.filter +
+				",format=" + map[string]string{"tv": "yuv420p", "pc": "yuvj420p"}[c.rng]}, tags(c.rng, c.matrix)...)})
 			p := e.Part(10, 30)
 			mp4 := filepath.Join(t.TempDir(), "clip.mp4")
-			if _, err := cut.Clip(t.Context(), cut.ClipSpec{Units: p.Units, In: p.In, Out: p.Out, Timeline: e.Clock}, mp4, mp4+".jpg"); err != nil {
+			if _, err := cut.Clip(t.Context(), cut.ClipSpec{Units: p.Units, In: p.In, Out: p.Out, Timeline: e.Clock}, mp4,
+				mp4+".jpg"); err != nil {
 				t.Fatal(err)
 			}
 			got := lookAt(t, mp4)
@@ -159,7 +165,8 @@ func TestColourIsCarried(t *testing.T) {
 				t.Error(d)
 			}
 			for _, path := range []string{mp4, mp4 + ".jpg"} {
-				rgb, err := ffmpeg.Output(t.Context(), ffmpeg.Cmd{Tool: "ffmpeg", Args: append(ffmpeg.Input(path), "-frames:v", "1", "-vf", "scale=1:1,format=rgb24", "-f", "rawvideo", "pipe:1")})
+				rgb, err := ffmpeg.Output(t.Context(), ffmpeg.Cmd{Tool: "ffmpeg",
+					Args: append(ffmpeg.Input(path), "-frames:v", "1", "-vf", "scale=1:1,format=rgb24", "-f", "rawvideo", "pipe:1")})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -176,13 +183,16 @@ func TestColourIsCarried(t *testing.T) {
 // TestHighDynamicRangeIsKept keeps the depth and the tags of units that have one,
 // while the thumbnail is made for all screens.
 func TestHighDynamicRangeIsKept(t *testing.T) {
-	e := encoded(t, map[int][]string{0: {"-pix_fmt", "yuv420p10le", "-color_range", "tv", "-colorspace", "bt2020nc", "-color_primaries", "bt2020", "-color_trc", "smpte2084"}})
+	e := encoded(t, map[int][]string{0: {"-pix_fmt", "yuv420p10le", "-color_range", "tv", "-colorspace", "bt2020nc",
+		"-color_primaries", "bt2020", "-color_trc", "smpte2084"}})
 	p := e.Part(10, 30)
 	mp4 := filepath.Join(t.TempDir(), "clip.mp4")
-	if _, err := cut.Clip(t.Context(), cut.ClipSpec{Units: p.Units, In: p.In, Out: p.Out, Timeline: e.Clock}, mp4, mp4+".jpg"); err != nil {
+	if _, err := cut.Clip(t.Context(), cut.ClipSpec{Units: p.Units, In: p.In, Out: p.Out, Timeline: e.Clock}, mp4,
+		mp4+".jpg"); err != nil {
 		t.Fatal(err)
 	}
-	if d := cmp.Diff(look{320, 180, "1:1", "yuv420p10le", "tv", "bt2020nc", "smpte2084", "bt2020"}, lookAt(t, mp4)); d != "" {
+	if d := cmp.Diff(look{320, 180, "1:1", "yuv420p10le", "tv", "bt2020nc", "smpte2084", "bt2020"},
+		lookAt(t, mp4)); d != "" {
 		t.Error(d)
 	}
 	if thumb := lookAt(t, mp4+".jpg"); thumb.Pixels != "yuvj420p" || thumb.Transfer == "smpte2084" {
@@ -195,7 +205,8 @@ func TestNoThumbnail(t *testing.T) {
 	e := makeEvent(t, pal)
 	p := e.Part(10, 30)
 	dir := t.TempDir()
-	if _, err := cut.Clip(t.Context(), cut.ClipSpec{Units: p.Units, In: p.In, Out: p.Out, Timeline: e.Clock}, filepath.Join(dir, "clip.mp4"), ""); err != nil {
+	if _, err := cut.Clip(t.Context(), cut.ClipSpec{Units: p.Units, In: p.In, Out: p.Out, Timeline: e.Clock},
+		filepath.Join(dir, "clip.mp4"), ""); err != nil {
 		t.Fatal(err)
 	}
 	if files, err := os.ReadDir(dir); err != nil || len(files) != 1 {

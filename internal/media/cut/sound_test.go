@@ -38,7 +38,8 @@ func cutSound(t *testing.T, e event.Event, in, out int64, channels assemble.Chan
 	t.Helper()
 	p := e.Part(in, out)
 	mp4 := filepath.Join(t.TempDir(), "clip.mp4")
-	proof, err := cut.Clip(t.Context(), cut.ClipSpec{Units: p.Units, In: p.In, Out: p.Out, Timeline: e.Clock, AudioTrack: 1, AudioChannels: channels}, mp4, "")
+	proof, err := cut.Clip(t.Context(), cut.ClipSpec{Units: p.Units, In: p.In, Out: p.Out, Timeline: e.Clock,
+		AudioTrack: 1, AudioChannels: channels}, mp4, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +53,8 @@ func cutSound(t *testing.T, e event.Event, in, out int64, channels assemble.Chan
 // heard decodes all channels of a clip.
 func heard(t *testing.T, mp4 string) (samples []float32, layout string) {
 	t.Helper()
-	raw, err := ffmpeg.Output(t.Context(), ffmpeg.Cmd{Tool: "ffmpeg", Args: append(ffmpeg.Input(mp4), "-map", "0:a", "-f", "f32le", "pipe:1")})
+	raw, err := ffmpeg.Output(t.Context(),
+		ffmpeg.Cmd{Tool: "ffmpeg", Args: append(ffmpeg.Input(mp4), "-map", "0:a", "-f", "f32le", "pipe:1")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,8 +62,9 @@ func heard(t *testing.T, mp4 string) (samples []float32, layout string) {
 	if err := binary.Read(bytes.NewReader(raw), binary.LittleEndian, samples); err != nil {
 		t.Fatal(err)
 	}
-	text, err := ffmpeg.Output(t.Context(), ffmpeg.Cmd{Tool: "ffprobe", Args: append([]string{"-of", "csv=p=0", "-select_streams", "a",
-		"-show_entries", "stream=channel_layout,sample_rate"}, ffmpeg.Input(mp4)...)})
+	text, err := ffmpeg.Output(t.Context(),
+		ffmpeg.Cmd{Tool: "ffprobe", Args: append([]string{"-of", "csv=p=0", "-select_streams", "a",
+			"-show_entries", "stream=channel_layout,sample_rate"}, ffmpeg.Input(mp4)...)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,7 +176,8 @@ func TestDamagedSound(t *testing.T) {
 	in, out := int64(25), int64(75)
 	p := e.Part(in, out)
 	mp4 := filepath.Join(t.TempDir(), "clip.mp4")
-	if _, err := cut.Clip(t.Context(), cut.ClipSpec{Units: p.Units, In: p.In, Out: p.Out, Timeline: e.Clock, AudioTrack: 1}, mp4, ""); err != nil {
+	if _, err := cut.Clip(t.Context(), cut.ClipSpec{Units: p.Units, In: p.In, Out: p.Out,
+		Timeline: e.Clock, AudioTrack: 1}, mp4, ""); err != nil {
 		t.Fatal(err)
 	}
 	source, got := samplesOf(t, e.Match.Path, 1), samplesOf(t, mp4, 1)

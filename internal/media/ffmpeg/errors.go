@@ -13,8 +13,9 @@ import (
 
 // Kinds of failure. Their texts are meant for the status of an Event.
 var (
-	ErrNotFound    = errors.New("the source does not exist: check the URL or key (HTTP 404 or no such file)")
-	ErrForbidden   = errors.New("the source may not be read: check the credentials, or whether the signed URL has expired (HTTP 401 or 403)")
+	ErrNotFound  = errors.New("the source does not exist: check the URL or key (HTTP 404 or no such file)")
+	ErrForbidden = errors.New("the source may not be read: check the credentials, or whether the signed URL " +
+		"has expired (HTTP 401 or 403)")
 	ErrUnreachable = errors.New("the source cannot be reached: check host, port and network policy")
 	ErrEmpty       = errors.New("the source is empty: it has no bytes or no frames")
 	ErrCorrupt     = errors.New("the source is not media that FFmpeg can read, or it is cut off or damaged")
@@ -22,9 +23,11 @@ var (
 	ErrNoDecoder   = errors.New("no decoder here knows the source's codec")
 	ErrNoSpace     = errors.New("no space left on the scratch volume: give the pod a larger one")
 	// ErrNotSeekable is a server without range requests, and a file that cannot do without.
-	ErrNotSeekable = errors.New("the source's server cannot seek, as it serves no parts of a file (HTTP range requests), and this file cannot be read without: its index is at its end; " +
-		"serve it from a server that can, or move the index to its front (ffmpeg -i IN -c copy -movflags +faststart OUT)")
-	ErrNotConvertible = errors.New("the picture or the sound of the source has, or changes to, a form that cannot be converted: its layout is unknown, or its parameters change in mid-stream")
+	ErrNotSeekable = errors.New("the source's server cannot seek, as it serves no parts of a file (HTTP " +
+		"range requests), and this file cannot be read without: its index is at its end; serve it from " +
+		"a server that can, or move the index to its front (ffmpeg -i IN -c copy -movflags +faststart OUT)")
+	ErrNotConvertible = errors.New("the picture or the sound of the source has, or changes to, a form that cannot be " +
+		"converted: its layout is unknown, or its parameters change in mid-stream")
 )
 
 // Error is a failed run.

@@ -53,7 +53,8 @@ func TestLongWords(t *testing.T) {
 // whose end did not come.
 func TestInputThatBreaksOff(t *testing.T) {
 	in := io.MultiReader(bytes.NewReader(make([]byte, 100_000)), iotest.ErrReader(ErrUnreachable))
-	err := Run(t.Context(), Cmd{Tool: "ffmpeg", Args: []string{"-f", "mpegts", "-i", "pipe:0", "-f", "null", "-"}, Stdin: in})
+	err := Run(t.Context(), Cmd{Tool: "ffmpeg",
+		Args: []string{"-f", "mpegts", "-i", "pipe:0", "-f", "null", "-"}, Stdin: in})
 	if said, ok := errors.AsType[*Error](err); !errors.Is(err, ErrUnreachable) || ok {
 		t.Errorf("got %v, %+v", err, said)
 	}
@@ -128,7 +129,8 @@ func TestServerThatCannotSeek(t *testing.T) {
 		}
 	}))
 	defer srv.Close()
-	for path, want := range map[string]error{"/whole": ErrNotSeekable, "/flushed": ErrNotSeekable, "/cut": ErrCorrupt, "/parts": nil} {
+	for path, want := range map[string]error{"/whole": ErrNotSeekable,
+		"/flushed": ErrNotSeekable, "/cut": ErrCorrupt, "/parts": nil} {
 		for _, codec := range []string{"copy", "mpeg2video"} {
 			args := append(Input(srv.URL+path+"?sig=SECRET"), "-map", "0:v", "-c", codec, "-f", "mpegts", "pipe:1")
 			_, err := Output(t.Context(), Cmd{Tool: "ffmpeg", Args: args})
@@ -149,15 +151,18 @@ func TestStreamsThatCannotBeUsed(t *testing.T) {
 		t.Fatal(err)
 	}
 	unknown := filepath.Join(t.TempDir(), "apac.mp4")
-	if err := os.WriteFile(unknown, bytes.ReplaceAll(bytes.ReplaceAll(whole, []byte("mp4a"), []byte("apac")), []byte("esds"), []byte("free")), 0o600); err != nil {
+	if err := os.WriteFile(unknown, bytes.ReplaceAll(bytes.ReplaceAll(whole, []byte("mp4a"), []byte("apac")),
+		[]byte("esds"), []byte("free")), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	discrete := filepath.Join(t.TempDir(), "discrete.mov")
-	if err := Run(t.Context(), Cmd{Tool: "ffmpeg", Args: []string{"-f", "lavfi", "-i", "aevalsrc=0|0|0|0|0|0|0|0|0|0:d=1", "-c:a", "pcm_s16le", discrete}}); err != nil {
+	if err := Run(t.Context(), Cmd{Tool: "ffmpeg",
+		Args: []string{"-f", "lavfi", "-i", "aevalsrc=0|0|0|0|0|0|0|0|0|0:d=1", "-c:a", "pcm_s16le", discrete}}); err != nil {
 		t.Fatal(err)
 	}
 	for file, want := range map[string]error{unknown: ErrNoDecoder, discrete: ErrNotConvertible} {
-		err := Run(t.Context(), Cmd{Tool: "ffmpeg", Args: append(Input(file), "-map", "0:a", "-ac", "2", "-c:a", "aac", "-f", "null", "-")})
+		err := Run(t.Context(), Cmd{Tool: "ffmpeg",
+			Args: append(Input(file), "-map", "0:a", "-ac", "2", "-c:a", "aac", "-f", "null", "-")})
 		if !errors.Is(err, want) {
 			t.Errorf("%s: %v, want %v", filepath.Base(file), err, want)
 		}

@@ -23,7 +23,8 @@ func Input(source string, options ...string) []string {
 	case isURL && scheme == "file":
 		return append(append([]string{"-protocol_whitelist", "file"}, options...), "-i", source)
 	case isURL:
-		return append(append([]string{"-protocol_whitelist", "udp,rtp,srt,rtmp,rtmps,tcp,tls,crypto"}, options...), "-i", source)
+		return append(append([]string{"-protocol_whitelist", "udp,rtp,srt,rtmp,rtmps,tcp,tls,crypto"}, options...),
+			"-i", source)
 	case strings.HasPrefix(source, "pipe:"):
 		return append(append([]string{}, options...), "-i", source)
 	}

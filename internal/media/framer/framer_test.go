@@ -64,7 +64,8 @@ func frameChunks(t *testing.T, e event.Event, files []framer.UnitFile, n int) si
 func TestChunksEqualOnePass(t *testing.T) {
 	for _, rate := range []timeline.Rational{{Num: 25, Den: 1}, {Num: 30000, Den: 1001}} {
 		t.Run(rate.String(), func(t *testing.T) {
-			e, files := makeEvent(t, match.Options{Seconds: 20, Rate: rate, Seed: 31, AudioTracks: 2, GOPFrames: int(rate.Num / rate.Den)})
+			e, files := makeEvent(t, match.Options{Seconds: 20, Rate: rate, Seed: 31,
+				AudioTracks: 2, GOPFrames: int(rate.Num / rate.Den)})
 			whole := frameChunks(t, e, files, len(files))
 			if whole.Frames != e.Clock.Frames || int64(len(whole.Diffs)) != e.Clock.Frames-1 || len(whole.Tracks) != 2 {
 				t.Fatalf("%d frames, %d diffs, %d tracks", whole.Frames, len(whole.Diffs), len(whole.Tracks))
@@ -109,7 +110,8 @@ func TestTruth(t *testing.T) {
 // TestJoinOverHole keeps every frame and window in its place when a chunk is
 // missing in between.
 func TestJoinOverHole(t *testing.T) {
-	e, files := makeEvent(t, match.Options{Seconds: 20, Rate: timeline.Rational{Num: 25, Den: 1}, Seed: 31, AudioTracks: 2, GOPFrames: 25})
+	e, files := makeEvent(t, match.Options{Seconds: 20, Rate: timeline.Rational{Num: 25, Den: 1}, Seed: 31,
+		AudioTracks: 2, GOPFrames: 25})
 	whole := frameChunks(t, e, files, len(files))
 	a, errA := framer.Frame(t.Context(), files[:2], nil, e.Clock)
 	b, errB := framer.Frame(t.Context(), files[4:], &files[3], e.Clock)
@@ -120,7 +122,8 @@ func TestJoinOverHole(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.Frames != whole.Frames || len(s.Diffs) != len(whole.Diffs) || len(s.Luma) != len(whole.Luma) || len(s.Tracks[0].Levels) != len(whole.Tracks[0].Levels) {
+	if s.Frames != whole.Frames || len(s.Diffs) != len(whole.Diffs) || len(s.Luma) != len(whole.Luma) ||
+		len(s.Tracks[0].Levels) != len(whole.Tracks[0].Levels) {
 		t.Fatalf("%d frames, %d diffs, %d windows", s.Frames, len(s.Diffs), len(s.Tracks[0].Levels))
 	}
 	last := s.Frames - 1
@@ -214,7 +217,8 @@ func TestDamagedPicturesCountAsUnchanged(t *testing.T) {
 		}
 	}
 	damaged(t, e, 1, 0, func(_ int, p *mpegts.PES) { p.Data = p.Data[:12] })
-	if _, err := framer.Frame(t.Context(), files[1:2], nil, e.Clock); err == nil || !strings.Contains(err.Error(), "no picture") {
+	if _, err := framer.Frame(t.Context(), files[1:2], nil, e.Clock); err == nil ||
+		!strings.Contains(err.Error(), "no picture") {
 		t.Errorf("a chunk without a picture: %v", err)
 	}
 }

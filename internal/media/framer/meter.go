@@ -53,7 +53,8 @@ func (m *meter) add(u mpegts.Unit) {
 	m.count = max(m.count, u.AudioTracks())
 	for track := 1; track <= u.AudioTracks(); track++ {
 		if sound, _ := u.Audio(track); len(sound) > 0 {
-			m.runs = append(m.runs, run{track: track, from: sound[0].PTS, frames: append(slices.Clone(m.before[track]), sound...)})
+			m.runs = append(m.runs, run{track: track, from: sound[0].PTS,
+				frames: append(slices.Clone(m.before[track]), sound...)})
 		}
 	}
 	m.remember(u)

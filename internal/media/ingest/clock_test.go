@@ -26,7 +26,8 @@ type daySource struct {
 // a day of them: no frame number comes twice, none is left out but the missing
 // ones, and every frame is within half a period of its stamp.
 func TestDayOfStamps(t *testing.T) {
-	rates := map[string]timeline.Rational{"30.001": {Num: 30001, Den: 1000}, "29.9706": {Num: 299706, Den: 10000}, "60.0018": {Num: 600018, Den: 10000}}
+	rates := map[string]timeline.Rational{"30.001": {Num: 30001, Den: 1000},
+		"29.9706": {Num: 299706, Den: 10000}, "60.0018": {Num: 600018, Den: 10000}}
 	nominal := map[string]string{"30.001": "30", "29.9706": "30000/1001", "60.0018": "60"}
 	for name, rate := range rates {
 		for _, d := range []daySource{
@@ -159,7 +160,8 @@ func TestTwiceTheRate(t *testing.T) {
 			var stamp int64
 			stamp, k = next()
 			frame, _ := p.place(stamp)
-			if at := (timeline.Timeline{OriginTicks: p.origin(), Rate: p.rate}).FrameStartTicks(frame); p.ticksOf(frame)-at > deadTicks || at-p.ticksOf(frame) > deadTicks {
+			if at := (timeline.Timeline{OriginTicks: p.origin(), Rate: p.rate}).FrameStartTicks(frame); p.ticksOf(frame)-
+				at > deadTicks || at-p.ticksOf(frame) > deadTicks {
 				t.Fatalf("at picture %d of %s a second the grid is %d ticks off", k, d.rate, p.ticksOf(frame)-at)
 			}
 			if off := stamp - p.ticksOf(frame); off > p.period/2+90 || off < -p.period/2-90 {

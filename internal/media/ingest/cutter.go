@@ -182,7 +182,8 @@ func (c *cutter) addVideo(p mpegts.PES) error {
 		return err
 	}
 	frame := numbers[len(numbers)-1]
-	if c.grid.EdgeIndex(c.clock.ticks(frame, shift)) <= c.grid.EdgeIndex(c.clock.ticks(c.current.start, c.current.startShift)) {
+	if c.grid.EdgeIndex(c.clock.ticks(frame, shift)) <= c.grid.EdgeIndex(c.clock.ticks(c.current.start,
+		c.current.startShift)) {
 		c.current.video = append(c.current.video, p)
 		return nil
 	}

@@ -46,8 +46,12 @@ func TestCopyEndsInTime(t *testing.T) {
 		at  func(k int64) mpegts.PES
 		why string
 	}{
-		{"a slow clock", func(k int64) mpegts.PES { return picture(900000+k*3609, k%25 == 0) }, "the frame rate is not 25 any more"},
-		{"a fast clock", func(k int64) mpegts.PES { return picture(900000+k*3591, k%25 == 0) }, "the frame rate is not 25 any more"},
+		{"a slow clock", func(k int64) mpegts.PES {
+			return picture(900000+k*3609, k%25 == 0)
+		}, "the frame rate is not 25 any more"},
+		{"a fast clock", func(k int64) mpegts.PES {
+			return picture(900000+k*3591, k%25 == 0)
+		}, "the frame rate is not 25 any more"},
 		{"many holes", func(k int64) mpegts.PES {
 			if k < 500 {
 				return picture(900000+k*3600, k%25 == 0)

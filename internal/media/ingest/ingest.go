@@ -137,7 +137,8 @@ func run(ctx context.Context, c Config, sink Sink) error {
 	}
 	c.Resume = irregular.At
 	c.Decision = Continue(c.Info, c.Decision.Picture, c.Decision.Rate)
-	part := Part{Frame: irregular.At.Frame, Mode: probe.Mezzanine, Reason: "re-encoded to a mezzanine: " + irregular.Reason}
+	part := Part{Frame: irregular.At.Frame, Mode: probe.Mezzanine,
+		Reason: "re-encoded to a mezzanine: " + irregular.Reason}
 	if err := sink.Part(ctx, part); err != nil {
 		return fmt.Errorf("declare that ingest goes on as a mezzanine: %w", err)
 	}

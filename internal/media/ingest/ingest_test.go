@@ -35,7 +35,8 @@ func generate(t *testing.T, o match.Options) match.Match {
 func convert(t *testing.T, from, name string, args ...string) string {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), name)
-	if err := ffmpeg.Run(t.Context(), ffmpeg.Cmd{Tool: "ffmpeg", Args: append(append(ffmpeg.Input(from), args...), out)}); err != nil {
+	if err := ffmpeg.Run(t.Context(),
+		ffmpeg.Cmd{Tool: "ffmpeg", Args: append(append(ffmpeg.Input(from), args...), out)}); err != nil {
 		t.Fatal(err)
 	}
 	return out
@@ -116,7 +117,8 @@ func decodeClean(t *testing.T, data io.Reader, m match.Match, tracks int) []int 
 	for range tracks {
 		args = append(args, "-map", "0:a")
 	}
-	if err := ffmpeg.Run(t.Context(), ffmpeg.Cmd{Tool: "ffmpeg", StrictLog: true, Args: append(args, "-fps_mode", "passthrough", "-f", "null", "-")}); err != nil {
+	if err := ffmpeg.Run(t.Context(), ffmpeg.Cmd{Tool: "ffmpeg", StrictLog: true,
+		Args: append(args, "-fps_mode", "passthrough", "-f", "null", "-")}); err != nil {
 		t.Error(err)
 	}
 	numbers, err := match.ReadFrameNumbers(t.Context(), path, m.Layout())
@@ -139,12 +141,15 @@ func TestCopyEveryFrameOnce(t *testing.T) {
 		{"50 MP4, no sound", timeline.Rational{Num: 50, Den: 1}, -1, "x.mp4", nil},
 		{"29.97 MKV, 1 ms jitter", timeline.Rational{Num: 30000, Den: 1001}, 1, "x.mkv", []string{"-c", "copy"}},
 		{"59.94 FLV, 1 ms jitter", timeline.Rational{Num: 60000, Den: 1001}, 1, "x.flv", []string{"-c", "copy"}},
-		{"25 TS over the wrap", timeline.Rational{Num: 25, Den: 1}, 1, "x.ts", []string{"-c", "copy", "-output_ts_offset", "95437"}},
-		{"29.97 TS, high PTS", timeline.Rational{Num: 30000, Den: 1001}, 1, "x.ts", []string{"-c", "copy", "-output_ts_offset", "50000"}},
+		{"25 TS over the wrap", timeline.Rational{Num: 25, Den: 1},
+			1, "x.ts", []string{"-c", "copy", "-output_ts_offset", "95437"}},
+		{"29.97 TS, high PTS", timeline.Rational{Num: 30000, Den: 1001}, 1, "x.ts",
+			[]string{"-c", "copy", "-output_ts_offset", "50000"}},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			m := generate(t, match.Options{Seconds: 14, Rate: c.rate, Seed: 11, AudioTracks: c.tracks, GOPFrames: int(timeline.MulDiv(1, c.rate.Num, c.rate.Den))})
+			m := generate(t, match.Options{Seconds: 14, Rate: c.rate, Seed: 11, AudioTracks: c.tracks,
+				GOPFrames: int(timeline.MulDiv(1, c.rate.Num, c.rate.Den))})
 			source := m.Path
 			if c.args != nil {
 				source = convert(t, source, c.file, append([]string{"-map", "0"}, c.args...)...)
@@ -188,7 +193,8 @@ func (f *failing) Unit(ctx context.Context, u Unit) error {
 // TestRestart compares the files of a run that died twice and went on with
 // those of a run at one go, over HTTP with a signed query.
 func TestRestart(t *testing.T) {
-	m := generate(t, match.Options{Seconds: 14, Rate: timeline.Rational{Num: 30000, Den: 1001}, Seed: 11, AudioTracks: 1, GOPFrames: 30})
+	m := generate(t, match.Options{Seconds: 14, Rate: timeline.Rational{Num: 30000, Den: 1001}, Seed: 11,
+		AudioTracks: 1, GOPFrames: 30})
 	files := http.FileServer(http.Dir(filepath.Dir(m.Path)))
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Query().Get("sig") != "SECRET" {
@@ -226,7 +232,8 @@ func TestRestart(t *testing.T) {
 // TestCutOffSource ends a file in the middle: what is there is stored, and the
 // end says what is missing.
 func TestCutOffSource(t *testing.T) {
-	m := generate(t, match.Options{Seconds: 14, Rate: timeline.Rational{Num: 30000, Den: 1001}, Seed: 11, AudioTracks: 1, GOPFrames: 30})
+	m := generate(t, match.Options{Seconds: 14, Rate: timeline.Rational{Num: 30000, Den: 1001}, Seed: 11,
+		AudioTracks: 1, GOPFrames: 30})
 	whole, err := os.ReadFile(m.Path)
 	if err != nil {
 		t.Fatal(err)

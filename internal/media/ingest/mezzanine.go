@@ -94,8 +94,9 @@ func decodeCommand(ctx context.Context, c Config, cmd *ffmpeg.Cmd, outputs []str
 		cmd.Stdin = stdin
 	}
 	args = append([]string{"-max_error_rate", "1"}, args...)
-	filter := pictureFilter(c) + fmt.Sprintf(",settb=1/%d,metadata=mode=add:key=at:value=0,metadata=mode=print:file=pipe\\\\:%d:direct=1",
-		timeline.TickRate, stampsFD)
+	filter := pictureFilter(c) +
+		fmt.Sprintf(",settb=1/%d,metadata=mode=add:key=at:value=0,metadata=mode=print:file=pipe\\\\:%d:direct=1",
+			timeline.TickRate, stampsFD)
 	args = append(args, "-map", "0:"+strconv.Itoa(c.Info.Video.Index), "-vf", filter, "-fps_mode", "passthrough",
 		"-c:v", "rawvideo", "-f", "rawvideo", "pipe:1")
 	cmd.Args = append(args, outputs...)
@@ -124,7 +125,9 @@ func pictureFilter(c Config) string {
 	shape := fmt.Sprintf("(iw*sar*%d)", to.SAR.Den)
 	target := fmt.Sprintf("(ih*%d)", to.SAR.Num)
 	f = append(f,
-		fmt.Sprintf("scale=w='2*round(min(%d,%d*%s/%s)/2)':h='2*round(min(%d,%d*%s/%s)/2)':eval=frame:interl=-1:flags=bicubic+accurate_rnd+bitexact",
+		fmt.Sprintf(
+			"scale=w='2*round(min(%d,%d*%s/%s)/2)':h='2*round(min(%d,%d*%s/%s)/2)'"+
+				":eval=frame:interl=-1:flags=bicubic+accurate_rnd+bitexact",
 			to.Width, to.Height, shape, target, to.Height, to.Width, target, shape),
 		fmt.Sprintf("pad=w=%d:h=%d:x='(ow-iw)/2':y='(oh-ih)/2':eval=frame", to.Width, to.Height),
 		fmt.Sprintf("setsar=%d/%d", to.SAR.Num, to.SAR.Den),

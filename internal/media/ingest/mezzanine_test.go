@@ -110,7 +110,8 @@ func checkSound(t *testing.T, f *Folder) {
 func position(f *Folder) *Position {
 	last := f.Units[len(f.Units)-1]
 	end := last.FrameStart + last.Frames
-	return &Position{OriginTicks: f.Clock.OriginTicks, Frame: end, ShiftTicks: f.Clock.AnchorAt(end, last.EndMicros).ShiftTicks}
+	return &Position{OriginTicks: f.Clock.OriginTicks, Frame: end,
+		ShiftTicks: f.Clock.AnchorAt(end, last.EndMicros).ShiftTicks}
 }
 
 // TestGoesOnAsMezzanine changes what copying needs in the middle of a source.
@@ -119,7 +120,8 @@ func position(f *Folder) *Position {
 func TestGoesOnAsMezzanine(t *testing.T) {
 	m := generate(t, match.Options{Seconds: 12, Rate: rate25, Seed: 21, AudioTracks: 1, GOPFrames: 25})
 	encode := func(args ...string) []string {
-		return append([]string{"-c:v", "libx264", "-preset", "ultrafast", "-g", "25", "-pix_fmt", "yuv420p", "-c:a", "copy"}, args...)
+		return append([]string{"-c:v", "libx264", "-preset", "ultrafast", "-g",
+			"25", "-pix_fmt", "yuv420p", "-c:a", "copy"}, args...)
 	}
 	cases := []struct {
 		name   string
@@ -128,12 +130,17 @@ func TestGoesOnAsMezzanine(t *testing.T) {
 		frames int64
 		want   func(f int64) int
 	}{
-		{"size", encode("-vf", "scale=iw*2:ih*2"), "the picture size changes", 600, func(f int64) int { return int(f % 300) }},
-		{"bit depth", encode("-pix_fmt", "yuv420p10le"), "the codec's parameters change", 600, func(f int64) int { return int(f % 300) }},
+		{"size", encode("-vf", "scale=iw*2:ih*2"), "the picture size changes", 600, func(f int64) int {
+			return int(f % 300)
+		}},
+		{"bit depth", encode("-pix_fmt", "yuv420p10le"), "the codec's parameters change", 600, func(f int64) int {
+			return int(f % 300)
+		}},
 		{"rate", encode("-r", "30"), "the frame rate or the clock is not constant", 600, nil},
-		{"rare IDR frames", encode("-g", "300", "-keyint_min", "300", "-sc_threshold", "0"), "IDR frames are more than 6 s apart", 600,
-			func(f int64) int { return int(f % 300) }},
-		{"sound without a channel configuration", []string{"-c:v", "copy", "-c:a", "aac", "-af", "pan=5.1(side)|c0=c0|c1=c1|c2=c0|c3=c0|c4=c0|c5=c1"},
+		{"rare IDR frames", encode("-g", "300", "-keyint_min", "300", "-sc_threshold", "0"),
+			"IDR frames are more than 6 s apart", 600, func(f int64) int { return int(f % 300) }},
+		{"sound without a channel configuration",
+			[]string{"-c:v", "copy", "-c:a", "aac", "-af", "pan=5.1(side)|c0=c0|c1=c1|c2=c0|c3=c0|c4=c0|c5=c1"},
 			"", 600, func(f int64) int { return int(f % 300) }},
 	}
 	for _, c := range cases {
@@ -141,7 +148,8 @@ func TestGoesOnAsMezzanine(t *testing.T) {
 			source := joined(t, m, encode(), c.second)
 			config := config(t, source, probe.Copy)
 			whole := ingested(t, config)
-			if c.why != "" && (len(whole.Parts) != 1 || whole.Parts[0].Mode != probe.Mezzanine || !strings.Contains(whole.Parts[0].Reason, c.why)) {
+			if c.why != "" && (len(whole.Parts) != 1 || whole.Parts[0].Mode != probe.Mezzanine ||
+				!strings.Contains(whole.Parts[0].Reason, c.why)) {
 				t.Fatalf("parts %+v, want one because %s", whole.Parts, c.why)
 			}
 			if c.want == nil {
@@ -255,7 +263,8 @@ func TestSoundAlone(t *testing.T) {
 func TestDamagedSound(t *testing.T) {
 	m := generate(t, match.Options{Seconds: 8, Rate: rate25, Seed: 25, AudioTracks: 1, GOPFrames: 25})
 	clean := convert(t, m.Path, "clean.mkv", "-map", "0", "-c:v", "copy", "-c:a", "flac")
-	f := ingested(t, config(t, convert(t, clean, "x.mkv", "-map", "0", "-c", "copy", "-bsf:a", "noise=amount=40"), probe.Copy))
+	f := ingested(t, config(t, convert(t, clean, "x.mkv", "-map", "0",
+		"-c", "copy", "-bsf:a", "noise=amount=40"), probe.Copy))
 	checkUnits(t, f, m, 1)
 	if len(f.Parts) > 0 {
 		t.Errorf("ingest went on as %+v", f.Parts)
@@ -275,7 +284,8 @@ func TestNearTheWrap(t *testing.T) {
 		{"mezzanine", probe.Mezzanine, []string{"-c:v", "mpeg2video", "-q:v", "2"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			late := append(append([]string{"-map", "0"}, c.args...), "-c:a", "ac3", "-af", "atrim=start=4,asetpts=PTS", "-output_ts_offset", "95400")
+			late := append(append([]string{"-map", "0"}, c.args...), "-c:a", "ac3",
+				"-af", "atrim=start=4,asetpts=PTS", "-output_ts_offset", "95400")
 			f := ingested(t, config(t, convert(t, m.Path, "x.ts", late...), c.mode))
 			checkUnits(t, f, m, 1)
 			// The first 4 s of sound are silence, which takes hardly a byte.
@@ -283,7 +293,8 @@ func TestNearTheWrap(t *testing.T) {
 			edge := int64(4 * timeline.TickRate)
 			for _, p := range sound {
 				at := p.PTS - f.Clock.OriginTicks
-				if near := at > edge-timeline.TickRate/10 && at < edge+timeline.TickRate/10; !near && (len(p.Data) < 64) != (at < edge) {
+				if near := at > edge-timeline.TickRate/10 && at < edge+timeline.TickRate/10; !near &&
+					(len(p.Data) < 64) != (at < edge) {
 					t.Fatalf("the sound at %.2f s has %d bytes", float64(at)/timeline.TickRate, len(p.Data))
 				}
 			}
@@ -327,8 +338,8 @@ func TestForms(t *testing.T) {
 		{"anamorphic.mp4", lavfi("testsrc=s=352x288:r=25:d=3", "-vf", "setsar=16/11", "-c:v", "mpeg4"), 75, "25", 512, 0},
 		{"turned.mp4", lavfi("testsrc=s=320x180:r=25:d=3", "-c:v", "mpeg4"), 75, "25", 180, 0},
 		{"dv.avi", lavfi("testsrc=s=720x576:r=25:d=2", "-c:v", "dvvideo"), 50, "25", 0, 0},
-		{"hdr.mp4", lavfi("testsrc=s=320x180:r=25:d=2", "-c:v", "libx264", "-pix_fmt", "yuv420p10le", "-color_trc", "smpte2084",
-			"-color_primaries", "bt2020", "-colorspace", "bt2020nc"), 50, "25", 320, 0},
+		{"hdr.mp4", lavfi("testsrc=s=320x180:r=25:d=2", "-c:v", "libx264", "-pix_fmt", "yuv420p10le",
+			"-color_trc", "smpte2084", "-color_primaries", "bt2020", "-colorspace", "bt2020nc"), 50, "25", 320, 0},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -346,7 +357,8 @@ func TestForms(t *testing.T) {
 				}
 			}
 			if frames != c.frames || f.Clock.Frames != c.frames || f.Clock.Rate.String() != c.rate || drops != c.drops {
-				t.Errorf("%d frames at %s, %d dropped; want %d at %s, %d dropped", f.Clock.Frames, f.Clock.Rate, drops, c.frames, c.rate, c.drops)
+				t.Errorf("%d frames at %s, %d dropped; want %d at %s, %d dropped", f.Clock.Frames,
+					f.Clock.Rate, drops, c.frames, c.rate, c.drops)
 			}
 			p, err := mpegts.ReadPicture(readUnit(t, f, f.Units[0]).Video()[0].Data)
 			if err != nil {

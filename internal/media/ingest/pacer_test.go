@@ -72,7 +72,8 @@ func TestStampLines(t *testing.T) {
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(stamp{})); diff != "" {
 		t.Error(diff)
 	}
-	if _, ok, err := (&stampLines{in: bufio.NewScanner(strings.NewReader("frame:0 pts:x1 pts_time:0"))}).next(); ok || err == nil {
+	if _, ok, err := (&stampLines{in: bufio.NewScanner(strings.NewReader("frame:0 pts:x1 pts_time:0"))}).next(); ok ||
+		err == nil {
 		t.Errorf("a damaged line is taken: %t, %v", ok, err)
 	}
 }

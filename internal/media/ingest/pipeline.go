@@ -73,7 +73,8 @@ func newPipeline(ctx context.Context, c Config, cut *cutter) (*pipeline, context
 	parent := ctx
 	ctx, cancel := context.WithCancel(ctx)
 	g, ctx := errgroup.WithContext(ctx)
-	return &pipeline{parent: parent, cfg: c, cut: cut, in: make(chan mpegts.PES, 64), group: g, over: make(chan struct{})}, ctx, cancel
+	return &pipeline{parent: parent, cfg: c, cut: cut, in: make(chan mpegts.PES, 64),
+		group: g, over: make(chan struct{})}, ctx, cancel
 }
 
 // pipe opens a pipe between this program and another.
@@ -279,7 +280,9 @@ func (p *pipeline) broken() error {
 	last := ""
 	for line := range strings.Lines(p.said) {
 		// A warning may tell of a connection that was made again.
-		if strings.Contains(line, "[error]") && slices.ContainsFunc(brokenSigns, func(sign string) bool { return strings.Contains(line, sign) }) {
+		if strings.Contains(line, "[error]") && slices.ContainsFunc(brokenSigns, func(sign string) bool {
+			return strings.Contains(line, sign)
+		}) {
 			last = strings.TrimSpace(line)
 		}
 	}
@@ -335,7 +338,8 @@ func (p *pipeline) drain() error {
 // whole where what it says is of the stream, and decoding may go on there.
 func (p *pipeline) unreadable(err error) error {
 	said, ok := errors.AsType[*ffmpeg.Error](err)
-	if !ok || ffmpeg.Killed(err) || said.Kind != nil && !errors.Is(said, ffmpeg.ErrCorrupt) || p.cfg.Decision.Mode != probe.Copy {
+	if !ok || ffmpeg.Killed(err) || said.Kind != nil && !errors.Is(said, ffmpeg.ErrCorrupt) ||
+		p.cfg.Decision.Mode != probe.Copy {
 		return err
 	}
 	return p.cut.irregular("FFmpeg cannot remux it any further")

@@ -70,7 +70,8 @@ func TestBrokenConnection(t *testing.T) {
 		broken bool
 	}{{"", false}, {again, false}, {again + damage, false}, {again + lost + damage, true}} {
 		p := &pipeline{said: c.said}
-		if err := p.broken(); errors.Is(err, ErrBroken) != c.broken || c.broken && !strings.HasSuffix(err.Error(), strings.TrimSpace(lost)) {
+		if err := p.broken(); errors.Is(err, ErrBroken) != c.broken ||
+			c.broken && !strings.HasSuffix(err.Error(), strings.TrimSpace(lost)) {
 			t.Errorf("%q: got %v", c.said, err)
 		}
 	}

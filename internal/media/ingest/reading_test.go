@@ -74,8 +74,8 @@ func (f *firstOnly) Unit(context.Context, Unit) error { return errFirst }
 func TestReadsLittleBeforeTheFirstUnit(t *testing.T) {
 	const seconds, second = 90, 1 << 20
 	m := generate(t, match.Options{Seconds: seconds, Rate: rate25, Seed: 31, AudioTracks: 1, GOPFrames: 25})
-	fill := []string{"-map", "0", "-c:a", "copy", "-c:v", "libx264", "-preset", "ultrafast", "-g", "25", "-b:v", "8M", "-minrate", "8M",
-		"-maxrate", "8M", "-bufsize", "2M", "-x264-params", "nal-hrd=cbr:filler=1"}
+	fill := []string{"-map", "0", "-c:a", "copy", "-c:v", "libx264", "-preset", "ultrafast", "-g", "25", "-b:v",
+		"8M", "-minrate", "8M", "-maxrate", "8M", "-bufsize", "2M", "-x264-params", "nal-hrd=cbr:filler=1"}
 	for _, name := range []string{"x.mp4", "x.ts", "x.mkv"} {
 		t.Run(name, func(t *testing.T) {
 			path := convert(t, m.Path, name, append(fill, "-movflags", "+faststart")...)

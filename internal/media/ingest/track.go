@@ -86,7 +86,8 @@ type block struct {
 }
 
 func newTrack(pid uint16, plan probe.Sound, coder *encoder, decoded *os.File) *track {
-	t := &track{pid: pid, plan: plan, encoder: coder, decoded: decoded, done: make(chan struct{}), ready: make(chan struct{})}
+	t := &track{pid: pid, plan: plan, encoder: coder, decoded: decoded,
+		done: make(chan struct{}), ready: make(chan struct{})}
 	t.inputs, t.channels, t.fold = foldOf(plan.Audio)
 	return t
 }
@@ -105,7 +106,8 @@ func (t *track) decodeArgs() []string {
 	case t.inputs == canonical:
 		filter = "aformat=channel_layouts=7.1"
 	}
-	args := []string{"-map", "0:" + strconv.Itoa(a.Index), "-filter:a", filter, "-c:a", "pcm_f32le", "-ar", strconv.Itoa(SoundRate)}
+	args := []string{"-map", "0:" + strconv.Itoa(a.Index), "-filter:a", filter,
+		"-c:a", "pcm_f32le", "-ar", strconv.Itoa(SoundRate)}
 	args = append(args, "-output_ts_offset", strconv.Itoa(probe.OffsetTicks/timeline.TickRate))
 	return append(args, probe.MuxArgs()...)
 }

@@ -144,7 +144,8 @@ func (d *Demuxer) takePMT(payload []byte, start bool) error {
 		if i+5+n > len(b) {
 			return errors.New("transport stream has a damaged program map")
 		}
-		s := Stream{Type: b[i], PID: uint16(b[i+1]&0x1f)<<8 | uint16(b[i+2]), Descriptors: append([]byte(nil), b[i+5:i+5+n]...)}
+		s := Stream{Type: b[i], PID: uint16(b[i+1]&0x1f)<<8 | uint16(b[i+2]),
+			Descriptors: append([]byte(nil), b[i+5:i+5+n]...)}
 		if s.Type == TypeADTS || s.Type == TypePCM {
 			audio++
 			s.AudioTrack = audio

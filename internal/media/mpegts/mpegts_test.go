@@ -28,9 +28,11 @@ func TestRoundTrip(t *testing.T) {
 			{PID: 0x101, Type: TypeADTS, AudioTrack: 1, Descriptors: []byte{10, 4, 'e', 'n', 'g', 0}},
 		}}
 		for i := range int64(1 + rng.IntN(20)) {
-			video := PES{PID: 0x100, StreamID: 0xe0, PTS: first + i*3600, DTS: first + i*3600 - 3600, Data: make([]byte, 20+rng.IntN(70000*(round%2)+400))}
+			video := PES{PID: 0x100, StreamID: 0xe0, PTS: first + i*3600, DTS: first + i*3600 - 3600,
+				Data: make([]byte, 20+rng.IntN(70000*(round%2)+400))}
 			copy(video.Data, []byte{0, 0, 1, 0x67, 0, 0, 1, 0x68, 0, 0, 1, 0x65})
-			audio := PES{PID: 0x101, StreamID: 0xc0, PTS: first + i*1920, DTS: first + i*1920, Data: make([]byte, 12+rng.IntN(400))}
+			audio := PES{PID: 0x101, StreamID: 0xc0, PTS: first + i*1920,
+				DTS: first + i*1920, Data: make([]byte, 12+rng.IntN(400))}
 			u.Packets = append(u.Packets, video, audio)
 		}
 		data, err := WriteUnit(u)
@@ -107,7 +109,8 @@ func TestAgainstFFmpeg(t *testing.T) {
 	if err := os.WriteFile(out, data, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := ffmpeg.Run(t.Context(), ffmpeg.Cmd{Tool: "ffmpeg", StrictLog: true, Args: append(ffmpeg.Input(out), "-map", "0", "-f", "null", "-")}); err != nil {
+	if err := ffmpeg.Run(t.Context(), ffmpeg.Cmd{Tool: "ffmpeg", StrictLog: true,
+		Args: append(ffmpeg.Input(out), "-map", "0", "-f", "null", "-")}); err != nil {
 		t.Fatal(err)
 	}
 	numbers, err := match.ReadFrameNumbers(t.Context(), out, m.Layout())

@@ -191,7 +191,8 @@ func (f *Feed) Select() string {
 		ranges = append(ranges, "between(pts,"+in+")")
 		shifts = append(shifts, fmt.Sprintf("between(PTS,%s)*%d", in, s.from-s.begin))
 	}
-	return fmt.Sprintf("settb=%d/%d,select='%s',setpts='PTS-(%s)'", f.rate.Den, f.rate.Num, strings.Join(ranges, "+"), strings.Join(shifts, "+"))
+	return fmt.Sprintf("settb=%d/%d,select='%s',setpts='PTS-(%s)'", f.rate.Den, f.rate.Num,
+		strings.Join(ranges, "+"), strings.Join(shifts, "+"))
 }
 
 // Fill is the filter that makes it exactly all frames: what is missing repeats

@@ -134,7 +134,8 @@ func obstacle(info Info) string {
 	case v.FieldOrder != "progressive" && !s.Picture.Frames:
 		return fmt.Sprintf("the pictures are not progressive (field order %q)", v.FieldOrder)
 	case s.Picture.CropStep > 0 && (v.Crop.Top%s.Picture.CropStep != 0 || v.Crop.Bottom%s.Picture.CropStep != 0):
-		return fmt.Sprintf("the container crops rows that H.264 cannot crop: %d and %d of interlaced pictures", v.Crop.Top, v.Crop.Bottom)
+		return fmt.Sprintf("the container crops rows that H.264 cannot crop: %d and %d of interlaced pictures",
+			v.Crop.Top, v.Crop.Bottom)
 	case s.Picture.CropLeft+v.Crop.Left != 0:
 		return "the pictures are cropped at the left, which decoders round to what their memory is aligned to"
 	case s.Broken != "":
@@ -157,7 +158,8 @@ func soundObstacle(info Info, a Audio) string {
 	case len(a.Select) > 0:
 		return fmt.Sprintf("audio track %d is some channels of a stream", a.Track)
 	case info.Scan != nil && info.Scan.Undecodable[a.Index]:
-		return fmt.Sprintf("audio track %d has its channels in a program config element, so that it cannot be decoded from its middle", a.Track)
+		return fmt.Sprintf("audio track %d has its channels in a program config element, so that it cannot be "+
+			"decoded from its middle", a.Track)
 	}
 	return ""
 }

@@ -30,7 +30,8 @@ func TestEditList(t *testing.T) {
 	copied := []string{"-c", "copy"}
 	cases := []struct{ path, want string }{
 		{film("whole.mp4", nil, copied), ""},
-		{film("b-frames.mp4", nil, []string{"-c:v", "libx264", "-preset", "ultrafast", "-g", "50", "-bf", "3", "-c:a", "copy"}), ""},
+		{film("b-frames.mp4", nil, []string{"-c:v", "libx264", "-preset", "ultrafast",
+			"-g", "50", "-bf", "3", "-c:a", "copy"}), ""},
 		{film("fragmented.mp4", nil, append(copied, "-movflags", "frag_keyframe+empty_moov")), ""},
 		{film("trimmed.mp4", []string{"-ss", "2.6"}, copied), "the edit list hides the first 0.60 s"},
 	}

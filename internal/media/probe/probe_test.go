@@ -20,7 +20,8 @@ import (
 func convert(t *testing.T, m match.Match, name string, args ...string) string {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), name)
-	if err := ffmpeg.Run(t.Context(), ffmpeg.Cmd{Tool: "ffmpeg", Args: append(append(ffmpeg.Input(m.Path), args...), out)}); err != nil {
+	if err := ffmpeg.Run(t.Context(),
+		ffmpeg.Cmd{Tool: "ffmpeg", Args: append(append(ffmpeg.Input(m.Path), args...), out)}); err != nil {
 		t.Fatal(err)
 	}
 	return out
@@ -31,7 +32,8 @@ func TestDecide(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ntsc, err := match.Generate(t.Context(), match.Options{Seconds: 10, Seed: 1, Rate: timeline.Rational{Num: 30000, Den: 1001}})
+	ntsc, err := match.Generate(t.Context(),
+		match.Options{Seconds: 10, Seed: 1, Rate: timeline.Rational{Num: 30000, Den: 1001}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,8 +58,10 @@ func TestDecide(t *testing.T) {
 		{"mpeg2.ts", pal, []string{"-c:v", "mpeg2video"}, Mezzanine, "25", "mpeg2video"},
 		{"ac3.mp4", pal, []string{"-c:v", "copy", "-c:a", "ac3"}, Copy, "25", "copied"},
 		{"interlaced.mp4", pal, with("-g", "25", "-flags", "+ildct+ilme"), Mezzanine, "25", "progressive"},
-		{"missing.mp4", pal, with("-g", "25", "-vf", "select='not(between(mod(n,20),7,9))'", "-fps_mode", "vfr"), Copy, "25", "copied"},
-		{"vfr.mp4", pal, with("-g", "25", "-vf", "setpts='PTS+mod(N*7,5)*0.004/TB'", "-fps_mode", "passthrough", "-enc_time_base", "1/90000"),
+		{"missing.mp4", pal, with("-g", "25", "-vf", "select='not(between(mod(n,20),7,9))'", "-fps_mode", "vfr"),
+			Copy, "25", "copied"},
+		{"vfr.mp4", pal, with("-g", "25", "-vf", "setpts='PTS+mod(N*7,5)*0.004/TB'",
+			"-fps_mode", "passthrough", "-enc_time_base", "1/90000"),
 			Mezzanine, "", "not constant"},
 	}
 	for _, c := range cases {
@@ -168,7 +172,8 @@ func TestRateOf(t *testing.T) {
 		{"60.0018 in milliseconds", every(r(600018, 10000), 600, nil, 90), r(0, 0), "60", true},
 		{"23.976 in milliseconds", every(r(24000, 1001), 240, nil, 90), r(24000, 1001), "24000/1001", true},
 		{"30 with four dropped", every(r(30, 1), 300, func(i int) bool { return i%70 != 5 }, 1), r(30, 1), "30", true},
-		{"23.976 with a third dropped", every(r(24000, 1001), 240, func(i int) bool { return i%3 != 2 }, 1), r(24000, 1001), "24000/1001", true},
+		{"23.976 with a third dropped", every(r(24000, 1001), 240, func(i int) bool { return i%3 != 2 }, 1),
+			r(24000, 1001), "24000/1001", true},
 		{"field rate named", every(r(25, 1), 250, nil, 1), r(50, 1), "25", true},
 		{"17", every(r(17, 1), 170, nil, 1), r(17, 1), "17", true},
 		{"slides", slides, r(25, 1), "25", true},
@@ -184,7 +189,8 @@ func TestRateOf(t *testing.T) {
 			}
 		})
 	}
-	for in, want := range map[timeline.Rational]string{r(120, 1): "60", r(120000, 1001): "60000/1001", r(100, 1): "50", r(60, 1): "60", r(240, 1): "60"} {
+	for in, want := range map[timeline.Rational]string{r(120, 1): "60", r(120000, 1001): "60000/1001",
+		r(100, 1): "50", r(60, 1): "60", r(240, 1): "60"} {
 		if got := MezzanineRate(in).String(); got != want {
 			t.Errorf("mezzanine of %s: %s, want %s", in, got, want)
 		}

@@ -12,9 +12,9 @@ import (
 // usualRates are the rates that sources are meant to have.
 var usualRates = []timeline.Rational{
 	{Num: 5, Den: 1}, {Num: 10, Den: 1}, {Num: 12, Den: 1}, {Num: 25, Den: 2}, {Num: 15000, Den: 1001}, {Num: 15, Den: 1},
-	{Num: 20, Den: 1}, {Num: 24000, Den: 1001}, {Num: 24, Den: 1}, {Num: 25, Den: 1}, {Num: 30000, Den: 1001}, {Num: 30, Den: 1},
-	{Num: 48, Den: 1}, {Num: 50, Den: 1}, {Num: 60000, Den: 1001}, {Num: 60, Den: 1}, {Num: 100, Den: 1},
-	{Num: 120000, Den: 1001}, {Num: 120, Den: 1},
+	{Num: 20, Den: 1}, {Num: 24000, Den: 1001}, {Num: 24, Den: 1}, {Num: 25, Den: 1}, {Num: 30000, Den: 1001},
+	{Num: 30, Den: 1}, {Num: 48, Den: 1}, {Num: 50, Den: 1}, {Num: 60000, Den: 1001}, {Num: 60, Den: 1},
+	{Num: 100, Den: 1}, {Num: 120000, Den: 1001}, {Num: 120, Den: 1},
 }
 
 // snapTolerance is how far a measured rate may be from a usual one and still be
@@ -139,7 +139,8 @@ func varyingRate(nominal timeline.Rational, deltas []int64) timeline.Rational {
 	sorted := slices.Sorted(slices.Values(deltas))
 	short := sorted[len(sorted)/20] + jitterTicks
 	for _, u := range usualRates {
-		if u.Float() >= 24 && u.Float() <= mezzanineMaxRate.Float() && (timeline.Timeline{Rate: u}).FrameStartTicks(1) <= short {
+		if u.Float() >= 24 && u.Float() <= mezzanineMaxRate.Float() &&
+			(timeline.Timeline{Rate: u}).FrameStartTicks(1) <= short {
 			return u
 		}
 	}

@@ -230,8 +230,8 @@ func durationOf(s rawStream) int64 {
 // usualCodecs are decoded by every FFmpeg, so that most sources need not ask.
 var usualCodecs = map[string]bool{
 	"h264": true, "hevc": true, "mpeg2video": true, "mpeg4": true, "prores": true, "vp9": true, "dvvideo": true,
-	"aac": true, "ac3": true, "eac3": true, "mp2": true, "mp3": true, "pcm_s16le": true, "pcm_s16be": true, "pcm_s24le": true,
-	"pcm_s24be": true, "opus": true, "vorbis": true, "flac": true,
+	"aac": true, "ac3": true, "eac3": true, "mp2": true, "mp3": true, "pcm_s16le": true, "pcm_s16be": true,
+	"pcm_s24le": true, "pcm_s24be": true, "opus": true, "vorbis": true, "flac": true,
 }
 
 // decodableOf says which of the streams' codecs can be decoded here.

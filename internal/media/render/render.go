@@ -39,7 +39,8 @@ type ReelSpec struct {
 // frame) in one encode. The same spec over the same units gives the same file.
 func Reel(ctx context.Context, s ReelSpec, outMP4, outJPG string) (Proof, error) {
 	proof, err := assemble.Run(ctx, assemble.Spec{
-		Timeline: s.Timeline, Parts: s.Parts, AudioTrack: s.AudioTrack, AudioChannels: s.AudioChannels, Width: s.Width, Height: s.Height,
+		Timeline: s.Timeline, Parts: s.Parts, AudioTrack: s.AudioTrack,
+		AudioChannels: s.AudioChannels, Width: s.Width, Height: s.Height,
 	}, outMP4, outJPG)
 	if err != nil {
 		return proof, fmt.Errorf("render a reel of %d parts: %w", len(s.Parts), err)

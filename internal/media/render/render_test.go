@@ -15,8 +15,9 @@ import (
 
 func makeEvent(t *testing.T, rate timeline.Rational, width, height, seconds int) event.Event {
 	t.Helper()
-	e, err := event.Make(t.Context(), t.TempDir(), match.Options{Seconds: seconds, Rate: rate, Seed: 22, Width: width, Height: height,
-		GOPFrames: int(timeline.MulDiv(1, rate.Num, rate.Den))}, 3)
+	e, err := event.Make(t.Context(), t.TempDir(),
+		match.Options{Seconds: seconds, Rate: rate, Seed: 22, Width: width, Height: height,
+			GOPFrames: int(timeline.MulDiv(1, rate.Num, rate.Den))}, 3)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +47,8 @@ func reel(t *testing.T, e event.Event, width, height int, ranges ...[2]int64) st
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(got) != len(want) || proof.Frames != int64(len(want)) || proof.AudioSamples != e.Clock.SampleOfFrame(proof.Frames, 48000) {
+	if len(got) != len(want) || proof.Frames != int64(len(want)) ||
+		proof.AudioSamples != e.Clock.SampleOfFrame(proof.Frames, 48000) {
 		t.Fatalf("%d frames, want %d; proof %+v", len(got), len(want), proof)
 	}
 	for i := range got {
@@ -63,7 +65,8 @@ func TestReelIsExact(t *testing.T) {
 			e := makeEvent(t, rate, 320, 180, 14)
 			border := e.Units[1].FrameStart
 			// In order, overlapping, backwards, the same twice, one frame.
-			ranges := [][2]int64{{0, 20}, {border - 10, border + 10}, {border - 3, border + 40}, {5, 6}, {5, 6}, {e.Clock.Frames - 30, e.Clock.Frames}}
+			ranges := [][2]int64{{0, 20}, {border - 10, border + 10}, {border - 3, border + 40},
+				{5, 6}, {5, 6}, {e.Clock.Frames - 30, e.Clock.Frames}}
 			t.Run("as it is", func(t *testing.T) { reel(t, e, 0, 0, ranges...) })
 			t.Run("crop", func(t *testing.T) { reel(t, e, 102, 180, ranges...) })
 			t.Run("scale", func(t *testing.T) { reel(t, e, 640, 360, ranges[:3]...) })

@@ -117,11 +117,13 @@ func (t Track) LevelOf(window int64) (level, peak int32, ok bool) {
 // that nobody has are filled as unchanged and silent.
 func Join(prev, cur Signals) (Signals, error) {
 	if prev.Version != Version || cur.Version != Version {
-		return Signals{}, fmt.Errorf("signals have versions %d and %d, this program reads %d: run the framer again", prev.Version, cur.Version, Version)
+		return Signals{}, fmt.Errorf("signals have versions %d and %d, this program reads %d: run the framer again",
+			prev.Version, cur.Version, Version)
 	}
 	gap := cur.FirstFrame - (prev.FirstFrame + prev.Frames)
 	if gap < 0 {
-		return Signals{}, fmt.Errorf("signals overlap: frames up to %d, then from %d", prev.FirstFrame+prev.Frames, cur.FirstFrame)
+		return Signals{}, fmt.Errorf("signals overlap: frames up to %d, then from %d",
+			prev.FirstFrame+prev.Frames, cur.FirstFrame)
 	}
 	if len(prev.LastThumb) != len(cur.FirstThumb) || len(prev.Luma) == 0 {
 		return Signals{}, errors.New("signals are damaged: thumbnails are missing or of different size")

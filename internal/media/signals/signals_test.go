@@ -9,7 +9,8 @@ import (
 )
 
 func TestJoinRefuses(t *testing.T) {
-	a := signals.Signals{Version: signals.Version, Frames: 10, Luma: make([]byte, 10), LastThumb: make([]byte, 4), FirstThumb: make([]byte, 4)}
+	a := signals.Signals{Version: signals.Version, Frames: 10, Luma: make([]byte, 10),
+		LastThumb: make([]byte, 4), FirstThumb: make([]byte, 4)}
 	b := a
 	b.FirstFrame = 5
 	if _, err := signals.Join(a, b); err == nil {

@@ -62,7 +62,8 @@ func TestParseRejects(t *testing.T) {
 		label string
 		rate  timeline.Rational
 	}{
-		{"00:01:00;00", r2997}, {"00:00:00;00", r25}, {"00:00:61:00", r25}, {"00:00:00:25", r25}, {"1", r25}, {"00:00:00.10", r25},
+		{"00:01:00;00", r2997}, {"00:00:00;00", r25}, {"00:00:61:00", r25},
+		{"00:00:00:25", r25}, {"1", r25}, {"00:00:00.10", r25},
 	} {
 		if f, err := Parse(c.label, c.rate); err == nil {
 			t.Errorf("%q at %s: read as %d", c.label, c.rate, f)

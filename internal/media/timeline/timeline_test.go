@@ -37,7 +37,8 @@ func TestParseRational(t *testing.T) {
 // TestFrameRoundTrip checks a whole day at every usual rate against big
 // rationals: frame -> ticks -> frame and frame -> micros -> frame.
 func TestFrameRoundTrip(t *testing.T) {
-	for _, rate := range []Rational{{24000, 1001}, {24, 1}, {25, 1}, {30000, 1001}, {30, 1}, {50, 1}, {60000, 1001}, {60, 1}, {120, 1}} {
+	for _, rate := range []Rational{{24000, 1001}, {24, 1}, {25, 1}, {30000, 1001}, {30, 1},
+		{50, 1}, {60000, 1001}, {60, 1}, {120, 1}} {
 		tl := Timeline{OriginTicks: 126000 + 3*WrapTicks, Rate: rate, Frames: Open}
 		day := 86400 * rate.Num / rate.Den
 		for f := int64(0); f <= day; f += 9973 {
@@ -112,7 +113,8 @@ func TestUnwrap(t *testing.T) {
 		{"plain", []int64{100, 200}, []int64{100, 200}},
 		{"B-frames", []int64{9000, 1800, 5400, 16200}, []int64{9000, 1800, 5400, 16200}},
 		{"wrap", []int64{w - 3600, 0, 3600}, []int64{w - 3600, w, w + 3600}},
-		{"B-frames over the wrap", []int64{w - 3600, 7200, 0, 3600, 18000, 10800}, []int64{w - 3600, w + 7200, w, w + 3600, w + 18000, w + 10800}},
+		{"B-frames over the wrap", []int64{w - 3600, 7200, 0, 3600, 18000, 10800},
+			[]int64{w - 3600, w + 7200, w, w + 3600, w + 18000, w + 10800}},
 		{"back over the wrap", []int64{7200, w - 1800, 1800}, []int64{7200, -1800, 1800}},
 	}
 	for _, c := range cases {

@@ -248,7 +248,8 @@ func TestReelParts(t *testing.T) {
 	b := newBench(t, "25")
 	two := func(x, y [2]int) (string, string) {
 		v := fmt.Sprintf("select='between(n,%d,%d)+between(n,%d,%d)',setpts=N/25/TB", x[0], x[1]-1, y[0], y[1]-1)
-		a := fmt.Sprintf("asetnsamples=n=1920,aselect='between(n,%d,%d)+between(n,%d,%d)',asetpts=N/SR/TB", x[0], x[1]-1, y[0], y[1]-1)
+		a := fmt.Sprintf("asetnsamples=n=1920,aselect='between(n,%d,%d)+between(n,%d,%d)',asetpts=N/SR/TB",
+			x[0], x[1]-1, y[0], y[1]-1)
 		return v, a
 	}
 	ask := b.ask()

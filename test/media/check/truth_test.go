@@ -79,8 +79,8 @@ func play(t *testing.T, s kinds.Source) played {
 	w, h := look.Shown()
 	video := largest(t, s.Path)
 	stamps := filepath.Join(dir, "v.crc")
-	args := append(ffmpeg.Input(s.Path), "-map", video, "-fps_mode", "passthrough", "-enc_time_base", "1/90000", "-c:v", "rawvideo",
-		"-f", "framecrc",
+	args := append(ffmpeg.Input(s.Path), "-map", video, "-fps_mode", "passthrough", "-enc_time_base", "1/90000",
+		"-c:v", "rawvideo", "-f", "framecrc",
 		"file:"+stamps, "-map", video, "-vf", fmt.Sprintf("scale=%d:%d,format=gray", w, h), "-fps_mode", "passthrough",
 		"-f", "rawvideo", "pipe:1")
 	for i := range s.Truth.Tracks {

@@ -16,12 +16,15 @@ func containers() []Kind {
 		{"flv", true, packed(".flv", 1000)},
 		{"wrap-33-bit", true, packed(".ts", 0, "-output_ts_offset", "95437.7")},
 		{"gop-10-s", false, coded(join(x264(250), aac()), ".mp4")},
-		{"open-gop", false, coded(join(x264(25, "-x264-params", "open-gop=1", "-bf", "3", "-preset", "veryfast"), aac()), ".mp4")},
-		{"b-pyramid", true, coded(join(x264(50, "-x264-params", "b-pyramid=normal", "-bf", "5", "-preset", "veryfast"), aac()), ".mp4")},
+		{"open-gop", false, coded(join(x264(25, "-x264-params", "open-gop=1", "-bf", "3", "-preset", "veryfast"), aac()),
+			".mp4")},
+		{"b-pyramid", true,
+			coded(join(x264(50, "-x264-params", "b-pyramid=normal", "-bf", "5", "-preset", "veryfast"), aac()), ".mp4")},
 		{"hevc-8-bit", false, coded(join(x265("yuv420p"), aac()), ".mp4")},
 		{"hevc-10-bit", false, coded(join(x265("yuv420p10le"), aac()), ".mp4")},
 		{"prores", false, coded([]string{"-c:v", "prores_ks", "-profile:v", "0", "-c:a", "pcm_s16le"}, ".mov")},
-		{"mpeg2-ts", false, coded([]string{"-c:v", "mpeg2video", "-g", "12", "-q:v", "3", "-c:a", "mp2", "-b:a", "256k"}, ".ts")},
+		{"mpeg2-ts", false, coded([]string{"-c:v", "mpeg2video", "-g", "12", "-q:v",
+			"3", "-c:a", "mp2", "-b:a", "256k"}, ".ts")},
 	}
 }
 

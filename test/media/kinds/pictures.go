@@ -30,7 +30,8 @@ func pictures() []Kind {
 			"log-level=none:pools=2:frame-threads=1:" + pq}, tags("smpte2084"), aac())))},
 		{"hdr-hlg-h264", false, coloured(bt709, false, join(x264(25, "-pix_fmt", "yuv420p10le", "-x264-params", hlg),
 			tags("arib-std-b67"), aac()))},
-		{"full-range", true, coloured(film.Colour{Levels: true}, true, join(x264(25, "-x264-params", "fullrange=on"), aac()))},
+		{"full-range", true, coloured(film.Colour{Levels: true}, true,
+			join(x264(25, "-x264-params", "fullrange=on"), aac()))},
 		{"matrix-601", true, coloured(sd, false, join(x264(25, "-x264-params",
 			"colorprim=smpte170m:transfer=smpte170m:colormatrix=smpte170m:fullrange=off"), aac()))},
 	}

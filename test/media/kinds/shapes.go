@@ -50,7 +50,8 @@ func contained(look film.Look, ext string, slack int64) func(*shop) Source {
 	return func(s *shop) Source {
 		t := filmed(look, "25", 8).stereo()
 		plain := s.encode(t, ".mp4", join(x264(25), aac())...)
-		return Source{Path: s.ffmpeg(ext, "-i", "file:"+plain, "-c", "copy", "-aspect", "4:3"), Truth: s.truth(t), Slack: slack}
+		return Source{Path: s.ffmpeg(ext, "-i", "file:"+plain, "-c", "copy", "-aspect", "4:3"),
+			Truth: s.truth(t), Slack: slack}
 	}
 }
 
@@ -69,8 +70,8 @@ func containerCrop(s *shop) Source {
 	})}
 }
 
-// cleanAperture shows 320x180 of larger pictures: its container cuts off white borders that differ on each side, and the
-// stream itself crops what its macroblocks have too much.
+// cleanAperture shows 320x180 of larger pictures: its container cuts off white borders that differ on each side, and
+// the stream itself crops what its macroblocks have too much.
 func cleanAperture(left int) func(*shop) Source {
 	return func(s *shop) Source {
 		t := filmed(film.Look{Width: 320, Height: 180}, "25", 8).stereo()
@@ -90,8 +91,9 @@ func clap(width, height, left, top int) func([]byte) ([]byte, error) {
 		entry := f.Moov.Traks[0].Mdia.Minf.Stbl.Stsd.AvcX
 		offset := func(length, before, inside int) uint32 { return uint32(int32(2*before + inside - length)) }
 		entry.AddChild(&mp4.ClapBox{
-			CleanApertureWidthN: uint32(width), CleanApertureWidthD: 1, CleanApertureHeightN: uint32(height), CleanApertureHeightD: 1,
-			HorizOffN: offset(int(entry.Width), left, width), HorizOffD: 2, VertOffN: offset(int(entry.Height), top, height), VertOffD: 2,
+			CleanApertureWidthN: uint32(width), CleanApertureWidthD: 1, CleanApertureHeightN: uint32(height),
+			CleanApertureHeightD: 1, HorizOffN: offset(int(entry.Width), left, width), HorizOffD: 2,
+			VertOffN: offset(int(entry.Height), top, height), VertOffD: 2,
 		})
 		var out bytes.Buffer
 		if err := f.Encode(&out); err != nil {
@@ -201,5 +203,6 @@ func clockwise(height int) func([]byte) ([]byte, error) {
 func rotated(s *shop) Source {
 	t := filmed(film.Look{Width: 180, Height: 320}, "25", 8).stereo()
 	lying := s.encode(t, ".mp4", join(x264(25, "-vf", "transpose=1"), aac())...)
-	return Source{Path: s.ffmpeg(".mp4", "-i", "file:"+lying, "-c", "copy", "-metadata:s:v:0", "rotate=90"), Truth: s.truth(t)}
+	return Source{Path: s.ffmpeg(".mp4", "-i", "file:"+lying, "-c", "copy",
+		"-metadata:s:v:0", "rotate=90"), Truth: s.truth(t)}
 }

@@ -104,7 +104,8 @@ func (s *shop) encode(t take, ext string, args ...string) string {
 		"-framerate", t.rate, "-i", "pipe:0"}
 	maps := []string{"-map", "0:v"}
 	for i, a := range t.sounds {
-		sound := film.Sound{Seed: s.seed, Track: i, Channels: a.channels, From: lead + samples(a.at), Samples: samples(a.len), Loud: a.loud}
+		sound := film.Sound{Seed: s.seed, Track: i, Channels: a.channels,
+			From: lead + samples(a.at), Samples: samples(a.len), Loud: a.loud}
 		cmd.Inputs = append(cmd.Inputs, sound.Reader())
 		if off := a.at - micros(t.begin, t.rate); off != 0 {
 			cmd.Args = append(cmd.Args, "-itsoffset", seconds(off))

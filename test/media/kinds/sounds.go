@@ -45,10 +45,12 @@ func sounds() []Kind {
 		{"sound-first-10-fps", false, slack(1000, early("10", ".mkv", -145_000, mpeg4...))},
 		{"sound-first-2-fps", false, slack(1000, early("2", ".mkv", -239_000, mpeg4...))},
 		{"sound-first-ts", false, early("25", ".ts", -45_000, join(mpeg2, mp2)...)},
-		{"sound-first-webm", false, slack(1000, opus(early("30000/1001", ".webm", -50_000, "-c:v", "libvpx-vp9", "-deadline", "realtime",
-			"-cpu-used", "8", "-g", "30", "-b:v", "500k", "-c:a", "libopus", "-b:a", "256k")))},
-		{"sound-first-flv", false, slack(1000, early("25", ".flv", -157_000, "-c:v", "flv1", "-q:v", "3", "-c:a", "libmp3lame",
-			"-ar", "44100", "-b:a", "256k"))},
+		{"sound-first-webm", false,
+			slack(1000, opus(early("30000/1001", ".webm", -50_000, "-c:v", "libvpx-vp9", "-deadline", "realtime",
+				"-cpu-used", "8", "-g", "30", "-b:v", "500k", "-c:a", "libopus", "-b:a", "256k")))},
+		{"sound-first-flv", false,
+			slack(1000, early("25", ".flv", -157_000, "-c:v", "flv1", "-q:v", "3", "-c:a", "libmp3lame",
+				"-ar", "44100", "-b:a", "256k"))},
 		{"sound-first-h264", true, early("25", ".mp4", -145_000, join(x264(25), aac())...)},
 		{"sound-late-h264", true, early("25", ".ts", 350_000, join(x264(25), aac())...)},
 		{"sound-ends-early", true, partly(".mp4", 0, 5_000_000, 14_000_000)},
@@ -108,7 +110,8 @@ func changing(video []string, audio [][]string, tones ...tone) func(*shop) Sourc
 			parts = append(parts, s.encode(t, ".ts", join(video, audio[i], at(6*i))...))
 			s.show(&src.Truth, t, src.Truth.End)
 			border := src.Truth.End
-			src.Truth.Tracks[0].Soft = append(src.Truth.Tracks[0].Soft, film.Span{From: border - joinSoft, To: border + joinSoft})
+			src.Truth.Tracks[0].Soft = append(src.Truth.Tracks[0].Soft,
+				film.Span{From: border - joinSoft, To: border + joinSoft})
 		}
 		src.Path = s.cat(parts...)
 		return src

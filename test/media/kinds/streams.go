@@ -49,8 +49,8 @@ func attached(s *shop) Source {
 	t := filmed(small, "25", 8).stereo()
 	main := s.encode(t, ".mp4", join(x264(25), aac())...)
 	cover := s.encode(s.other(1), ".jpg", "-update", "1", "-frames:v", "1")
-	return Source{Truth: s.truth(t), Path: s.ffmpeg(".mp4", "-i", "file:"+cover, "-i", "file:"+main, "-map", "0", "-map", "1",
-		"-c", "copy", "-disposition:v:0", "attached_pic", "-disposition:v:1", "default")}
+	return Source{Truth: s.truth(t), Path: s.ffmpeg(".mp4", "-i", "file:"+cover, "-i", "file:"+main, "-map", "0",
+		"-map", "1", "-c", "copy", "-disposition:v:0", "attached_pic", "-disposition:v:1", "default")}
 }
 
 // beside has another film before the one that is meant.
@@ -68,8 +68,8 @@ func beside(ext string, byDefault bool) func(*shop) Source {
 		if byDefault {
 			mark = "default"
 		}
-		src := Source{Truth: s.truth(t), Path: s.ffmpeg(ext, "-i", "file:"+other, "-i", "file:"+main, "-map", "0", "-map", "1",
-			"-c", "copy", "-disposition:v:0", "0", "-disposition:v:1", mark)}
+		src := Source{Truth: s.truth(t), Path: s.ffmpeg(ext, "-i", "file:"+other, "-i", "file:"+main, "-map", "0",
+			"-map", "1", "-c", "copy", "-disposition:v:0", "0", "-disposition:v:1", mark)}
 		if ext == ".mkv" {
 			src.Slack = 1000
 		}

@@ -45,5 +45,6 @@ func stampOf(packet []byte) (int64, bool) {
 	if len(pes) < 14 || pes[0] != 0 || pes[1] != 0 || pes[2] != 1 || pes[7]&0x80 == 0 {
 		return 0, false
 	}
-	return int64(pes[9]>>1&7)<<30 | int64(pes[10])<<22 | int64(pes[11]>>1)<<15 | int64(pes[12])<<7 | int64(pes[13]>>1), true
+	return int64(pes[9]>>1&7)<<30 | int64(pes[10])<<22 | int64(
+		pes[11]>>1)<<15 | int64(pes[12])<<7 | int64(pes[13]>>1), true
 }
