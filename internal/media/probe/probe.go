@@ -169,7 +169,7 @@ func Open(ctx context.Context, url string, o Options) (Info, error) {
 		return fail("open", err)
 	}
 	var index <-chan *mp4.MoovBox
-	if in.Container() == source.Other {
+	if c := in.Container(); c == source.Other || c == source.FragmentedMP4 {
 		index = readIndex(ctx, url)
 	}
 	args, stdin, err := in.Input(ctx)

@@ -176,10 +176,7 @@ func headOf(b []byte) (h clusterHead, more bool) {
 	}
 	h = clusterHead{element: e, stamp: -1}
 	at := e.header
-	for {
-		if e.size >= 0 && int64(h.length) >= e.size || at >= maxHead {
-			break
-		}
+	for (e.size < 0 || int64(h.length) < e.size) && at < maxHead {
 		c, ok := elementAt(b[at:])
 		if !ok && len(b)-at < elementHeader {
 			return h, true

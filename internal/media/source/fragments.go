@@ -28,7 +28,7 @@ const (
 	// their containers round times.
 	splitNanos = nanoRate / 100
 	// farNanos bounds times, so that sums of them do not overflow.
-	farNanos = int64(1) << 60
+	farNanos = int64(1) << 61
 )
 
 // verdict says where a fragment belongs.
@@ -49,8 +49,8 @@ const (
 // situation is what a fragment's place is decided by. Times are those of one
 // stream, all with the same shift.
 type situation struct {
-	// end is where what came ends, before where the fragment before this one
-	// began.
+	// end is where what came ends; none begins before the fragment before it,
+	// which is at before.
 	end, before int64
 	// first and last are where the fragment begins and ends.
 	first, last int64
@@ -65,7 +65,7 @@ type situation struct {
 }
 
 func (s situation) verdict() verdict {
-	back, ahead := s.first < s.end-nearNanos || s.first < s.before-orderNanos, s.first > s.end+nearNanos
+	back, ahead := s.first < s.end-nearNanos || s.first < s.before, s.first > s.end+nearNanos
 	continues := s.hasNext && s.next >= s.last-nearNanos && s.next <= s.last+nearNanos
 	switch {
 	case s.fresh && s.first < s.end-splitNanos:

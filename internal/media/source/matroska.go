@@ -616,7 +616,7 @@ func (r *matroskaRetimer) decide(next *int64, over bool) {
 }
 
 func (r *matroskaRetimer) situation(h *heldCluster, by *span, next *int64, over bool) situation {
-	s := situation{end: by.line.end(), before: r.baseLast, over: over, fresh: r.fresh,
+	s := situation{end: by.line.end(), before: r.baseLast - orderNanos, over: over, fresh: r.fresh,
 		first: by.first() + r.shift, last: by.last() + r.shift}
 	// As it goes on, if any stream does: others may have holes.
 	for _, o := range h.spans {

@@ -18,6 +18,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -34,6 +35,8 @@ const (
 	TS
 	FLV
 	Matroska
+	// FragmentedMP4 is an MP4 whose samples are told of in movie fragments.
+	FragmentedMP4
 )
 
 // Options say how a source is read.
@@ -93,8 +96,11 @@ func open(ctx context.Context, url string, o Options, l limits) (*Source, error)
 		return nil, err
 	}
 	s.container = containerOf(head)
-	if s.container == Matroska {
+	switch {
+	case s.container == Matroska:
 		s.shapes = shapesOf(head)
+	case s.container == Other && isMP4(head) && fragmentedMP4(io.MultiReader(bytes.NewReader(head), r)):
+		s.container = FragmentedMP4
 	}
 	if s.container != TS {
 		return s, nil
@@ -168,6 +174,8 @@ var others = []string{"RIFF", "OggS", "#EXTM3U",
 // boxes are those that an MP4 or MOV may begin with.
 var boxes = []string{"ftyp", "moov", "mdat", "free", "skip", "wide", "pnot", "styp"}
 
+func isMP4(head []byte) bool { return len(head) >= 8 && slices.Contains(boxes, string(head[4:8])) }
+
 func containerOf(head []byte) Container {
 	switch {
 	case bytes.HasPrefix(head, flvMagic):
@@ -180,10 +188,8 @@ func containerOf(head []byte) Container {
 			return Other
 		}
 	}
-	for _, box := range boxes {
-		if len(head) >= 8 && string(head[4:8]) == box {
-			return Other
-		}
+	if isMP4(head) {
+		return Other
 	}
 	if packetStart(head) {
 		return TS
@@ -268,6 +274,8 @@ func (s *Source) Input(ctx context.Context, options ...string) ([]string, io.Rea
 		in = newRetimer(r, s.tables, s.options)
 	case FLV:
 		format, in = "flv", newFLVRetimer(r, s.options)
+	case FragmentedMP4:
+		format, in = "mov", newFMP4Retimer(r, s.options)
 	default:
 		format, in = "matroska", newMatroskaRetimer(r, s.options)
 	}

@@ -281,7 +281,8 @@ func TestContainers(t *testing.T) {
 		want Container
 	}{
 		{"mp4", film{codec: "h264", seconds: 1, format: "mov", options: "-movflags +frag_keyframe+empty_moov"}.bytes(t),
-			Other},
+			FragmentedMP4},
+		{"mov", film{codec: "h264", seconds: 1, format: "mov", file: true}.bytes(t), Other},
 		{"mkv", film{codec: "h264", seconds: 1, format: "matroska"}.bytes(t), Matroska},
 		{"flv", film{codec: "h264", seconds: 1, format: "flv", options: "-ar 44100"}.bytes(t), FLV},
 		{"ts", film{codec: "h264", seconds: 1}.bytes(t), TS},
