@@ -158,7 +158,7 @@ func Open(ctx context.Context, url string, o Options) (Info, error) {
 		return Info{}, fmt.Errorf("%s %s: %w", what, ffmpeg.Redact(url), err)
 	}
 	joins := &Joins{}
-	in, err := source.Open(ctx, url, source.Options{Programme: o.Programme, Joined: joins.add})
+	in, err := source.Open(ctx, url, source.Options{Programme: o.Programme, Joined: joins.add, Ended: joins.ended})
 	if errors.Is(err, source.ErrNoProgramme) {
 		err = fmt.Errorf("%w: spec.source.file.programme: %w", ErrSelection, err)
 	}
@@ -166,7 +166,7 @@ func Open(ctx context.Context, url string, o Options) (Info, error) {
 		return fail("open", err)
 	}
 	var index <-chan *mp4.MoovBox
-	if in.Container() == source.Other {
+	if c := in.Container(); c == source.Other || c == source.FragmentedMP4 {
 		index = readIndex(ctx, url)
 	}
 	args, stdin, err := in.Input(ctx)
@@ -186,6 +186,10 @@ func Open(ctx context.Context, url string, o Options) (Info, error) {
 		return fail("open", err)
 	}
 	info.Options, info.Input, info.Joins = o, in, joins
+	if in.Container() == source.FragmentedMP4 {
+		// As far as FFmpeg knows it, that is the end of the first fragment.
+		info.DurationMicros, info.Video.DurationMicros = 0, 0
+	}
 	if index != nil && isMP4(info.Container) {
 		info.EditList = editList(<-index, info.Video.Index)
 	}

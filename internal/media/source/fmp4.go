@@ -46,6 +46,7 @@ type fmp4Retimer struct {
 	out    bytes.Buffer
 	err    error
 	joined func(Join)
+	ended  func(int64)
 
 	// pass are bytes that go out unread; endless says that all do.
 	pass    int64
@@ -73,7 +74,7 @@ type heldMoof struct {
 }
 
 func newFMP4Retimer(src io.ReadCloser, o Options) *fmp4Retimer {
-	return &fmp4Retimer{src: src, in: window{r: src}, joined: o.Joined, tracks: map[uint32]*fragmentTrack{}}
+	return &fmp4Retimer{src: src, in: window{r: src}, joined: o.Joined, ended: o.Ended, tracks: map[uint32]*fragmentTrack{}}
 }
 
 // Read gives what FFmpeg reads.
@@ -86,9 +87,23 @@ func (r *fmp4Retimer) Read(p []byte) (int, error) {
 			r.put(r.in.b[r.in.off:]) // a box that was cut off
 			r.drain(true)
 			r.err = err
+			r.end()
 		}
 	}
 	return r.out.Read(p)
+}
+
+// end tells where the pictures end.
+func (r *fmp4Retimer) end() {
+	end := int64(0)
+	for _, t := range r.tracks {
+		if t.kind == picture && t.started {
+			end = max(end, t.end-t.edit)
+		}
+	}
+	if end > 0 && r.ended != nil && errors.Is(r.err, io.EOF) {
+		r.ended(ticksOf(end))
+	}
 }
 
 // Close ends the reading.

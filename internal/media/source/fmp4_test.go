@@ -5,6 +5,7 @@ package source
 import (
 	"bytes"
 	"encoding/binary"
+	"io"
 	"slices"
 	"testing"
 
@@ -196,6 +197,29 @@ func TestOrderOfFragments(t *testing.T) {
 	}
 }
 
+// TestEndOfPictures: the last picture may stand for long, which a fragment says.
+func TestEndOfPictures(t *testing.T) {
+	f := fragmentsOf("h264b", relative)
+	b := f.bytes(t)
+	ended := int64(0)
+	s, err := Open(t.Context(), write(t, "in.mp4", b, b), Options{Ended: func(ticks int64) { ended = ticks }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, in, err := s.Input(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	if _, err := io.Copy(io.Discard, in); err != nil {
+		t.Fatal(err)
+	}
+	// By decoding times, which an edit list puts two pictures before the first.
+	if want := int64(200-2) * testPeriod; ended < want-1 || ended > want+3*testPeriod {
+		t.Errorf("the pictures end at %d, want %d", ended, want)
+	}
+}
+
 // TestOtherMP4: what FFmpeg has to seek in, it opens itself.
 func TestOtherMP4(t *testing.T) {
 	long := fragmentsOf("h264", "empty_moov+default_base_moof")
@@ -214,7 +238,7 @@ func TestOtherMP4(t *testing.T) {
 
 // TestDamagedFragments: damage to a fragment is no reason to lose those behind it.
 func TestDamagedFragments(t *testing.T) {
-	whole := fragmentsOf("h264", relative).bytes(t)
+	whole := fragmentsOf("h264b", relative).bytes(t)
 	head, parts, _ := pieces(whole)
 	at := len(head) + len(parts[0])
 	value := func(kind string, off int, v uint32) []byte {
@@ -236,9 +260,10 @@ func TestDamagedFragments(t *testing.T) {
 		{"media of another kind", value("mdat", 0, 0), 74},
 		{"media before the fragment", value("trun", 12, 0), 74},
 		{"media far behind", value("trun", 12, 1<<20), 74},
-		{"a sample that is too long", value("trun", 16+8, 1<<28), 74},
-		{"a sample without bytes", value("trun", 16+8, 0), 74},
+		{"a sample that is too long", value("trun", 20, 1<<28), 74},
+		{"a sample without bytes", value("trun", 20, 0), 74},
 		{"too many samples", value("trun", 8, 1<<24), 74},
+		{"a picture that waits", value("trun", 24, 1<<25|1024), 99},
 		{"no track", value("tfhd", 8, 77), 74},
 	}
 	for _, c := range cases {
@@ -246,6 +271,11 @@ func TestDamagedFragments(t *testing.T) {
 		shown := r.decode(t, false)
 		if len(shown) < c.pictures || len(r.joins) > 0 {
 			t.Errorf("%s: %d pictures, want %d; joins %v", c.name, len(shown), c.pictures, r.joins)
+		}
+		for step, n := range gaps(shown) {
+			if step > 30*testPeriod {
+				t.Errorf("%s: %d holes of %d ticks", c.name, n, step)
+			}
 		}
 	}
 }

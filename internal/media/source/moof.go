@@ -5,6 +5,7 @@ package source
 import (
 	"encoding/binary"
 	"math/bits"
+	"slices"
 )
 
 // Flags of the boxes of a movie fragment. (ISO/IEC 14496-12, 8.8)
@@ -189,6 +190,7 @@ func trafOf(data []byte, start int, body []byte, tracks map[uint32]*fragmentTrac
 	}
 	// A damaged time must leave room for sums.
 	t.start = min(t.start&(1<<63-1), (farNanos/nanoRate-7200)*t.track.scale)
+	t.mend(data)
 	t.read(data)
 	return t, true
 }
@@ -270,6 +272,37 @@ func (t *traf) read(data []byte) {
 		for i := range r.count {
 			t.times = append(t.times, nanosOf(t.start+t.length+r.compositionOf(data, i), t.track.scale))
 			t.length += r.durationOf(data, i)
+		}
+	}
+}
+
+// mend sets right how long pictures wait from their decoding, where a bit of
+// that is wrong: they would be shown long after the whole fragment is decoded,
+// or long before. In a hole pictures may wait as long as it is.
+func (t *traf) mend(data []byte) {
+	var waits []int64
+	for _, r := range t.runs {
+		for i := range r.count {
+			waits = append(waits, r.compositionOf(data, i))
+			t.length += r.durationOf(data, i)
+		}
+	}
+	if len(waits) < 3 {
+		return
+	}
+	usual, most := slices.Sorted(slices.Values(waits))[len(waits)/2], waitSeconds*t.track.scale
+	at := int64(0)
+	for _, r := range t.runs {
+		for i := range r.count {
+			wait, field := r.compositionOf(data, i), r.field(i, trunComposition)
+			if shown := at + wait; field > 0 && (shown > t.length+most || shown < -most) {
+				for bit := range 32 {
+					if try := int32(uint32(wait) ^ 1<<bit); int64(try)-usual <= most && usual-int64(try) <= most {
+						binary.BigEndian.PutUint32(data[field:], uint32(try))
+					}
+				}
+			}
+			at += r.durationOf(data, i)
 		}
 	}
 }

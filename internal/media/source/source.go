@@ -47,6 +47,10 @@ type Options struct {
 	// Joined, if set, is called for each join, in each reading, by whoever
 	// reads.
 	Joined func(Join)
+	// Ended, if set, is called at the end of a fragmented MP4, with where its
+	// pictures end by what it says of the last ones: FFmpeg does not hear of
+	// that in a pipe before. Ticks are as those of joins.
+	Ended func(ticks int64)
 }
 
 // ErrNoProgramme means that a transport stream lacks the programme that was asked for.
