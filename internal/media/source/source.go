@@ -6,8 +6,9 @@
 // jumps. So the containers of which parts can be joined are read here, and
 // FFmpeg gets them on its standard input. MPEG transport streams and FLV carry
 // the clock of whoever sent them: one programme is taken, and joins are closed.
-// In Matroska the container's times count, and holes stay: only what goes back
-// in time is moved. Any other source FFmpeg opens itself.
+// In Matroska and fragmented MP4 the container's times count, and holes stay:
+// only what goes back in time is moved. Any other source FFmpeg opens itself,
+// among them MP4 whose fragments are so long that it has to seek in them.
 package source
 
 import (
