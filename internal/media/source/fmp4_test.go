@@ -30,19 +30,20 @@ func TestFragmentedMP4StaysAsItIs(t *testing.T) {
 	late := later(whole, 1_600_000_000)
 	for name, b := range map[string][]byte{
 		"absolute": fragmentsOf("h264b", absolute).bytes(t), "relative": whole, "hole": hole.bytes(t), "late": late,
-		"no edit list":            fragmentsOf("h264b", "frag_keyframe+empty_moov").bytes(t),
-		"negative offsets":        fragmentsOf("h264b", relative+"+negative_cts_offsets").bytes(t),
-		"a fragment a track":      fragmentsOf("h264b", relative+"+separate_moof").bytes(t),
-		"a fragment a picture":    fragmentsOf("h264b", "frag_every_frame+empty_moov+default_base_moof").bytes(t),
-		"with an index":           fragmentsOf("h264b", "dash+frag_keyframe+global_sidx").bytes(t),
-		"CMAF":                    fragmentsOf("h264b", "cmaf+frag_keyframe").bytes(t),
-		"samples in the index":    fragmentsOf("h264b", "frag_keyframe").bytes(t),
-		"cut off in media":        whole[:len(whole)*2/3],
-		"cut off in a fragment":   whole[:bytes.LastIndex(whole, []byte("mfhd"))+20],
-		"cut off behind one":      whole[:bytes.LastIndex(whole, []byte("moof"))-4],
-		"boxes of another kind":   slices.Concat(whole, []byte("\x00\x00\x00\x10abcd12345678"), whole[bytes.LastIndex(whole, []byte("mfra"))-4:]),
-		"media that has no ends":  endless(whole),
-		"media of 64 bits' size ": wide(whole),
+		"no edit list":                fragmentsOf("h264b", "frag_keyframe+empty_moov").bytes(t),
+		"negative offsets":            fragmentsOf("h264b", relative+"+negative_cts_offsets").bytes(t),
+		"a fragment a track":          fragmentsOf("h264b", relative+"+separate_moof").bytes(t),
+		"a fragment a picture":        fragmentsOf("h264b", "frag_every_frame+empty_moov+default_base_moof").bytes(t),
+		"with an index":               fragmentsOf("h264b", "dash+frag_keyframe+global_sidx").bytes(t),
+		"CMAF":                        fragmentsOf("h264b", "cmaf+frag_keyframe").bytes(t),
+		"samples in the index":        fragmentsOf("h264b", "frag_keyframe").bytes(t),
+		"cut off in media":            whole[:len(whole)*2/3],
+		"cut off in a fragment":       whole[:bytes.LastIndex(whole, []byte("mfhd"))+20],
+		"cut off behind one":          whole[:bytes.LastIndex(whole, []byte("moof"))-4],
+		"boxes of another kind":       slices.Concat(whole, []byte("\x00\x00\x00\x10abcd12345678"), whole[bytes.LastIndex(whole, []byte("mfra"))-4:]),
+		"media that has no ends":      endless(whole),
+		"media of 64 bits' size ":     wide(whole),
+		"offsets from track to track": chained(whole),
 	} {
 		if r := read(t, write(t, "in.mp4", b), Options{}); !bytes.Equal(r.data, b) || len(r.joins) > 0 || r.format != "mov" {
 			t.Errorf("%s: %d bytes became %d of %s, joins %v", name, len(b), len(r.data), r.format, r.joins)
@@ -55,6 +56,23 @@ func endless(b []byte) []byte {
 	b = bytes.Clone(b[:bytes.LastIndex(b, []byte("mfra"))-4])
 	copy(b[bytes.LastIndex(b, []byte("mdat"))-4:], []byte{0, 0, 0, 0})
 	return b
+}
+
+// chained lets the offset of each second track count from the end of the first
+// one's media.
+func chained(b []byte) []byte {
+	b = bytes.Clone(b)
+	for i, f := 0, 0; ; i, f = i+4, f+1 {
+		k := bytes.Index(b[i:], []byte("tfhd"))
+		if k < 0 {
+			return b
+		}
+		i += k
+		b[i+5] &^= 2
+		if at := i + bytes.Index(b[i:], []byte("trun")) + 12; f%2 == 1 {
+			binary.BigEndian.PutUint32(b[at:], 0)
+		}
+	}
 }
 
 // wide gives the last media a size of 64 bits.

@@ -14,6 +14,7 @@ const (
 	tfhdStsd     = 0x02
 	tfhdDuration = 0x08
 	tfhdSize     = 0x10
+	tfhdMoof     = 0x20000
 
 	trunOffset      = 0x001
 	trunFirstFlags  = 0x004
@@ -35,11 +36,13 @@ type traf struct {
 	// base is where the offset of its media is in the bytes of the moof, 0 if
 	// it is the moof's own; time where its decoding time is, 0 if there is none.
 	base, time int
-	// own is where the offsets of its runs count from, from the moof's begin.
-	own   int64
-	long  bool
-	start int64
-	runs  []run
+	// own is where the offsets of its runs count from, from the moof's begin;
+	// chained says that it is where the media of the one before it ends.
+	own     int64
+	chained bool
+	long    bool
+	start   int64
+	runs    []run
 	// length is how long its samples last.
 	length int64
 	// times are those at which its samples are shown.
@@ -150,6 +153,7 @@ func trafOf(data []byte, start int, body []byte, tracks map[uint32]*fragmentTrac
 				return
 			}
 			duration, size = t.track.duration, t.track.size
+			t.chained = flags&(tfhdBase|tfhdMoof) == 0
 			if flags&tfhdBase != 0 {
 				t.base = at + 8
 			}
@@ -199,19 +203,14 @@ func trafOf(data []byte, start int, body []byte, tracks map[uint32]*fragmentTrac
 // offset from it to another: FFmpeg gives up where it would have to go back for
 // a sample on a pipe, and where one has no bytes.
 func (m moof) fit(from, to int64) {
-	total := int64(0)
-	for _, f := range m.trafs {
-		for _, r := range f.runs {
-			for i := range r.count {
-				total += r.sizeOf(m.data, i)
-			}
-		}
-	}
+	m.repair(to - from)
 	next := from
-	for _, f := range m.trafs {
+	for i, f := range m.trafs {
+		if f.chained && i > 0 {
+			f.own = next
+		}
 		for k := range f.runs {
 			r := &f.runs[k]
-			total -= r.repair(m.data, total-(to-from))
 			if r.flags&trunOffset != 0 {
 				at := r.at + 8
 				if offset := int64(int32(binary.BigEndian.Uint32(m.data[at:]))) + f.own; offset >= from && offset <= to {
@@ -226,21 +225,36 @@ func (m moof) fit(from, to int64) {
 	}
 }
 
-// repair mends a size that is wrong by one bit, where the sizes of all samples
-// are too large by so much, and returns by how much they are less.
-func (r run) repair(b []byte, excess int64) int64 {
-	for i := range r.count {
+// repair mends a size that is wrong by one bit, where all samples together do
+// not have the size that they should, and only one can be the reason.
+func (m moof) repair(size int64) {
+	excess := -size
+	m.each(func(r run, i int) { excess += r.sizeOf(m.data, i) })
+	if excess == 0 {
+		return
+	}
+	wrong, found := 0, 0
+	m.each(func(r run, i int) {
 		at := r.field(i, trunSize)
-		if excess == 0 || at == 0 {
-			return 0
+		if right := r.sizeOf(m.data, i) - excess; at > 0 && right > 0 && right < 1<<32 &&
+			bits.OnesCount32(binary.BigEndian.Uint32(m.data[at:])^uint32(right)) == 1 {
+			wrong, found = at, found+1
 		}
-		v := binary.BigEndian.Uint32(b[at:])
-		if right := int64(v) - excess; right > 0 && right < 1<<32 && bits.OnesCount32(v^uint32(right)) == 1 {
-			binary.BigEndian.PutUint32(b[at:], uint32(right))
-			return excess
+	})
+	if found == 1 {
+		binary.BigEndian.PutUint32(m.data[wrong:], uint32(int64(binary.BigEndian.Uint32(m.data[wrong:]))-excess))
+	}
+}
+
+// each calls a function with every sample.
+func (m moof) each(sample func(r run, i int)) {
+	for _, f := range m.trafs {
+		for _, r := range f.runs {
+			for i := range r.count {
+				sample(r, i)
+			}
 		}
 	}
-	return 0
 }
 
 // cut ends a run with the last sample that is before a place, and returns where
