@@ -234,16 +234,24 @@ func TestRestart(t *testing.T) {
 func TestCutOffSource(t *testing.T) {
 	m := generate(t, match.Options{Seconds: 14, Rate: timeline.Rational{Num: 30000, Den: 1001}, Seed: 11,
 		AudioTracks: 1, GOPFrames: 30})
-	whole, err := os.ReadFile(m.Path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	part := filepath.Join(t.TempDir(), "part.mp4")
-	if err := os.WriteFile(part, whole[:len(whole)*6/10], 0o644); err != nil {
-		t.Fatal(err)
-	}
-	f := ingested(t, config(t, part, probe.Copy))
-	if !f.Ended || !strings.Contains(f.Incomplete, "cut off after") || f.Clock.Frames < 150 || f.Clock.Frames > 300 {
-		t.Fatalf("ended %v after %d frames: %q", f.Ended, f.Clock.Frames, f.Incomplete)
+	for name, options := range map[string][]string{
+		"x.mp4": {"-movflags", "+faststart"}, "x.mkv": nil, "fragments.mp4": {"-movflags", "frag_keyframe+empty_moov"},
+	} {
+		path := filepath.Join(t.TempDir(), name)
+		args := append([]string{"-i", "file:" + m.Path, "-map", "0", "-c", "copy"}, options...)
+		if err := ffmpeg.Run(t.Context(), ffmpeg.Cmd{Tool: "ffmpeg", Args: append(args, "file:"+path)}); err != nil {
+			t.Fatal(err)
+		}
+		whole, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, whole[:len(whole)*6/10], 0o644); err != nil {
+			t.Fatal(err)
+		}
+		f := ingested(t, config(t, path, probe.Copy))
+		if !f.Ended || !strings.Contains(f.Incomplete, "cut off after") || f.Clock.Frames < 150 || f.Clock.Frames > 300 {
+			t.Errorf("%s: ended %v after %d frames: %q", name, f.Ended, f.Clock.Frames, f.Incomplete)
+		}
 	}
 }

@@ -230,10 +230,13 @@ func (p *pipeline) waitSound(ctx context.Context) (until int64, err error) {
 	return p.until, nil
 }
 
-// announced is where the container's index says that the video ends; 0 where
-// it has no index, or says nothing.
+// announced is where the container's index or its last fragment says that the
+// video ends; 0 where it has no index, or says nothing.
 func (p *pipeline) announced() int64 {
 	info := p.cfg.Info
+	if end := info.Joins.End(); end > 0 && p.origin != nil {
+		return end
+	}
 	if p.origin == nil || info.Video.DurationMicros == 0 || !indexed(info.Container) {
 		return 0
 	}

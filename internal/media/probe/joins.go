@@ -14,6 +14,7 @@ import (
 type Joins struct {
 	mu    sync.Mutex
 	ticks []int64
+	end   int64
 }
 
 func (j *Joins) add(at source.Join) {
@@ -23,6 +24,23 @@ func (j *Joins) add(at source.Join) {
 	if i, met := slices.BinarySearch(j.ticks, ticks); !met {
 		j.ticks = slices.Insert(j.ticks, i, ticks)
 	}
+}
+
+func (j *Joins) ended(at int64) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.end = at + OffsetTicks
+}
+
+// End is where the container said at its end that the video does, in the ticks
+// of the units; 0 if it was not read so far, or did not say.
+func (j *Joins) End() int64 {
+	if j == nil {
+		return 0
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.end
 }
 
 // UpTo counts the joins up to a time, in the ticks of the units.

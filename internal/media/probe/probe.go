@@ -161,7 +161,7 @@ func Open(ctx context.Context, url string, o Options) (Info, error) {
 		return Info{}, fmt.Errorf("%s %s: %w", what, ffmpeg.Redact(url), err)
 	}
 	joins := &Joins{}
-	in, err := source.Open(ctx, url, source.Options{Programme: o.Programme, Joined: joins.add})
+	in, err := source.Open(ctx, url, source.Options{Programme: o.Programme, Joined: joins.add, Ended: joins.ended})
 	if errors.Is(err, source.ErrNoProgramme) {
 		err = fmt.Errorf("%w: spec.source.file.programme: %w", ErrSelection, err)
 	}
@@ -189,6 +189,10 @@ func Open(ctx context.Context, url string, o Options) (Info, error) {
 		return fail("open", err)
 	}
 	info.Options, info.Input, info.Joins = o, in, joins
+	if in.Container() == source.FragmentedMP4 {
+		// As far as FFmpeg knows it, that is the end of the first fragment.
+		info.DurationMicros, info.Video.DurationMicros = 0, 0
+	}
 	if index != nil && isMP4(info.Container) {
 		moov := <-index
 		info.EditList = editList(moov, info.Video.Index)

@@ -39,12 +39,12 @@ const (
 var ebmlMagic = []byte("\x1a\x45\xdf\xa3")
 
 // level1 are the elements that a damaged file is entered at again.
-var level1 = map[uint32]bool{idSeekHead: true, idInfo: true, idTracks: true, idCluster: true, idCues: true, idTags: true,
-	idChapters: true, idAttachments: true}
+var level1 = map[uint32]bool{idSeekHead: true, idInfo: true, idTracks: true, idCluster: true, idCues: true,
+	idTags: true, idChapters: true, idAttachments: true}
 
 // inCluster are the elements of a Cluster.
-var inCluster = map[uint32]bool{idTimestamp: true, idPosition: true, idPrevSize: true, idSimpleBlock: true, idBlockGroup: true,
-	idSilentTracks: true, idEncryptedBlock: true, idVoid: true, idCRC: true}
+var inCluster = map[uint32]bool{idTimestamp: true, idPosition: true, idPrevSize: true, idSimpleBlock: true,
+	idBlockGroup: true, idSilentTracks: true, idEncryptedBlock: true, idVoid: true, idCRC: true}
 
 const (
 	// elementHeader is the most that an element's ID and size take.

@@ -27,8 +27,9 @@ var codecs = map[string][]string{
 		"-x264-params", "b-pyramid=normal:b-adapt=0", "-c:a", "aac", "-b:a", "64k"},
 	"ac3":  {"-c:v", "mpeg2video", "-bf", "0", "-q:v", "8", "-c:a", "ac3", "-ar", "44100", "-b:a", "128k"},
 	"eac3": {"-c:v", "mpeg2video", "-bf", "0", "-q:v", "8", "-c:a", "eac3", "-b:a", "128k"},
-	"vp9":  {"-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-g", "25", "-c:a", "libopus", "-b:a", "64k"},
-	"mp3":  {"-c:v", "mpeg2video", "-bf", "0", "-q:v", "8", "-c:a", "libmp3lame", "-ar", "44100", "-b:a", "128k"},
+	"vp9": {"-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8",
+		"-g", "25", "-c:a", "libopus", "-b:a", "64k"},
+	"mp3": {"-c:v", "mpeg2video", "-bf", "0", "-q:v", "8", "-c:a", "libmp3lame", "-ar", "44100", "-b:a", "128k"},
 }
 
 // film is a generated source: 25 pictures in a second and a tone.

@@ -46,6 +46,7 @@ type fmp4Retimer struct {
 	out    bytes.Buffer
 	err    error
 	joined func(Join)
+	ended  func(int64)
 
 	// pass are bytes that go out unread; endless says that all do.
 	pass    int64
@@ -73,7 +74,8 @@ type heldMoof struct {
 }
 
 func newFMP4Retimer(src io.ReadCloser, o Options) *fmp4Retimer {
-	return &fmp4Retimer{src: src, in: window{r: src}, joined: o.Joined, tracks: map[uint32]*fragmentTrack{}}
+	return &fmp4Retimer{src: src, in: window{r: src}, joined: o.Joined,
+		ended: o.Ended, tracks: map[uint32]*fragmentTrack{}}
 }
 
 // Read gives what FFmpeg reads.
@@ -86,9 +88,23 @@ func (r *fmp4Retimer) Read(p []byte) (int, error) {
 			r.put(r.in.b[r.in.off:]) // a box that was cut off
 			r.drain(true)
 			r.err = err
+			r.end()
 		}
 	}
 	return r.out.Read(p)
+}
+
+// end tells where the pictures end.
+func (r *fmp4Retimer) end() {
+	end := int64(0)
+	for _, t := range r.tracks {
+		if t.kind == picture && t.started {
+			end = max(end, t.end-t.edit)
+		}
+	}
+	if end > 0 && r.ended != nil && errors.Is(r.err, io.EOF) {
+		r.ended(ticksOf(end))
+	}
 }
 
 // Close ends the reading.
@@ -136,9 +152,9 @@ func (r *fmp4Retimer) step() error {
 }
 
 // known are the boxes of the upper level.
-var known = map[string]bool{"ftyp": true, "styp": true, "moov": true, "moof": true, "mdat": true, "free": true, "skip": true,
-	"wide": true, "sidx": true, "ssix": true, "prft": true, "emsg": true, "mfra": true, "uuid": true, "meta": true, "pdin": true,
-	"udta": true, "pssh": true}
+var known = map[string]bool{"ftyp": true, "styp": true, "moov": true, "moof": true, "mdat": true, "free": true,
+	"skip": true, "wide": true, "sidx": true, "ssix": true, "prft": true, "emsg": true, "mfra": true, "uuid": true,
+	"meta": true, "pdin": true, "udta": true, "pssh": true}
 
 // top takes a box of the upper level.
 func (r *fmp4Retimer) top() error {
@@ -230,7 +246,8 @@ func (r *fmp4Retimer) damage() error {
 			return err
 		}
 		x, ok := boxAt(b[at:])
-		if ok && (x.kind == "moof" && string(b[at+12:at+16]) == "mfhd" || x.kind == "ftyp") && x.size <= maxMoof || at >= readBuffer {
+		if ok && (x.kind == "moof" && string(b[at+12:at+16]) == "mfhd" || x.kind == "ftyp") &&
+			x.size <= maxMoof || at >= readBuffer {
 			r.skip(at)
 			return nil
 		}
@@ -288,7 +305,8 @@ func (r *fmp4Retimer) verdict(f *traf, over bool) verdict {
 	if !t.started || f.time == 0 {
 		return stays
 	}
-	s := situation{end: t.end, before: t.began, first: f.first() + t.shift, last: f.last() + t.shift, over: over, fresh: t.fresh}
+	s := situation{end: t.end, before: t.began, first: f.first() + t.shift,
+		last: f.last() + t.shift, over: over, fresh: t.fresh}
 	if next := r.nextOf(f); next != nil {
 		s.hasNext, s.next = true, next.first()+t.shift
 	}

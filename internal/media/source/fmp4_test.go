@@ -5,6 +5,7 @@ package source
 import (
 	"bytes"
 	"encoding/binary"
+	"io"
 	"slices"
 	"testing"
 
@@ -29,19 +30,21 @@ func TestFragmentedMP4StaysAsItIs(t *testing.T) {
 	late := later(whole, 1_600_000_000)
 	for name, b := range map[string][]byte{
 		"absolute": fragmentsOf("h264b", absolute).bytes(t), "relative": whole, "hole": hole.bytes(t), "late": late,
-		"no edit list":            fragmentsOf("h264b", "frag_keyframe+empty_moov").bytes(t),
-		"negative offsets":        fragmentsOf("h264b", relative+"+negative_cts_offsets").bytes(t),
-		"a fragment a track":      fragmentsOf("h264b", relative+"+separate_moof").bytes(t),
-		"a fragment a picture":    fragmentsOf("h264b", "frag_every_frame+empty_moov+default_base_moof").bytes(t),
-		"with an index":           fragmentsOf("h264b", "dash+frag_keyframe+global_sidx").bytes(t),
-		"CMAF":                    fragmentsOf("h264b", "cmaf+frag_keyframe").bytes(t),
-		"samples in the index":    fragmentsOf("h264b", "frag_keyframe").bytes(t),
-		"cut off in media":        whole[:len(whole)*2/3],
-		"cut off in a fragment":   whole[:bytes.LastIndex(whole, []byte("mfhd"))+20],
-		"cut off behind one":      whole[:bytes.LastIndex(whole, []byte("moof"))-4],
-		"boxes of another kind":   slices.Concat(whole, []byte("\x00\x00\x00\x10abcd12345678"), whole[bytes.LastIndex(whole, []byte("mfra"))-4:]),
-		"media that has no ends":  endless(whole),
-		"media of 64 bits' size ": wide(whole),
+		"no edit list":          fragmentsOf("h264b", "frag_keyframe+empty_moov").bytes(t),
+		"negative offsets":      fragmentsOf("h264b", relative+"+negative_cts_offsets").bytes(t),
+		"a fragment a track":    fragmentsOf("h264b", relative+"+separate_moof").bytes(t),
+		"a fragment a picture":  fragmentsOf("h264b", "frag_every_frame+empty_moov+default_base_moof").bytes(t),
+		"with an index":         fragmentsOf("h264b", "dash+frag_keyframe+global_sidx").bytes(t),
+		"CMAF":                  fragmentsOf("h264b", "cmaf+frag_keyframe").bytes(t),
+		"samples in the index":  fragmentsOf("h264b", "frag_keyframe").bytes(t),
+		"cut off in media":      whole[:len(whole)*2/3],
+		"cut off in a fragment": whole[:bytes.LastIndex(whole, []byte("mfhd"))+20],
+		"cut off behind one":    whole[:bytes.LastIndex(whole, []byte("moof"))-4],
+		"boxes of another kind": slices.Concat(whole, []byte("\x00\x00\x00\x10abcd12345678"),
+			whole[bytes.LastIndex(whole, []byte("mfra"))-4:]),
+		"media that has no ends":      endless(whole),
+		"media of 64 bits' size ":     wide(whole),
+		"offsets from track to track": chained(whole),
 	} {
 		if r := read(t, write(t, "in.mp4", b), Options{}); !bytes.Equal(r.data, b) || len(r.joins) > 0 || r.format != "mov" {
 			t.Errorf("%s: %d bytes became %d of %s, joins %v", name, len(b), len(r.data), r.format, r.joins)
@@ -54,6 +57,23 @@ func endless(b []byte) []byte {
 	b = bytes.Clone(b[:bytes.LastIndex(b, []byte("mfra"))-4])
 	copy(b[bytes.LastIndex(b, []byte("mdat"))-4:], []byte{0, 0, 0, 0})
 	return b
+}
+
+// chained lets the offset of each second track count from the end of the first
+// one's media.
+func chained(b []byte) []byte {
+	b = bytes.Clone(b)
+	for i, f := 0, 0; ; i, f = i+4, f+1 {
+		k := bytes.Index(b[i:], []byte("tfhd"))
+		if k < 0 {
+			return b
+		}
+		i += k
+		b[i+5] &^= 2
+		if at := i + bytes.Index(b[i:], []byte("trun")) + 12; f%2 == 1 {
+			binary.BigEndian.PutUint32(b[at:], 0)
+		}
+	}
 }
 
 // wide gives the last media a size of 64 bits.
@@ -84,7 +104,8 @@ func TestJoinsOfFragmentedMP4(t *testing.T) {
 		{"relative", []film{first, first, first}, []int64{-4, -4}},
 		{"no edit list", slices.Repeat([]film{fragmentsOf("h264b", "frag_keyframe+empty_moov")}, 2), []int64{-4}},
 		{"a fragment a track", slices.Repeat([]film{fragmentsOf("h264b", relative+"+separate_moof")}, 2), []int64{-4}},
-		{"a fragment a picture", slices.Repeat([]film{fragmentsOf("h264b", "frag_every_frame+empty_moov+default_base_moof")}, 2),
+		{"a fragment a picture",
+			slices.Repeat([]film{fragmentsOf("h264b", "frag_every_frame+empty_moov+default_base_moof")}, 2),
 			[]int64{-4}},
 		{"with an index", slices.Repeat([]film{fragmentsOf("h264b", "dash+frag_keyframe+global_sidx")}, 2), []int64{-4}},
 		{"CMAF", slices.Repeat([]film{fragmentsOf("h264b", "cmaf+frag_keyframe")}, 2), []int64{-4}},
@@ -196,6 +217,29 @@ func TestOrderOfFragments(t *testing.T) {
 	}
 }
 
+// TestEndOfPictures: the last picture may stand for long, which a fragment says.
+func TestEndOfPictures(t *testing.T) {
+	f := fragmentsOf("h264b", relative)
+	b := f.bytes(t)
+	ended := int64(0)
+	s, err := Open(t.Context(), write(t, "in.mp4", b, b), Options{Ended: func(ticks int64) { ended = ticks }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, in, err := s.Input(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	if _, err := io.Copy(io.Discard, in); err != nil {
+		t.Fatal(err)
+	}
+	// By decoding times, which an edit list puts two pictures before the first.
+	if want := int64(200-2) * testPeriod; ended < want-1 || ended > want+3*testPeriod {
+		t.Errorf("the pictures end at %d, want %d", ended, want)
+	}
+}
+
 // TestOtherMP4: what FFmpeg has to seek in, it opens itself.
 func TestOtherMP4(t *testing.T) {
 	long := fragmentsOf("h264", "empty_moov+default_base_moof")
@@ -214,7 +258,7 @@ func TestOtherMP4(t *testing.T) {
 
 // TestDamagedFragments: damage to a fragment is no reason to lose those behind it.
 func TestDamagedFragments(t *testing.T) {
-	whole := fragmentsOf("h264", relative).bytes(t)
+	whole := fragmentsOf("h264b", relative).bytes(t)
 	head, parts, _ := pieces(whole)
 	at := len(head) + len(parts[0])
 	value := func(kind string, off int, v uint32) []byte {
@@ -236,9 +280,10 @@ func TestDamagedFragments(t *testing.T) {
 		{"media of another kind", value("mdat", 0, 0), 74},
 		{"media before the fragment", value("trun", 12, 0), 74},
 		{"media far behind", value("trun", 12, 1<<20), 74},
-		{"a sample that is too long", value("trun", 16+8, 1<<28), 74},
-		{"a sample without bytes", value("trun", 16+8, 0), 74},
+		{"a sample that is too long", value("trun", 20, 1<<28), 74},
+		{"a sample without bytes", value("trun", 20, 0), 74},
 		{"too many samples", value("trun", 8, 1<<24), 74},
+		{"a picture that waits", value("trun", 24, 1<<25|1024), 99},
 		{"no track", value("tfhd", 8, 77), 74},
 	}
 	for _, c := range cases {
@@ -246,6 +291,11 @@ func TestDamagedFragments(t *testing.T) {
 		shown := r.decode(t, false)
 		if len(shown) < c.pictures || len(r.joins) > 0 {
 			t.Errorf("%s: %d pictures, want %d; joins %v", c.name, len(shown), c.pictures, r.joins)
+		}
+		for step, n := range gaps(shown) {
+			if step > 30*testPeriod {
+				t.Errorf("%s: %d holes of %d ticks", c.name, n, step)
+			}
 		}
 	}
 }

@@ -37,8 +37,8 @@ func TestPlaceOfFragments(t *testing.T) {
 		{"a second file behind a hole", 20 * s, 22 * s, 22 * s, false, true, stays},
 	}
 	for _, c := range cases {
-		in := situation{end: int64(10 * s), before: int64(8 * s), first: int64(c.first), last: int64(c.last), next: int64(c.next),
-			hasNext: c.next >= 0, over: c.over, fresh: c.fresh}
+		in := situation{end: int64(10 * s), before: int64(8 * s), first: int64(c.first), last: int64(c.last),
+			next: int64(c.next), hasNext: c.next >= 0, over: c.over, fresh: c.fresh}
 		if got := in.verdict(); got != c.want {
 			t.Errorf("%s: %d, want %d", c.name, got, c.want)
 		}

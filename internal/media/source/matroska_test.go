@@ -69,10 +69,11 @@ func TestMatroskaStaysAsItIs(t *testing.T) {
 	silent.sound = ""
 	whole := mkv("h264b", 0).bytes(t)
 	for name, b := range map[string][]byte{
-		"file": whole, "stream": stream("h264b", 0).bytes(t), "WebM": film{codec: "vp9", seconds: 4, format: "webm", file: true}.bytes(t),
+		"file": whole, "stream": stream("h264b", 0).bytes(t),
+		"WebM": film{codec: "vp9", seconds: 4, format: "webm", file: true}.bytes(t),
 		"late": mkv("h264b", 5000).bytes(t), "hole": hole.bytes(t), "hole in the picture": silent.bytes(t),
-		"cut off": whole[:len(whole)*2/3], "one picture in a Cluster": film{codec: "h264b", seconds: 4, format: "matroska", file: true,
-			options: "-cluster_time_limit 1"}.bytes(t),
+		"cut off": whole[:len(whole)*2/3], "one picture in a Cluster": film{codec: "h264b", seconds: 4, format: "matroska",
+			file: true, options: "-cluster_time_limit 1"}.bytes(t),
 		"AC-3": mkv("ac3", 0).bytes(t),
 	} {
 		if r := read(t, write(t, "in.mkv", b), Options{}); !bytes.Equal(r.data, b) || len(r.joins) > 0 {
@@ -95,7 +96,8 @@ func TestJoinsOfMatroska(t *testing.T) {
 		{"back", []film{mkv("h264b", 500), mkv("h264b", 20)}, []int64{-484}},
 		{"far back", []film{mkv("h264b", 200000), mkv("h264b", 0)}, []int64{-200004}},
 		{"goes on", []film{mkv("h264", 20), mkv("h264", 24)}, nil},
-		{"WebM", []film{{codec: "vp9", seconds: 4, format: "webm", file: true}, {codec: "vp9", seconds: 4, format: "webm", file: true}},
+		{"WebM", []film{{codec: "vp9", seconds: 4, format: "webm", file: true},
+			{codec: "vp9", seconds: 4, format: "webm", file: true}},
 			[]int64{-4}},
 		{"MPEG-2 and AC-3", []film{mkv("ac3", 0), mkv("ac3", 0)}, []int64{-4}},
 	}

@@ -5,6 +5,7 @@ package source
 import (
 	"encoding/binary"
 	"math/bits"
+	"slices"
 )
 
 // Flags of the boxes of a movie fragment. (ISO/IEC 14496-12, 8.8)
@@ -13,6 +14,7 @@ const (
 	tfhdStsd     = 0x02
 	tfhdDuration = 0x08
 	tfhdSize     = 0x10
+	tfhdMoof     = 0x20000
 
 	trunOffset      = 0x001
 	trunFirstFlags  = 0x004
@@ -34,11 +36,13 @@ type traf struct {
 	// base is where the offset of its media is in the bytes of the moof, 0 if
 	// it is the moof's own; time where its decoding time is, 0 if there is none.
 	base, time int
-	// own is where the offsets of its runs count from, from the moof's begin.
-	own   int64
-	long  bool
-	start int64
-	runs  []run
+	// own is where the offsets of its runs count from, from the moof's begin;
+	// chained says that it is where the media of the one before it ends.
+	own     int64
+	chained bool
+	long    bool
+	start   int64
+	runs    []run
 	// length is how long its samples last.
 	length int64
 	// times are those at which its samples are shown.
@@ -149,6 +153,7 @@ func trafOf(data []byte, start int, body []byte, tracks map[uint32]*fragmentTrac
 				return
 			}
 			duration, size = t.track.duration, t.track.size
+			t.chained = flags&(tfhdBase|tfhdMoof) == 0
 			if flags&tfhdBase != 0 {
 				t.base = at + 8
 			}
@@ -176,7 +181,8 @@ func trafOf(data []byte, start int, body []byte, tracks map[uint32]*fragmentTrac
 		case kind == "tfdt":
 			t.time, t.start = at+4, int64(binary.BigEndian.Uint32(b))
 		case kind == "trun":
-			r := run{at: at, end: at + len(body), flags: flags, count: int(binary.BigEndian.Uint32(b)), duration: duration, size: size}
+			r := run{at: at, end: at + len(body), flags: flags, count: int(binary.BigEndian.Uint32(b)),
+				duration: duration, size: size}
 			if r.first() > r.end || r.step() > 0 && r.count > (r.end-r.first())/r.step() || r.count > maxSamples {
 				whole = false
 				return
@@ -189,6 +195,7 @@ func trafOf(data []byte, start int, body []byte, tracks map[uint32]*fragmentTrac
 	}
 	// A damaged time must leave room for sums.
 	t.start = min(t.start&(1<<63-1), (farNanos/nanoRate-7200)*t.track.scale)
+	t.mend(data)
 	t.read(data)
 	return t, true
 }
@@ -197,19 +204,14 @@ func trafOf(data []byte, start int, body []byte, tracks map[uint32]*fragmentTrac
 // offset from it to another: FFmpeg gives up where it would have to go back for
 // a sample on a pipe, and where one has no bytes.
 func (m moof) fit(from, to int64) {
-	total := int64(0)
-	for _, f := range m.trafs {
-		for _, r := range f.runs {
-			for i := range r.count {
-				total += r.sizeOf(m.data, i)
-			}
-		}
-	}
+	m.repair(to - from)
 	next := from
-	for _, f := range m.trafs {
+	for i, f := range m.trafs {
+		if f.chained && i > 0 {
+			f.own = next
+		}
 		for k := range f.runs {
 			r := &f.runs[k]
-			total -= r.repair(m.data, total-(to-from))
 			if r.flags&trunOffset != 0 {
 				at := r.at + 8
 				if offset := int64(int32(binary.BigEndian.Uint32(m.data[at:]))) + f.own; offset >= from && offset <= to {
@@ -224,21 +226,36 @@ func (m moof) fit(from, to int64) {
 	}
 }
 
-// repair mends a size that is wrong by one bit, where the sizes of all samples
-// are too large by so much, and returns by how much they are less.
-func (r run) repair(b []byte, excess int64) int64 {
-	for i := range r.count {
+// repair mends a size that is wrong by one bit, where all samples together do
+// not have the size that they should, and only one can be the reason.
+func (m moof) repair(size int64) {
+	excess := -size
+	m.each(func(r run, i int) { excess += r.sizeOf(m.data, i) })
+	if excess == 0 {
+		return
+	}
+	wrong, found := 0, 0
+	m.each(func(r run, i int) {
 		at := r.field(i, trunSize)
-		if excess == 0 || at == 0 {
-			return 0
+		if right := r.sizeOf(m.data, i) - excess; at > 0 && right > 0 && right < 1<<32 &&
+			bits.OnesCount32(binary.BigEndian.Uint32(m.data[at:])^uint32(right)) == 1 {
+			wrong, found = at, found+1
 		}
-		v := binary.BigEndian.Uint32(b[at:])
-		if right := int64(v) - excess; right > 0 && right < 1<<32 && bits.OnesCount32(v^uint32(right)) == 1 {
-			binary.BigEndian.PutUint32(b[at:], uint32(right))
-			return excess
+	})
+	if found == 1 {
+		binary.BigEndian.PutUint32(m.data[wrong:], uint32(int64(binary.BigEndian.Uint32(m.data[wrong:]))-excess))
+	}
+}
+
+// each calls a function with every sample.
+func (m moof) each(sample func(r run, i int)) {
+	for _, f := range m.trafs {
+		for _, r := range f.runs {
+			for i := range r.count {
+				sample(r, i)
+			}
 		}
 	}
-	return 0
 }
 
 // cut ends a run with the last sample that is before a place, and returns where
@@ -270,6 +287,37 @@ func (t *traf) read(data []byte) {
 		for i := range r.count {
 			t.times = append(t.times, nanosOf(t.start+t.length+r.compositionOf(data, i), t.track.scale))
 			t.length += r.durationOf(data, i)
+		}
+	}
+}
+
+// mend sets right how long pictures wait from their decoding, where a bit of
+// that is wrong: they would be shown long after the whole fragment is decoded,
+// or long before. In a hole pictures may wait as long as it is.
+func (t *traf) mend(data []byte) {
+	var waits []int64
+	for _, r := range t.runs {
+		for i := range r.count {
+			waits = append(waits, r.compositionOf(data, i))
+			t.length += r.durationOf(data, i)
+		}
+	}
+	if len(waits) < 3 {
+		return
+	}
+	usual, most := slices.Sorted(slices.Values(waits))[len(waits)/2], waitSeconds*t.track.scale
+	at := int64(0)
+	for _, r := range t.runs {
+		for i := range r.count {
+			wait, field := r.compositionOf(data, i), r.field(i, trunComposition)
+			if shown := at + wait; field > 0 && (shown > t.length+most || shown < -most) {
+				for bit := range 32 {
+					if try := int32(uint32(wait) ^ 1<<bit); int64(try)-usual <= most && usual-int64(try) <= most {
+						binary.BigEndian.PutUint32(data[field:], uint32(try))
+					}
+				}
+			}
+			at += r.durationOf(data, i)
 		}
 	}
 }

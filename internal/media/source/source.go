@@ -6,8 +6,9 @@
 // jumps. So the containers of which parts can be joined are read here, and
 // FFmpeg gets them on its standard input. MPEG transport streams and FLV carry
 // the clock of whoever sent them: one programme is taken, and joins are closed.
-// In Matroska the container's times count, and holes stay: only what goes back
-// in time is moved. Any other source FFmpeg opens itself.
+// In Matroska and fragmented MP4 the container's times count, and holes stay:
+// only what goes back in time is moved. Any other source FFmpeg opens itself,
+// among them MP4 whose fragments are so long that it has to seek in them.
 package source
 
 import (
@@ -47,6 +48,10 @@ type Options struct {
 	// Joined, if set, is called for each join, in each reading, by whoever
 	// reads.
 	Joined func(Join)
+	// Ended, if set, is called at the end of a fragmented MP4, with where its
+	// pictures end by what it says of the last ones: FFmpeg does not hear of
+	// that in a pipe before. Ticks are as those of joins.
+	Ended func(ticks int64)
 }
 
 // ErrNoProgramme means that a transport stream lacks the programme that was asked for.

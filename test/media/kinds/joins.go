@@ -27,6 +27,10 @@ func joins() []Kind {
 		{"join-mkv", true, joined(".mkv", 1000, h264, nil, nil)},
 		{"join-webm", false, opus(joined(".webm", 1000, vp9, nil, nil))},
 		{"join-three-mkv-streams", true, joined(".mkv", 1000, join(h264, []string{"-live", "1"}), nil, nil, nil)},
+		{"join-fragmented-mp4", true,
+			joined(".mp4", 0, join(h264, []string{"-movflags", "frag_keyframe+empty_moov"}), nil, nil)},
+		{"join-fragmented-mp4-relative", true, joined(".mp4", 0,
+			join(h264, []string{"-movflags", "frag_keyframe+empty_moov+default_base_moof"}), nil, nil, nil)},
 		{"clusters-swapped", true, clustersSwapped},
 		{"cluster-time-wild", true, clusterWild},
 		{"hole-3-s", false, hole(".ts", 12, 5, 3, true)},
@@ -122,7 +126,8 @@ func rateChange(s *shop) Source {
 	b.begin = change * 30
 	b = b.stereo()
 	src := Source{Focus: []int64{change * 1e6, (change + 5) * 1e6}}
-	src.Truth = film.Truth{Looks: []film.Look{tiny}, Rate: rational("24"), Loose: true, LooseFrom: change*1e6 - 100_000, MayDrop: true}
+	src.Truth = film.Truth{Looks: []film.Look{tiny}, Rate: rational("24"), Loose: true,
+		LooseFrom: change*1e6 - 100_000, MayDrop: true}
 	s.show(&src.Truth, a, 0)
 	s.show(&src.Truth, b, src.Truth.End)
 	src.Truth.Tracks[0].Soft = []film.Span{{From: change*1e6 - joinSoft, To: change*1e6 + joinSoft}}
@@ -158,7 +163,8 @@ func sizeChange(args []string, other film.Look) func(*shop) Source {
 			parts = append(parts, s.encode(t, ".ts", join(args, at(6*i))...))
 			s.show(&src.Truth, t, src.Truth.End)
 			border := src.Truth.End
-			src.Truth.Tracks[0].Soft = append(src.Truth.Tracks[0].Soft, film.Span{From: border - joinSoft, To: border + joinSoft})
+			src.Truth.Tracks[0].Soft = append(src.Truth.Tracks[0].Soft,
+				film.Span{From: border - joinSoft, To: border + joinSoft})
 		}
 		src.Path = s.cat(parts...)
 		return src
