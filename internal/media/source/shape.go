@@ -69,10 +69,10 @@ func shapesOf(head []byte) (shapes []Shape) {
 
 func shapeOf(track []byte) (s Shape, stream bool) {
 	children(track, func(id uint32, body []byte) {
-		switch {
-		case id == idTrackType:
+		switch id {
+		case idTrackType:
 			stream = len(body) <= 8 && slices.Contains(streamTypes, uintOf(body))
-		case id == idVideo:
+		case idVideo:
 			s = videoShape(body)
 		}
 	})
