@@ -25,8 +25,8 @@ import (
 
 var only = flag.String("media.kind", "", "regular expression: the kinds to try")
 
-// beyondPlayers are kinds in which a plain decoder shows something else: another stream, or what it makes of clocks
-// that jump.
+// beyondPlayers are kinds in which a plain decoder shows something else: another stream, what it makes of clocks that
+// jump, or pictures that are not cropped.
 var beyondPlayers = map[string]string{
 	"aac-rate-change":    "the old rate is taken for the new one's time stamps",
 	"second-service":     "the first one is shown",
@@ -35,6 +35,21 @@ var beyondPlayers = map[string]string{
 	"join-ahead-mpeg2":   "sound and pictures are closed up one by one",
 	"join-back-h264":     "sound and pictures are closed up one by one",
 	"join-back-mpeg2":    "sound and pictures are closed up one by one",
+
+	"join-mkv":                     "the second file's times begin anew",
+	"join-webm":                    "the second file's times begin anew",
+	"join-three-mkv-streams":       "each file's times begin anew",
+	"join-fragmented-mp4":          "the second file's times begin anew, and its first samples are lost",
+	"join-fragmented-mp4-relative": "the second file's times begin anew, and its first samples are lost",
+	"clusters-swapped":             "the clusters have their own times, which go back",
+	"cluster-time-wild":            "the cluster has its own time",
+
+	"clean-aperture":         "the container's crop is not obeyed",
+	"clean-aperture-left":    "the container's crop is not obeyed",
+	"rotated-clean-aperture": "the container's crop is not obeyed",
+	"pixel-crop":             "the container's crop is not obeyed",
+	"pixel-crop-anamorphic":  "the container's crop is not obeyed",
+	"stream-crop-left":       "a crop at the left is rounded",
 }
 
 // TestTruth decodes the sources themselves: what FFmpeg shows of them is what is held to be right.
