@@ -145,7 +145,7 @@ func (b *bench) finish(ctx context.Context, e *mrev1.Event) error {
 		if idle.expired(e.ResourceVersion) {
 			_, reason, message := clusterclient.ConditionTrue(e.Status.Conditions, mrev1.ConditionReady)
 			return false, fmt.Errorf("it made no progress for %s: %s: %s; %s", stallAfter, reason, message,
-				b.whatPodsSay(ctx, mrev1.LabelEvent+"="+e.Name))
+				b.cluster.PodLogs(ctx, b.events, map[string]string{mrev1.LabelEvent: e.Name}, logLines))
 		}
 		if failed, reason, message := clusterclient.ConditionTrue(e.Status.Conditions, mrev1.ConditionFailed); failed {
 			return false, fmt.Errorf("%s: %s", reason, message)

@@ -89,7 +89,8 @@ func (b *bench) driveSteps(ctx context.Context, d *dpclient.Client, e *mrev1.Eve
 			}
 		}
 		if idle.expired(progressOf(tasks)) {
-			return jobs, fmt.Errorf("no step went on for %s; %s", stallAfter, b.whatPodsSay(ctx, stepLabel+"="+uid))
+			return jobs, fmt.Errorf("no step went on for %s; %s", stallAfter,
+				b.cluster.PodLogs(ctx, b.events, map[string]string{stepLabel: uid}, logLines))
 		}
 		if err := pause(ctx, 200*time.Millisecond); err != nil {
 			return jobs, err

@@ -114,10 +114,7 @@ func pictureFilter(c Config) string {
 		f = append(f, fmt.Sprintf("select='gte(t,%d)'", timeline.MulDivFloor(from, 1, timeline.TickRate)))
 	}
 	if crop := v.Crop.Turned(v.Rotation); crop != (probe.Crop{}) {
-		w, h, sar := v.Width, v.Height, v.SAR
-		if v.Rotation%180 != 0 {
-			w, h, sar = h, w, timeline.Rational{Num: sar.Den, Den: sar.Num}
-		}
+		w, h, sar := v.Turned()
 		// A crop is reckoned once, so that all pictures have to have one size.
 		f = append(f, fmt.Sprintf("scale=w=%d:h=%d:eval=frame:interl=-1", w+crop.Left+crop.Right, h+crop.Top+crop.Bottom),
 			fmt.Sprintf("crop=%d:%d:%d:%d,setsar=%d/%d", w, h, crop.Left, crop.Top, sar.Num, sar.Den))

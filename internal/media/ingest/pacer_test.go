@@ -4,6 +4,7 @@ package ingest
 
 import (
 	"bufio"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -46,6 +47,13 @@ func TestDamagedStamps(t *testing.T) {
 			}
 			if got := p.between(c.stamp, c.after); got != c.want {
 				t.Errorf("%d ticks behind the last picture instead of %d", got-last, c.want-last)
+			}
+			next := fmt.Sprintf("frame:11   pts:%d pts_time:0\n", c.after-probe.OffsetTicks)
+			lines := &stampLines{in: bufio.NewScanner(strings.NewReader(next))}
+			at, err := (&filmstrip{pace: p}).confirmed(stamp{ticks: c.stamp}, lines)
+			if err != nil || at.ticks != c.want {
+				t.Errorf("the filmstrip takes it for %d ticks behind the last picture instead of %d (%v)",
+					at.ticks-last, c.want-last, err)
 			}
 		})
 	}

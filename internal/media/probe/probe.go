@@ -108,16 +108,19 @@ type Video struct {
 // DisplaySize is the size at which people see the picture: turned, in square
 // samples, its height kept and both sides even.
 func (v Video) DisplaySize() (width, height int) {
-	w, h := v.Width, v.Height
-	sar := v.SAR
-	if v.Rotation%180 != 0 {
-		w, h = h, w
-		sar = timeline.Rational{Num: sar.Den, Den: sar.Num}
-	}
+	w, h, sar := v.Turned()
 	if sar.Valid() && sar.Num != sar.Den {
 		w = int(timeline.MulDiv(int64(w), sar.Num, 2*sar.Den)) * 2
 	}
 	return max(w&^1, 2), max(h&^1, 2)
+}
+
+// Turned is the size of the picture and the shape of a sample once it is turned.
+func (v Video) Turned() (width, height int, sar timeline.Rational) {
+	if v.Rotation%180 == 0 {
+		return v.Width, v.Height, v.SAR
+	}
+	return v.Height, v.Width, timeline.Rational{Num: v.SAR.Den, Den: v.SAR.Num}
 }
 
 // HDR reports whether the pictures need tone mapping to be seen as usual ones.

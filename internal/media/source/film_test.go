@@ -129,6 +129,43 @@ func read(t *testing.T, url string, o Options) reading {
 	return r
 }
 
+// readParts reads films that are joined byte after byte.
+func readParts(t *testing.T, name string, films []film) reading {
+	t.Helper()
+	var parts [][]byte
+	for _, f := range films {
+		parts = append(parts, f.bytes(t))
+	}
+	return read(t, write(t, name, parts...), Options{})
+}
+
+// jumped wants joins with jumps of some seconds.
+func (r reading) jumped(t *testing.T, seconds []int64) {
+	t.Helper()
+	if len(r.joins) != len(seconds) {
+		t.Fatalf("joins %v, want jumps of %v s", r.joins, seconds)
+	}
+	for i, j := range r.joins {
+		if d := j.Jump - seconds[i]*tickRate; d < -9000 || d > 9000 {
+			t.Errorf("join %d took out %d ticks, want %d s", i, j.Jump, seconds[i])
+		}
+	}
+}
+
+// survived wants so many pictures of a damaged file, without a join or a long hole.
+func (r reading) survived(t *testing.T, name string, pictures int) {
+	t.Helper()
+	shown := r.decode(t, false)
+	if len(shown) < pictures || len(r.joins) > 0 {
+		t.Errorf("%s: %d pictures, want %d; joins %v", name, len(shown), pictures, r.joins)
+	}
+	for step, n := range gaps(shown) {
+		if step > 30*testPeriod {
+			t.Errorf("%s: %d holes of %d ticks", name, n, step)
+		}
+	}
+}
+
 // packet is one of ffprobe's.
 type packet struct {
 	Kind     string `json:"codec_type"`

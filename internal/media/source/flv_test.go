@@ -29,20 +29,9 @@ func TestJoinsOfFLV(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			var parts [][]byte
-			for _, f := range c.parts {
-				parts = append(parts, f.bytes(t))
-			}
-			r := read(t, write(t, "in.flv", parts...), Options{})
-			if len(r.joins) != len(c.jumps) {
-				t.Fatalf("joins %v, want jumps of %v s", r.joins, c.jumps)
-			}
-			for i, j := range r.joins {
-				if d := j.Jump - c.jumps[i]*tickRate; d < -9000 || d > 9000 {
-					t.Errorf("join %d took out %d ticks, want %d s", i, j.Jump, c.jumps[i])
-				}
-			}
-			want := map[int64]int{testPeriod: 100*len(parts) - 1}
+			r := readParts(t, "in.flv", c.parts)
+			r.jumped(t, c.jumps)
+			want := map[int64]int{testPeriod: 100*len(c.parts) - 1}
 			if d := cmp.Diff(want, gaps(r.decode(t, true))); d != "" {
 				t.Errorf("pictures shown (-want +got):\n%s", d)
 			}

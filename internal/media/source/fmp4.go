@@ -141,7 +141,6 @@ func (r *fmp4Retimer) step() error {
 
 // known are the boxes of the upper level.
 var known = map[string]bool{"ftyp": true, "styp": true, "moov": true, "moof": true, "mdat": true, "free": true,
-
 	"skip": true, "wide": true, "sidx": true, "ssix": true, "prft": true, "emsg": true, "mfra": true, "uuid": true,
 	"meta": true, "pdin": true, "udta": true, "pssh": true}
 

@@ -104,12 +104,8 @@ func TestJoinsOfMatroska(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			var parts [][]byte
-			for _, f := range c.parts {
-				parts = append(parts, f.bytes(t))
-			}
-			r := read(t, write(t, "in.mkv", parts...), Options{})
-			checkJoins(t, r, c.jumps, 100*len(parts), 60)
+			r := readParts(t, "in.mkv", c.parts)
+			checkJoins(t, r, c.jumps, 100*len(c.parts), 60)
 		})
 	}
 }
@@ -119,14 +115,7 @@ func TestJoinsOfMatroska(t *testing.T) {
 // for any.
 func checkJoins(t *testing.T, r reading, jumps []int64, pictures int, apart int64) {
 	t.Helper()
-	if len(r.joins) != len(jumps) {
-		t.Fatalf("joins %v, want jumps of %v s", r.joins, jumps)
-	}
-	for i, j := range r.joins {
-		if d := j.Jump - jumps[i]*tickRate; d < -9000 || d > 9000 {
-			t.Errorf("join %d took out %d ticks, want %d s", i, j.Jump, jumps[i])
-		}
-	}
+	r.jumped(t, jumps)
 	shown := r.decode(t, false)
 	if d := cmp.Diff(map[int64]int{testPeriod: pictures - 1}, gaps(shown)); d != "" {
 		t.Errorf("pictures shown (-want +got):\n%s", d)
@@ -227,15 +216,7 @@ func TestDamagedMatroska(t *testing.T) {
 	}
 	for _, c := range cases {
 		r := read(t, write(t, "in.mkv", c.in), Options{})
-		shown := r.decode(t, false)
-		if len(shown) < c.pictures || len(r.joins) > 0 {
-			t.Errorf("%s: %d pictures, want %d; joins %v", c.name, len(shown), c.pictures, r.joins)
-		}
-		for step, n := range gaps(shown) {
-			if step > 30*testPeriod {
-				t.Errorf("%s: %d holes of %d ticks", c.name, n, step)
-			}
-		}
+		r.survived(t, c.name, c.pictures)
 	}
 }
 

@@ -75,19 +75,8 @@ func TestJoinsOfTransportStreams(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			var parts [][]byte
-			for _, f := range c.parts {
-				parts = append(parts, f.bytes(t))
-			}
-			r := read(t, write(t, "in.ts", parts...), Options{})
-			if len(r.joins) != len(c.jumps) {
-				t.Fatalf("joins %v, want jumps of %v s", r.joins, c.jumps)
-			}
-			for i, j := range r.joins {
-				if d := j.Jump - c.jumps[i]*s; d < -9000 || d > 9000 {
-					t.Errorf("join %d took out %d ticks, want %d s", i, j.Jump, c.jumps[i])
-				}
-			}
+			r := readParts(t, "in.ts", c.parts)
+			r.jumped(t, c.jumps)
 			want := map[int64]int{testPeriod: c.pictures - 1}
 			if c.hole > 0 {
 				want = map[int64]int{testPeriod: c.pictures - 2, c.hole + testPeriod: 1}

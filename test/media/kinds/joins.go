@@ -7,7 +7,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"math/bits"
 	"slices"
 
 	"github.com/mre-operator/mre-operator/test/media/film"
@@ -219,12 +218,8 @@ func clusterStarts(raw []byte) ([]int, error) {
 		if at = append(at, i); !bytes.Equal(raw[i:i+4], cluster) {
 			return at, nil
 		}
-		n := bits.LeadingZeros8(raw[i+4]) + 1
-		size := uint64(raw[i+4]) & (0xff >> n)
-		for _, b := range raw[i+5 : i+4+n] {
-			size = size<<8 | uint64(b)
-		}
-		i += 4 + n + int(size)
+		size, width := ebmlSize(raw[i+4:])
+		i += 4 + width + size
 	}
 	return nil, errors.New("the file has no whole clusters")
 }
